@@ -1,0 +1,257 @@
+"""A small generated world: layered landscapes with moving, turning, occluding things.
+
+Every frame comes with its exact region map (one id per stuff layer and per thing), so the same
+world trains the micro SAM2 (regions), the base segmentors (classes) and fills the demo data set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2vss_lib.datasets.demo.textures import STUFF, Image, value_noise
+from sam2vss_lib.datasets.demo.things import KINDS, Kind, Style, paint
+
+#: raw label k + 1 is CLASS_NAMES[k]; puffs of smoke have no class and are void (raw label 0)
+CLASS_NAMES: tuple[str, ...] = (*STUFF, *(name for name in KINDS if name != "puff"))
+AMBIGUOUS = 255  # raw mask value of the half transparent rim of a puff
+_GROUP_CHANCE = 0.3  # of a thing being a group of touching instances
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One rendered frame.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        regions: (H, W) uint8 region ids; `World.region_labels[id]` is the raw class label.
+        labels: (H, W) uint8 raw mask, 1..12 classes, 0 and 255 void.
+    """
+
+    image: NDArray[np.uint8]
+    regions: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+
+@dataclass
+class _Thing:
+    """One instance: its look and the parameters of its path (lengths in px, times in frames)."""
+
+    kind: Kind
+    label: int
+    style: Style
+    size: float
+    centre: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    sway: NDArray[np.float64]
+    rate: NDArray[np.float64]
+    phase: NDArray[np.float64]
+    angle: float
+    spin: float
+    pulse: float
+    grain: Image
+    shade: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
+
+    def pose(self, t: float, pan: NDArray[np.float64], extent: tuple[int, int]) -> tuple[float, ...]:
+        """Centre (x, y), size and angle at time `t`, reflected so that movers stay in view."""
+        centre = self.centre + self.velocity * t + self.sway * np.sin(self.rate * t + self.phase)
+        centre = centre - pan
+        if self.velocity.any():
+            for axis, length in ((0, extent[0]), (1, extent[1])):
+                inner = (centre[axis] + 0.03 * length) % (2.12 * length)
+                centre[axis] = min(inner, 2.12 * length - inner) - 0.03 * length
+        size = self.size * (1 + self.pulse * np.sin(self.rate[0] * t + self.phase[1]))
+        return float(centre[0]), float(centre[1]), float(size), self.angle + self.spin * t
+
+
+class World:
+    """A clip of the generated world, deterministic in its seed.
+
+    Args:
+        seed: everything about the clip follows from it.
+        height_px: rows of a frame.
+        width_px: columns of a frame.
+        num_frames: length of the clip, which centres the camera's path.
+    """
+
+    def __init__(
+        self, seed: int, *, height_px: int = 240, width_px: int = 320, num_frames: int = 40
+    ) -> None:
+        self.height_px, self.width_px, self.num_frames = height_px, width_px, num_frames
+        self._rng = np.random.default_rng([seed, height_px, width_px])
+        self._margin = height_px // 4
+        self._make_landscape()
+        self._make_camera()
+        self._things = self._make_things()
+        labels = [*self._layer_labels, *(thing.label for thing in self._things)]
+        #: (regions,) uint8 raw class label of every region id
+        self.region_labels = np.array(labels, np.uint8)
+
+    def _make_landscape(self) -> None:
+        """Two to five stuff layers with wavy borders on a canvas larger than the frame."""
+        rng, margin = self._rng, self._margin
+        h, w = self.height_px + 2 * margin, self.width_px + 2 * margin
+        names = list(STUFF)
+        count = int(rng.integers(2, len(names) + 1))
+        chosen = sorted(rng.choice(len(names), count, replace=False).tolist())
+        if rng.random() < 0.85:
+            chosen[0] = 0
+        cuts = margin + self.height_px * np.sort(rng.uniform(0.15, 0.9, len(chosen) - 1))
+        layers = np.zeros((h, w), np.uint8)
+        x, y = np.arange(w), np.arange(h)[:, None]
+        for index, cut in enumerate(cuts):
+            border = cut + (x - w / 2) * rng.uniform(-0.12, 0.12)
+            for wave in range(1, 4):
+                period = rng.uniform(0.15, 1.2) * self.width_px
+                border += rng.uniform(0, 0.05 * self.height_px / wave) * np.sin(
+                    2 * np.pi * x / period + rng.uniform(0, 6.3)
+                )
+            layers[y > border] = index + 1
+        canvas = np.zeros((h, w, 3), np.float32)
+        for index, stuff in enumerate(chosen):
+            inside = layers == index
+            if inside.any():
+                canvas[inside] = STUFF[names[stuff]](rng, h, w)[inside]
+        self._canvas, self._layers = canvas, layers
+        self._layer_labels = [stuff + 1 for stuff in chosen]
+
+    def _make_camera(self) -> None:
+        """Pan, light, blur and sensor noise of the clip."""
+        rng = self._rng
+        heading, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0, 1.2)
+        self._pan_velocity = speed * np.array([np.cos(heading), 0.3 * np.sin(heading)])
+        self._pan_sway = rng.uniform(0, 3, 2)
+        self._pan_rate = rng.uniform(0.1, 0.4, 2)
+        self._light = (rng.uniform(0, 0.12), rng.uniform(0.05, 0.3), rng.uniform(0, 6.3))
+        self._cast = rng.uniform(-0.04, 0.04, 3).astype(np.float32)
+        self._blur = float(max(0.0, rng.uniform(-0.6, 0.8)))
+        self._noise_level = np.float32(rng.uniform(0.004, 0.03))
+        self._noise_seed = int(rng.integers(2**31))
+
+    def _make_things(self) -> list[_Thing]:
+        """Three to eight things, some of them groups of touching instances, plus smoke at times."""
+        rng = self._rng
+        wanted, things = int(rng.integers(3, 9)), []
+        names = [name for name in KINDS if name != "puff"]
+        while len(things) < wanted:
+            name = names[int(rng.integers(len(names)))]
+            first = self._make_thing(name)
+            things.append(first)
+            if name != "lamp" and rng.random() < _GROUP_CHANCE:
+                things += self._companions(first, name, min(2, wanted - len(things)))
+        # further down in the picture is nearer to the camera
+        things.sort(key=lambda thing: thing.centre[1] + thing.size)
+        if rng.random() < 0.4:
+            things.append(self._make_thing("puff"))
+        return things
+
+    def _make_thing(self, name: str) -> _Thing:
+        rng, kind, h = self._rng, KINDS[name], self.height_px
+        y = rng.uniform(*kind.band)
+        # nearer things look larger
+        size = h * float(np.exp(rng.uniform(*np.log(kind.size)))) * (0.75 + 0.4 * y)
+        main = rng.uniform(0.05, 0.95, 3)
+        main[int(rng.integers(3))] = rng.choice([0.05, 0.95])  # saturated enough to be seen
+        second = np.clip(main + rng.choice([-1, 1], 3) * rng.uniform(0.15, 0.6, 3), 0.03, 0.97)
+        style = Style(main.astype(np.float32), second.astype(np.float32), float(rng.random()))
+        moving = np.array(kind.speed) > 0
+        velocity = rng.uniform(0.25, 1, 2) * rng.choice([-1, 1], 2) * np.array(kind.speed) * h
+        return _Thing(
+            kind=kind,
+            label=CLASS_NAMES.index(name) + 1 if name in CLASS_NAMES else 0,
+            style=style,
+            size=size,
+            centre=np.array([rng.uniform(0.08, 0.92) * self.width_px, y * h]),
+            velocity=velocity * moving,
+            sway=rng.uniform(0, 1, 2) * kind.sway * h,
+            rate=rng.uniform(0.1, 0.35, 2),
+            phase=rng.uniform(0, 2 * np.pi, 2),
+            angle=float(rng.uniform(0, 2 * np.pi)) if kind.spin > 0.03 else 0.0,
+            spin=float(rng.uniform(-1, 1) * kind.spin),
+            pulse=float(rng.uniform(0, kind.pulse)),
+            grain=value_noise(rng, 64, 64, 5, 3) - np.float32(0.5),
+            shade=rng.uniform(-0.22, 0.22, 2).astype(np.float32),
+        )
+
+    def _companions(self, first: _Thing, name: str, count: int) -> list[_Thing]:
+        """Instances of the same class that move with `first` and touch it."""
+        companions: list[_Thing] = []
+        for side in (-1.0, 1.0)[:count]:
+            other = self._make_thing(name)
+            other.size = first.size * float(self._rng.uniform(0.85, 1.1))
+            reach = 0.62 * first.kind.extent * (first.size + other.size)
+            other.centre = first.centre + [side * reach, 0.1 * other.size]
+            other.velocity, other.sway = first.velocity, first.sway
+            other.rate, other.phase = first.rate, first.phase
+            companions.append(other)
+        return companions
+
+    def frame(self, t: int) -> Frame:
+        """Render the frame at time `t` (any integer; the clip is 0..num_frames - 1)."""
+        h, w, margin = self.height_px, self.width_px, self._margin
+        pan = self._pan_velocity * (t - self.num_frames / 2)
+        pan = pan + self._pan_sway * np.sin(self._pan_rate * t)
+        pan = np.clip(pan, 1 - margin, margin - 1)
+        x0, y0 = round(margin + pan[0]), round(margin + pan[1])
+        image = self._canvas[y0 : y0 + h, x0 : x0 + w].copy()
+        regions = self._layers[y0 : y0 + h, x0 : x0 + w].copy()
+        rim = np.zeros((h, w), np.bool_)
+        for index, thing in enumerate(self._things):
+            self._draw(image, regions, rim, thing, len(self._layer_labels) + index, t, pan)
+        labels = self.region_labels[regions]
+        labels[rim] = AMBIGUOUS
+        return Frame(self._expose(image, t), regions, labels)
+
+    def _draw(
+        self,
+        image: Image,
+        regions: NDArray[np.uint8],
+        rim: NDArray[np.bool_],
+        thing: _Thing,
+        region: int,
+        t: int,
+        pan: NDArray[np.float64],
+    ) -> None:
+        """Blend one thing into the frame, antialiased; the region map takes alpha >= 1/2."""
+        h, w = self.height_px, self.width_px
+        cx, cy, size, angle = thing.pose(t, pan, (w, h))
+        reach = size * thing.kind.extent * 1.3 + 2
+        xs = np.arange(max(0, int(cx - reach)), min(w, int(cx + reach) + 1), dtype=np.float32)
+        ys = np.arange(max(0, int(cy - reach)), min(h, int(cy + reach) + 1), dtype=np.float32)
+        if not (len(xs) and len(ys)):
+            return
+        dx, dy = (xs - np.float32(cx))[None] / size, (ys - np.float32(cy))[:, None] / size
+        cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+        u, v = dx * cos + dy * sin, dy * cos - dx * sin
+        swing = float(np.sin(3 * thing.rate[0] * t + thing.phase[0]))
+        colour, distance = paint(thing.kind, u, v, thing.style, swing)
+        grain = thing.grain[
+            np.clip((v + 1.5) * 21, 0, 63).astype(np.intp),
+            np.clip((u + 1.5) * 21, 0, 63).astype(np.intp),
+        ]
+        shade = 1 + thing.shade[0] * u + thing.shade[1] * v + 0.35 * grain
+        softness = np.float32(3.0 if thing.label == 0 else 1.0)
+        alpha = np.clip(0.5 - distance * np.float32(size) / softness, 0, 1)
+        window = np.s_[int(ys[0]) : int(ys[-1]) + 1, int(xs[0]) : int(xs[-1]) + 1]
+        patch = image[window]
+        patch += (colour * shade[..., None] - patch) * alpha[..., None]
+        covered = alpha >= 0.5
+        regions[window][covered] = region
+        rim[window] = np.where(
+            thing.label == 0, rim[window] | ((alpha > 0.1) & (alpha < 0.9)), rim[window] & ~covered
+        )
+
+    def _expose(self, image: Image, t: int) -> NDArray[np.uint8]:
+        """Light drift, colour cast, blur and sensor noise."""
+        strength, rate, phase = self._light
+        image = image * (1 + strength * np.sin(rate * t + phase) + self._cast * np.sin(0.1 * t))
+        if self._blur > 0:
+            side = np.float32(self._blur / (1 + 2 * self._blur))
+            for axis in (0, 1):
+                neighbours = np.roll(image, 1, axis) + np.roll(image, -1, axis)
+                image = image * (1 - 2 * side) + neighbours * side
+        noise = np.random.default_rng([self._noise_seed, t])
+        image = image + self._noise_level * noise.standard_normal(image.shape, dtype=np.float32)
+        return (np.clip(image, 0, 1) * 255).astype(np.uint8)
