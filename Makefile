@@ -1,0 +1,70 @@
+# Everything here needs Python 3.11 or newer, git and make; the first target that runs code makes
+# .venv from requirements.lock. Another interpreter: make study PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+# Published as source only. sam2 wants torch while it builds, so these three are built last, inside
+# .venv: pip's separate build environment would fetch a second torch, of any version, unhashed.
+SOURCE_ONLY := antlr4-python3-runtime iopath sam2
+# The same masks everywhere: never compile sam2's optional CUDA hole filling (ours is pure torch).
+export SAM2_BUILD_CUDA := 0
+
+.PHONY: study test lab lint lock train-demo clean help
+
+help:
+	@echo "make study       the whole study on the embedded demo, into results/demo/"
+	@echo "make test        the tests"
+	@echo "make lab         JupyterLab on the notebooks"
+	@echo "make lint        ruff, pyright, and notebooks without outputs"
+	@echo "make train-demo  train the demo models afresh, into runs/"
+	@echo "make lock        resolve requirements.lock afresh from pyproject.toml"
+	@echo "make clean       remove caches and results (.venv and runs/ stay)"
+
+study: $(VENV)/.ready
+	$(BIN)/sam2vss study --profile demo --out results
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+lab: $(VENV)/.ready
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS))
+
+train-demo: $(VENV)/.ready
+	$(BIN)/python -m sam2vss_lib.masklets.training --out runs/demo-sam2
+	$(BIN)/python -m sam2vss_lib.segmentors.training --out runs/demo-segformer
+
+# Versions already in requirements.lock are kept where pyproject.toml allows them.
+lock: $(VENV)/.ready
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev \
+	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	    --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf results .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	find sam2vss_lib tests notebooks benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +
+
+# The stamp is written last, so an interrupted set-up is taken up again by the next make.
+$(VENV)/.ready: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "sam2vss needs Python 3.11 or newer, and '$(PYTHON)' is" \
+	        "$$($(PYTHON) --version 2>&1 | head -n 1); try: make PYTHON=python3.11" >&2; exit 1; }
+	@echo "Setting up $(VENV) from requirements.lock: some minutes, about 6 GB on Linux."
+	$(PYTHON) -m venv $(VENV)
+	@awk -v names=" $(SOURCE_ONLY) " '/^[^ #]/ { split($$1, name, "=="); \
+	        file = index(names, " " name[1] " ") ? "source" : "wheels" } \
+	    file { print > "$(VENV)/" file ".lock" }' requirements.lock
+	$(PIP) install --no-deps --require-hashes -r $(VENV)/wheels.lock
+	$(PIP) install --no-deps --require-hashes --no-build-isolation -r $(VENV)/source.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(PIP) check
+	@touch $@
