@@ -1,0 +1,147 @@
+"""Typed access to the facts in `data_manifests/`: data sets and checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from sam2vss_lib.errors import DataError
+
+MANIFESTS = Path(__file__).resolve().parents[2] / "data_manifests"
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+EntryT = TypeVar("EntryT", "DatasetFacts", "CheckpointFacts")
+
+
+class _Facts(BaseModel):
+    """A frozen record that rejects unknown fields and silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SplitFacts(_Facts):
+    """Size of one split; None where the authors do not say."""
+
+    clips: NonNegativeInt
+    frames: NonNegativeInt | None
+    masks: bool | None  # whether ground truth is public
+
+
+class DatasetFacts(_Facts):
+    """One public data set: its size, terms and known defects, and where to obtain it."""
+
+    name: str
+    title: str
+    frames_per_second: float | None
+    classes: PositiveInt
+    class_names: str  # file in data_manifests/
+    frames: PositiveInt
+    splits: dict[str, SplitFacts]
+    obtain: list[str]
+    terms: str
+    citation: str
+    notes: list[str]
+
+
+class CheckpointFacts(_Facts):
+    """One SAM2 checkpoint; the embedded `demo` has neither file nor address here."""
+
+    name: str
+    family: Literal["SAM2", "SAM2.1", "demo"]
+    config: str | None  # path inside the sam2 package
+    file: str | None
+    url: str | None
+    bytes: PositiveInt | None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    sha256_source: Literal["publisher", "copies"] | None
+    licence: str
+
+
+class _DatasetsFile(_Facts):
+    format_version: Literal[1]
+    datasets: list[DatasetFacts]
+
+
+class _CheckpointsFile(_Facts):
+    format_version: Literal[1]
+    checkpoints: list[CheckpointFacts]
+
+
+def manifest_path(name: str) -> Path:
+    """Path of a file in `data_manifests/`, which lies beside the package in a source checkout.
+
+    Raises:
+        DataError: the file is missing, as it is when the package was not installed from a checkout.
+    """
+    path = MANIFESTS / name
+    if not path.is_file():
+        raise DataError(
+            f"{path} is missing: install sam2vss from a source checkout (pip install -e .)"
+        )
+    return path
+
+
+def load_datasets_manifest(path: Path | None = None) -> dict[str, DatasetFacts]:
+    """Read `datasets.yaml`.
+
+    Args:
+        path: another file of the same form; default is the project's.
+
+    Returns:
+        The data sets by name, in the file's order.
+
+    Raises:
+        DataError: the file is missing or malformed; the message names file and field.
+    """
+    path = path or manifest_path("datasets.yaml")
+    return _by_name(_read_yaml(path, _DatasetsFile).datasets, path)
+
+
+def load_checkpoints_manifest(path: Path | None = None) -> dict[str, CheckpointFacts]:
+    """Read `checkpoints.yaml`.
+
+    Args:
+        path: another file of the same form; default is the project's.
+
+    Returns:
+        The checkpoints by name, in the file's order.
+
+    Raises:
+        DataError: the file is missing or malformed; the message names file and field.
+
+    Example:
+        >>> load_checkpoints_manifest()["sam2.1_hiera_large"].config
+        'configs/sam2.1/sam2.1_hiera_l.yaml'
+    """
+    path = path or manifest_path("checkpoints.yaml")
+    return _by_name(_read_yaml(path, _CheckpointsFile).checkpoints, path)
+
+
+def _read_yaml(path: Path, model: type[ModelT]) -> ModelT:
+    """Read and validate a YAML file; every complaint becomes one line naming file and field."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first, *others = error.errors()
+        field = ".".join(str(part) for part in first["loc"]) or "top level"
+        more = f" (and {len(others)} more)" if others else ""
+        raise DataError(f"{path}: {field}: {first['msg']}{more}") from error
+
+
+def _by_name(entries: list[EntryT], path: Path) -> dict[str, EntryT]:
+    """Index entries by their name, which must be unique."""
+    named: dict[str, EntryT] = {}
+    for entry in entries:
+        if entry.name in named:
+            raise DataError(f"{path}: name: {entry.name!r} is given twice")
+        named[entry.name] = entry
+    return named

@@ -1,0 +1,110 @@
+"""The paper's printed numbers, Tables 1-7, from `data_manifests/paper_tables.csv`."""
+
+from __future__ import annotations
+
+import csv
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from sam2vss_lib.datasets.manifests import manifest_path
+from sam2vss_lib.errors import DataError
+
+PAPER_METRICS = ("mIoU", "FWIoU", "mBIoU", "mVC8", "mVC16")
+_COLUMNS = ("table", "row", "backbone", "metric", "value")
+
+
+def load_paper_tables(path: Path | None = None) -> pd.DataFrame:
+    """Read the paper's numbers, one line each, in printed order.
+
+    Args:
+        path: another file of the same form; default is the project's.
+
+    Returns:
+        Columns `table` (int, 1-7), `row`, `backbone` ("" where the paper prints none), `metric`
+        (one of `PAPER_METRICS`), `value` (float, percent) and `printed` (the string as printed).
+
+    Raises:
+        DataError: the file is missing or malformed; the message names file, line and field.
+
+    Example:
+        >>> len(load_paper_tables())
+        302
+    """
+    return _read(path or manifest_path("paper_tables.csv")).copy()
+
+
+def paper_value(table: int, row: str, backbone: str | None, metric: str) -> float | None:
+    """Look up one number of the paper.
+
+    Args:
+        table: number of the table, 1-7.
+        row: method or setting, such as `SAM2-CFFM`, `I-SAM2_base`, `32`, `16x16`, `0.6`.
+        backbone: such as `MiT-B1` or `R50`; "" or None where the table prints none.
+        metric: one of `PAPER_METRICS`.
+
+    Returns:
+        The number in percent, None where the paper prints none.
+
+    Raises:
+        ValueError: `metric` is not one of `PAPER_METRICS`.
+
+    Example:
+        >>> paper_value(1, "SAM2-CFFM", "MiT-B1", "mBIoU")
+        29.3
+        >>> paper_value(1, "SegFormer", "MiT-B1", "mBIoU") is None
+        True
+    """
+    if metric not in PAPER_METRICS:
+        raise ValueError(f"metric must be one of {', '.join(PAPER_METRICS)}, got {metric!r}")
+    return _index(manifest_path("paper_tables.csv")).get((table, row, backbone or "", metric))
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path) -> pd.DataFrame:
+    """Parse and check the file; `load_paper_tables` hands out copies."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    if not lines or tuple(lines[0]) != _COLUMNS:
+        raise DataError(f"{path}: line 1: expected the header {','.join(_COLUMNS)}")
+    records: list[tuple[int, str, str, str, float, str]] = []
+    seen: set[tuple[int, str, str, str]] = set()
+    for number, line in enumerate(lines[1:], start=2):
+        record = _record(line, f"{path}: line {number}")
+        if record[:4] in seen:
+            raise DataError(f"{path}: line {number}: the same cell is given twice")
+        seen.add(record[:4])
+        records.append(record)
+    return pd.DataFrame(records, columns=[*_COLUMNS, "printed"])
+
+
+def _record(line: list[str], where: str) -> tuple[int, str, str, str, float, str]:
+    """Check one line and convert its table number and value."""
+    if len(line) != len(_COLUMNS):
+        raise DataError(f"{where}: expected {len(_COLUMNS)} fields, got {len(line)}")
+    table, row, backbone, metric, value = line
+    if table not in {"1", "2", "3", "4", "5", "6", "7"}:
+        raise DataError(f"{where}: table: expected 1-7, got {table!r}")
+    if not row:
+        raise DataError(f"{where}: row: expected a name, got none")
+    if metric not in PAPER_METRICS:
+        raise DataError(f"{where}: metric: expected {', '.join(PAPER_METRICS)}, got {metric!r}")
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= 100.0:  # NaN fails too
+        raise DataError(f"{where}: value: expected a percentage, got {value!r}")
+    return int(table), row, backbone, metric, number, value
+
+
+@lru_cache(maxsize=1)
+def _index(path: Path) -> dict[tuple[int, str, str, str], float]:
+    """Value of every cell by table, row, backbone and metric."""
+    frame = _read(path)
+    keys = zip(frame["table"], frame["row"], frame["backbone"], frame["metric"], strict=True)
+    return dict(zip(keys, (float(v) for v in frame["value"]), strict=True))

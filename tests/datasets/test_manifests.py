@@ -1,0 +1,110 @@
+"""The manifests load, hold the facts they should, and complain clearly when broken."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sam2vss_lib.datasets.manifests import (
+    load_checkpoints_manifest,
+    load_datasets_manifest,
+    manifest_path,
+)
+from sam2vss_lib.errors import DataError
+
+SIZES = ("tiny", "small", "base_plus", "large")
+
+
+def test_checkpoints_are_the_eight_official_ones_and_demo():
+    manifest = load_checkpoints_manifest()
+    official = [f"{family}_hiera_{size}" for family in ("sam2.1", "sam2") for size in SIZES]
+    assert list(manifest) == [*official, "demo"]
+    for name in official:
+        entry = manifest[name]
+        assert entry.file == f"{name}.pt"
+        assert entry.url is not None
+        assert entry.url.startswith("https://dl.fbaipublicfiles.com/segment_anything_2/")
+        assert entry.url.endswith(f"/{name}.pt")
+        assert entry.family == ("SAM2.1" if "2.1" in name else "SAM2")
+        assert (entry.sha256 is None) == (entry.sha256_source is None)
+    hashes = [manifest[name].sha256 for name in official if manifest[name].sha256]
+    assert len(set(hashes)) == len(hashes)
+    assert manifest["demo"].url is None
+
+
+def test_checkpoint_configs_are_in_the_sam2_package():
+    for entry in load_checkpoints_manifest().values():
+        if entry.config is not None:
+            assert files("sam2").joinpath(entry.config).is_file(), entry.config
+
+
+def test_datasets_hold_the_published_sizes():
+    manifest = load_datasets_manifest()
+    assert list(manifest) == ["vspw", "vipseg"]
+    vspw = manifest["vspw"]
+    assert {name: (s.clips, s.frames) for name, s in vspw.splits.items()} == {
+        "train": (2806, 198244),
+        "val": (343, 24502),
+        "test": (387, 28887),
+    }
+    assert vspw.frames == sum(split.frames or 0 for split in vspw.splits.values())
+    assert vspw.splits["test"].masks is False
+    vipseg = manifest["vipseg"]
+    assert [split.clips for split in vipseg.splits.values()] == [2806, 343, 387]
+    assert vipseg.frames == 84750
+    for entry in manifest.values():
+        assert entry.terms
+        assert entry.citation
+        assert entry.obtain
+        assert manifest_path(entry.class_names).is_file()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("bytes", "many", "checkpoints.0.bytes"),
+        ("sha256", "abc", "checkpoints.0.sha256"),
+        ("family", "SAM3", "checkpoints.0.family"),
+        ("colour", "red", "checkpoints.0.colour"),
+        ("name", "demo", "name: 'demo' is given twice"),
+    ],
+)
+def test_wrong_field_is_named(tmp_path: Path, field: str, value: str, complaint: str):
+    content = yaml.safe_load(manifest_path("checkpoints.yaml").read_text(encoding="utf-8"))
+    content["checkpoints"][0][field] = value
+    path = tmp_path / "broken.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        load_checkpoints_manifest(path)
+    assert str(path) in str(caught.value)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- a\n", "format_version: 2\ndatasets: []\n", "a: [\n", "\tb"]
+)
+def test_malformed_file_is_one_line_naming_the_file(tmp_path: Path, text: str):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        load_datasets_manifest(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_field_is_named(tmp_path: Path):
+    content = yaml.safe_load(manifest_path("datasets.yaml").read_text(encoding="utf-8"))
+    del content["datasets"][1]["splits"]["val"]["clips"]
+    path = tmp_path / "broken.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(DataError, match=r"datasets\.1\.splits\.val\.clips: Field required"):
+        load_datasets_manifest(path)
+
+
+def test_missing_files_are_data_errors(tmp_path: Path):
+    with pytest.raises(DataError, match="cannot be read"):
+        load_datasets_manifest(tmp_path / "none.yaml")
+    with pytest.raises(DataError, match="source checkout"):
+        manifest_path("none.yaml")
