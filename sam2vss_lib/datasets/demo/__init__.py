@@ -1,0 +1,98 @@
+"""The embedded demo data set: generated clips in VSPW layout, made once per machine."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from sam2vss_lib.datasets.demo.world import CLASS_NAMES, World
+from sam2vss_lib.datasets.images import write_label_image
+from sam2vss_lib.datasets.labels import class_palette
+from sam2vss_lib.files import write_json, write_text
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DemoSplit:
+    """One split: clips with consecutive seeds."""
+
+    first_seed: int
+    clips: int
+    frames: int
+
+
+#: seeds far from each other and from those the demo SAM2 is trained on (1,000,000 and up)
+DEMO_SPLITS: dict[str, DemoSplit] = {
+    "train": DemoSplit(first_seed=10_000, clips=48, frames=20),
+    "val": DemoSplit(first_seed=1, clips=8, frames=40),
+}
+_FIRST_FRAME = 1  # VSPW frames count from 1, in eight digits
+
+
+def cache_folder() -> Path:
+    """Where generated data is kept: $SAM2VSS_CACHE or the user's cache."""
+    return Path(os.environ.get("SAM2VSS_CACHE", Path.home() / ".cache" / "sam2vss"))
+
+
+def demo_root() -> Path:
+    """Root of the demo data set, generated on first use.
+
+    The folder's name carries a hash of the generator's code, so a changed generator never meets
+    pictures of an older one.
+    """
+    root = cache_folder() / f"demo-{_generator_sha256()[:12]}"
+    if not root.is_dir():
+        root.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=".demo-", dir=root.parent))
+        try:
+            write_demo(building, DEMO_SPLITS)
+            building.chmod(0o755)
+            building.rename(root)
+        except OSError:
+            if not root.is_dir():  # else another process was first, and its copy is as good
+                raise
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return root
+
+
+def _generator_sha256() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def write_demo(root: Path, splits: dict[str, DemoSplit]) -> None:
+    """Generate a data set in VSPW layout.
+
+    Args:
+        root: an existing, empty folder.
+        splits: what to generate, by name of the split.
+    """
+    write_json(root / "classes.json", {str(i + 1): name for i, name in enumerate(CLASS_NAMES)})
+    for name, split in splits.items():
+        clips = [f"{i + 1}_demo{split.first_seed + i}" for i in range(split.clips)]
+        for index, clip in enumerate(tqdm(clips, desc=f"demo {name} clips", disable=None)):
+            _write_clip(root / "data" / clip, split.first_seed + index, split.frames)
+        write_text(root / f"{name}.txt", "\n".join(clips) + "\n")
+    _log.info("generated the demo data set in %s", root)
+
+
+def _write_clip(folder: Path, seed: int, frames: int) -> None:
+    world = World(seed, num_frames=frames)
+    palette = class_palette(len(CLASS_NAMES) + 1)
+    (folder / "origin").mkdir(parents=True)
+    for t in range(frames):
+        frame, stem = world.frame(t), f"{t + _FIRST_FRAME:08d}"
+        Image.fromarray(frame.image).save(folder / "origin" / f"{stem}.jpg", quality=92)
+        write_label_image(folder / "mask" / f"{stem}.png", frame.labels, palette)

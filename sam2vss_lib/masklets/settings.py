@@ -1,0 +1,34 @@
+"""What determines masklets: everything here, the checkpoint and the frames, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sam2vss_lib.files import sha256_json
+
+
+class MaskletSettings(BaseModel):
+    """Settings of proposals and propagation; the defaults are the paper's (section 3.1).
+
+    The generator's remaining arguments, which the paper does not name, keep the defaults of
+    `SAM2AutomaticMaskGenerator`. Hole filling is off: the published wheel lacks the compiled
+    extension that stock SAM2 needs for it, so stock runs without it too.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    window: int = Field(32, ge=1, description="frames a masklet is propagated through")
+    points_per_side: int = Field(16, ge=1, le=256, description="point grid on the first frame")
+    pred_iou_thresh: float = Field(0.6, ge=0, le=1, description="keep predicted IoU above this")
+    stability_score_thresh: float = Field(0.8, ge=0, le=1, description="keep stability from this")
+    stability_score_offset: float = Field(0.9, ge=0, description="logit offset of the stability")
+    box_nms_thresh: float = Field(0.7, ge=0, le=1, description="box IoU of suppressed duplicates")
+    points_per_batch: int = Field(64, ge=1, description="prompts decoded together")
+    fill_hole_area_px: Literal[0] = Field(0, description="largest hole filled in a mask")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="autocast type")
+
+    def sha256(self) -> str:
+        """Hash of the settings as stored in every masklet file."""
+        return sha256_json(self.model_dump(mode="json"))

@@ -1,0 +1,147 @@
+"""Tracking: from a region's mask on one frame to its masks on the next ones.
+
+The decoder's own loss teaches the memory modules too indirectly, so a 1x1 convolution that exists
+in training only reads the object's mask from the memory-conditioned features (deep supervision).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sam2vss_lib.masklets.training.losses import mask_iou, mask_loss
+from sam2vss_lib.masklets.training.points import MASK_SIDE
+from sam2vss_lib.masklets.training.pool import SIDE_PX, Pool, region_targets, sample_clips
+
+_TIME_CODE_FRAMES = 32  # scales the object pointers' time code; a window at test time
+
+
+class DeepSupervision(nn.Module):
+    """Reads an object's mask from memory-conditioned features; left out of the shipped model."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.read = nn.Conv2d(dim, 1, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, D, S/16, S/16) features to (n, 1, S/16, S/16) logits."""
+        return self.read(features)
+
+
+@contextmanager
+def _heard_heads(model: Any) -> Iterator[list[tuple[Tensor, Any]]]:
+    """Record the input features and output of every call of the model's SAM heads.
+
+    In training mode `track_step` keeps the object scores to itself; this listens in.
+    """
+    calls: list[tuple[Tensor, Any]] = []
+    original = model._forward_sam_heads
+
+    def listening(*args: Any, **kwargs: Any) -> Any:
+        output = original(*args, **kwargs)
+        calls.append((kwargs.get("backbone_features", args[0] if args else None), output))
+        return output
+
+    model._forward_sam_heads = listening
+    try:
+        yield calls
+    finally:
+        del model._forward_sam_heads
+
+
+def _draw_objects(
+    labels: Tensor, rng: np.random.Generator, per_clip: int
+) -> tuple[Tensor, Tensor]:
+    """Regions of some size on the first frame; returns clip index (n,) and region id (n,)."""
+    clips, regions = [], []
+    for clip, first in enumerate(labels[:, 0].numpy()):
+        ids, counts = np.unique(first[::8, ::8], return_counts=True)
+        ids = ids[counts >= 3]
+        clips += [clip] * per_clip
+        regions += rng.choice(ids, per_clip, replace=len(ids) < per_clip).tolist()
+    return torch.tensor(clips), torch.tensor(regions)
+
+
+def tracking_step(
+    model: Any,
+    probe: DeepSupervision,
+    pool: Pool,
+    rng: np.random.Generator,
+    *,
+    clips: int = 2,
+    objects: int = 6,
+    num_frames: int = 4,
+    train_encoder: bool = False,
+    probe_weight: float = 1.0,
+) -> tuple[Tensor, dict[str, Any]]:
+    """Loss of tracking regions from their true mask through `num_frames` frames.
+
+    Args:
+        model: the SAM2 model in training mode.
+        probe: the deep supervision head.
+        pool: training clips.
+        rng: source of randomness.
+        clips: clips per step.
+        objects: objects per clip.
+        num_frames: frames per clip, the prompted one included.
+        train_encoder: let gradients reach the image encoder.
+        probe_weight: weight of the deep supervision.
+    """
+    images, labels = sample_clips(pool, rng, clips, num_frames)
+    if rng.random() < 0.5:
+        images, labels = images.flip(1), labels.flip(1)
+    clip, region = _draw_objects(labels, rng, objects)
+    with torch.set_grad_enabled(train_encoder):
+        encoded = model.forward_image(images.flatten(0, 1))
+    outputs: dict[str, dict[int, Any]] = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
+    losses: list[Tensor] = []
+    seen: list[tuple[float, float]] = []
+    flat = labels.flatten(0, 1)
+    unmoved = region_targets(flat, clip * num_frames, region, MASK_SIDE)
+    with _heard_heads(model) as calls:
+        for t in range(num_frames):
+            frame = clip * num_frames + t
+            _, tokens, positions, sizes = model._prepare_backbone_features(
+                {
+                    "backbone_fpn": [level[frame] for level in encoded["backbone_fpn"]],
+                    "vision_pos_enc": [
+                        level[:1].expand(len(frame), -1, -1, -1)
+                        for level in encoded["vision_pos_enc"]
+                    ],
+                }
+            )
+            calls.clear()
+            step = model.track_step(
+                frame_idx=t,
+                is_init_cond_frame=t == 0,
+                current_vision_feats=tokens,
+                current_vision_pos_embeds=positions,
+                feat_sizes=sizes,
+                point_inputs=None,
+                mask_inputs=region_targets(flat, frame, region, SIDE_PX) if t == 0 else None,
+                output_dict=outputs,
+                num_frames=_TIME_CODE_FRAMES,
+                run_mem_encoder=t < num_frames - 1,
+            )
+            outputs["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][t] = step
+            if t == 0:
+                continue
+            features, heads = calls[-1]
+            target = region_targets(flat, frame, region, MASK_SIDE)
+            visible = target.flatten(1).sum(1) > 1
+            logits, score = heads[0][:, :1].clamp(-60, 60), heads[6]
+            coarse = F.adaptive_avg_pool2d(target, MASK_SIDE // 4)
+            per_object = mask_loss(logits, target)[:, 0]
+            per_object = per_object + probe_weight * mask_loss(probe(features), coarse)[:, 0]
+            presence = F.binary_cross_entropy_with_logits(score[:, 0], visible.float())
+            losses.append((per_object * visible).mean() + 0.1 * presence)
+            kept = mask_iou(logits, target)[visible].mean().item()
+            seen.append((kept, mask_iou(unmoved - 0.5, target)[visible].mean().item()))
+    iou, still = np.mean(seen, axis=0)
+    return torch.stack(losses).mean(), {"iou": iou, "unmoved": still}

@@ -1,0 +1,66 @@
+"""One small JSON file per finished clip: what it was made from, so that stages resume safely."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import read_json, sha256_file, write_json
+
+RECORD_NAME = "made_from.json"
+
+
+def is_finished(folder: Path, wanted: dict[str, Any]) -> bool:
+    """Whether a clip's folder was finished from exactly these inputs.
+
+    Args:
+        folder: the clip's output folder.
+        wanted: settings and input hashes a new computation would record; JSON-able, may nest.
+
+    Raises:
+        DataError: it was made from something else; the message names the first difference.
+    """
+    path = folder / RECORD_NAME
+    if not path.is_file():
+        return False
+    stored: Any = read_json(path)
+    difference = _first_difference(stored, wanted, "")
+    if difference:
+        raise DataError(f"{folder}: made with other inputs: {difference}; delete it or use new --out")
+    return True
+
+
+def mark_finished(folder: Path, made_from: dict[str, Any]) -> None:
+    """Record that a clip's folder is complete; to be called after its last file."""
+    write_json(folder / RECORD_NAME, made_from)
+
+
+def sha256_files(paths: Iterable[Path]) -> str:
+    """One SHA-256 over the contents of several files, in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            digest.update(sha256_file(path).encode())
+        except OSError as error:
+            raise DataError(f"{path}: not readable ({error.strerror})") from None
+    return digest.hexdigest()
+
+
+def _first_difference(stored: Any, wanted: Any, name: str) -> str:
+    """`key is A, not B` for the first key that differs, or an empty string."""
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for key in sorted({*stored, *wanted}):
+            inner = f"{name}.{key}" if name else str(key)
+            found = _first_difference(stored.get(key), wanted.get(key), inner)
+            if found:
+                return found
+        return ""
+    return "" if stored == wanted else f"{name} is {_short(stored)}, not {_short(wanted)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:12]}..."

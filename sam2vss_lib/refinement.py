@@ -1,0 +1,206 @@
+"""SAM2 as a refiner: every masklet takes the class most frequent under it (Eq. 1 and 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.masklets.store import ClipMasklets, MaskletStore, decode_masks
+from sam2vss_lib.records import is_finished, mark_finished, sha256_files
+
+Vote = Literal["frame", "masklet"]
+Overlap = Literal["area", "predicted_iou", "stability", "logit"]
+
+
+class RefineSettings(BaseModel):
+    """How masklets vote and how their overlaps are resolved.
+
+    Attributes:
+        vote: `frame` lets each masklet vote on every frame anew (the literal reading of Eq. 2);
+            `masklet` gives it one class for its whole window.
+        overlap: which masklet a pixel under several of them takes its class from: the smallest
+            (`area`), the one of highest proposal score (`predicted_iou`, `stability`), or the one
+            with the largest logit at that pixel.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    vote: Vote = "frame"
+    overlap: Overlap = "area"
+
+
+def count_votes(masks: Tensor, prediction: Tensor, num_classes: int) -> Tensor:
+    """Pixels of each class under each mask; void pixels do not vote (Eq. 2).
+
+    Args:
+        masks: (n, H, W) bool.
+        prediction: (H, W) uint8, classes 0..C-1 and void 255.
+        num_classes: C.
+
+    Returns:
+        (n, C) int64.
+    """
+    index, rows, columns = masks.nonzero(as_tuple=True)
+    label = prediction[rows, columns].long()
+    votes = (index * num_classes + label)[label < num_classes]
+    counts = torch.bincount(votes, minlength=len(masks) * num_classes)
+    return counts.view(len(masks), num_classes)
+
+
+def winning_classes(votes: Tensor) -> Tensor:
+    """Most frequent class of each mask, the lowest index among equals.
+
+    Args:
+        votes: (n, C) int64.
+
+    Returns:
+        (n,) uint8; 255 where a mask has no vote at all.
+    """
+    num_classes = votes.shape[1]
+    # one key per class, since argmax promises nothing about ties
+    tie_break = torch.arange(num_classes - 1, -1, -1, device=votes.device)
+    winner = (votes * num_classes + tie_break).max(1).indices
+    return torch.where(votes.sum(1) > 0, winner, VOID).to(torch.uint8)
+
+
+def paint(prediction: Tensor, masks: Tensor, classes: Tensor, priority: Tensor) -> Tensor:
+    """Give the pixels of every mask its class, where masks overlap that of highest priority (Eq. 1).
+
+    Args:
+        prediction: (H, W) uint8, kept outside the masks.
+        masks: (n, H, W) bool.
+        classes: (n,) uint8; masks of class 255 paint nothing.
+        priority: (n,) numbers; among equals the later mask wins.
+
+    Returns:
+        (H, W) uint8.
+    """
+    kept = classes != VOID
+    masks, classes, priority = masks[kept], classes[kept], priority[kept]
+    if not len(masks):
+        return prediction.clone()
+    order = priority.argsort(stable=True)
+    rank = torch.arange(1, len(order) + 1, device=masks.device, dtype=torch.int32)
+    top = (masks[order] * rank[:, None, None]).amax(0).long()  # 0 where no mask is
+    painted = torch.cat([classes.new_tensor([VOID]), classes[order]])[top]
+    return torch.where(top > 0, painted, prediction)
+
+
+def refine(
+    dataset: Dataset,
+    predictions: PredictionFolder,
+    masklets: MaskletStore,
+    out: PredictionFolder,
+    settings: RefineSettings | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    progress: Callable[[str], None] = lambda clip: None,
+) -> int:
+    """Refine the predictions of every clip; finished clips are reused.
+
+    Args:
+        dataset: the clips; neither frames nor ground truth are used.
+        predictions: the base model's labels.
+        masklets: their masklets.
+        out: where refined labels go.
+        settings: vote and overlap rule.
+        device: where to compute; the result does not depend on it.
+        progress: called with each clip's name when it is done.
+
+    Returns:
+        Number of clips that were reused.
+
+    Raises:
+        DataError: predictions or masklets are missing or do not fit the clip, or `out` holds a
+            refinement of something else.
+    """
+    settings = settings or RefineSettings()
+    reused = 0
+    for clip in dataset.clips:
+        sources = [predictions.path(clip, i) for i in range(clip.num_frames)]
+        if missing := predictions.missing(clip):
+            raise DataError(f"{sources[missing[0]]}: no such prediction; run sam2vss segment first")
+        stored = masklets.read(clip.name)
+        _check_fit(clip, stored, masklets.path(clip.name))
+        made_from: dict[str, Any] = {
+            "settings": settings.model_dump(mode="json"),
+            "label_offset": predictions.label_offset,
+            "masklets_sha256": sha256_files([masklets.path(clip.name)]),
+            "predictions_sha256": sha256_files(sources),
+        }
+        folder = Path(out.root) / clip.name
+        if is_finished(folder, made_from) and not out.missing(clip):
+            reused += 1
+        else:
+            _refine_clip(clip, predictions, stored, out, settings, torch.device(device))
+            mark_finished(folder, made_from)
+        progress(clip.name)
+    return reused
+
+
+def _check_fit(clip: Clip, stored: ClipMasklets, path: Path) -> None:
+    if stored.num_frames != clip.num_frames:
+        raise DataError(
+            f"{path}: masklets of {stored.num_frames} frames, but clip {clip.name} has "
+            f"{clip.num_frames}; delete the file and run sam2vss masklets again"
+        )
+    if stored.table.num_rows and (
+        stored.table["height"][0].as_py(),
+        stored.table["width"][0].as_py(),
+    ) != tuple(clip.size):
+        raise DataError(f"{path}: masklets are not of the clip's size; run sam2vss masklets again")
+
+
+def _refine_clip(
+    clip: Clip,
+    predictions: PredictionFolder,
+    stored: ClipMasklets,
+    out: PredictionFolder,
+    settings: RefineSettings,
+    device: torch.device,
+) -> None:
+    def read(frame: int) -> Tensor:
+        return torch.from_numpy(predictions.read(clip, frame)).to(device)
+
+    done: set[int] = set()
+    for window in stored.windows():
+        classes: dict[int, Tensor] = {}
+        for rows in window:
+            frame = rows["frame"][0].as_py()
+            classes[frame] = count_votes(_masks(rows, "rle", device), read(frame), out.num_classes)
+        if settings.vote == "masklet":
+            total = torch.stack(list(classes.values())).sum(0)
+            classes = dict.fromkeys(classes, total)
+        for rows in window:
+            frame = rows["frame"][0].as_py()
+            column = "rle_visible" if settings.overlap == "logit" else "rle"
+            refined = paint(
+                read(frame),
+                _masks(rows, column, device),
+                winning_classes(classes[frame]),
+                _priority(rows, settings.overlap).to(device),
+            )
+            out.write(clip, frame, refined.cpu().numpy())
+            done.add(frame)
+    for frame in set(range(clip.num_frames)) - done:
+        out.write(clip, frame, predictions.read(clip, frame))
+
+
+def _masks(rows: pa.Table, column: str, device: torch.device) -> Tensor:
+    height, width = rows["height"][0].as_py(), rows["width"][0].as_py()
+    return torch.from_numpy(decode_masks(rows[column].to_pylist(), height, width)).to(device)
+
+
+def _priority(rows: pa.Table, overlap: Overlap) -> Tensor:
+    """Higher is on top; visible parts are disjoint, so their order is of no matter."""
+    if overlap in ("predicted_iou", "stability"):
+        return torch.from_numpy(rows[overlap].to_numpy().copy())
+    return -torch.from_numpy(rows["area"].to_numpy().copy())
