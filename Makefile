@@ -56,8 +56,8 @@ clean:
 # The stamp is written last, so an interrupted set-up is taken up again by the next make.
 $(VENV)/.ready: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	    echo "sam2vss needs Python 3.11 or newer, and '$(PYTHON)' is" \
-	        "$$($(PYTHON) --version 2>&1 | head -n 1); try: make PYTHON=python3.11" >&2; exit 1; }
+	    echo "sam2vss needs Python 3.11 or newer, and '$(PYTHON)' is not (its answer:" \
+	        "$$($(PYTHON) --version 2>&1 | head -n 1)); try: make PYTHON=python3.11" >&2; exit 1; }
 	@echo "Setting up $(VENV) from requirements.lock: some minutes, about 6 GB on Linux."
 	$(PYTHON) -m venv $(VENV)
 	@awk -v names=" $(SOURCE_ONLY) " '/^[^ #]/ { split($$1, name, "=="); \

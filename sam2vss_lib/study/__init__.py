@@ -1,0 +1,1 @@
+"""The study: paper values, settings, results and provenance, tables, figures and report."""

@@ -55,8 +55,11 @@ def test_spot_checks(
 
 def test_values_keep_their_printed_form():
     tables = load_paper_tables()
-    assert dict(zip(tables["printed"], tables["value"], strict=True))["18.03"] == 18.03
-    assert all(re.fullmatch(r"\d\d\.\d\d?", text) for text in tables["printed"])
+    longest = tables[tables["printed"].str.len() > 4]
+    assert longest["row"].tolist() == ["I-SAM2"]
+    assert longest["printed"].tolist() == ["18.03"]
+    assert longest["value"].tolist() == [18.03]
+    assert all(re.fullmatch(r"\d\d\.\d\d?", text) for text in tables["printed"].tolist())
 
 
 def test_callers_cannot_change_each_others_table():

@@ -1,0 +1,1 @@
+"""SAM2 for video semantic segmentation: a library of small stages that talk through files."""
