@@ -1,0 +1,88 @@
+"""Class lists: `classes.json` of the VSPW layout and VSPW's own `label_num_dic_final.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sam2vss_lib.datasets.faults import FileFault
+from sam2vss_lib.datasets.labels import MAX_CLASSES
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import read_json
+
+CLASS_FILES = ("classes.json", "label_num_dic_final.json")
+"""Names under which a data set root may hold its class list; the first found is used."""
+
+
+def find_class_names(root: Path) -> tuple[str, ...] | None:
+    """Read the class list of a data set root.
+
+    Args:
+        root: folder that may hold `classes.json` or `label_num_dic_final.json`.
+
+    Returns:
+        The C class names, label 0 first; None if the root has no class list.
+
+    Raises:
+        DataError: the class list cannot be used.
+    """
+    for file in CLASS_FILES:
+        if (root / file).exists():
+            return read_class_names(root / file)
+    return None
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """Read a class list, either `{"1": "wall", ...}` or VSPW's `{"others": "0", "wall": "1", ...}`.
+
+    Args:
+        path: JSON file; which of the two forms it has is told by its keys.
+
+    Returns:
+        The C class names in the order of their ids 1..C, that is, label 0 first.
+
+    Raises:
+        DataError: not such a file, names repeated, or ids not 1..C without gaps.
+    """
+    hint = 'write one name for each id without gaps: {"1": "wall", "2": "ceiling", ...}'
+    try:
+        content: Any = read_json(path)
+    except DataError as error:
+        raise FileFault(path, str(error).removeprefix(f"{path}: "), hint) from None
+    if not isinstance(content, dict) or not content:
+        raise FileFault(path, "is not a JSON object of class ids and names", hint)
+    entries: list[tuple[Any, Any]] = list(content.items())
+    ids_are_keys = all(_class_id(key) is not None for key, _ in entries)
+    if not ids_are_keys:
+        # VSPW's form maps names to ids and calls id 0, which is void, "others".
+        entries = [(value, key) for key, value in entries if _class_id(value) != 0]
+    names: dict[int, str] = {}
+    for key, name in entries:
+        class_id = _class_id(key)
+        if class_id is None or not isinstance(name, str) or not name.strip():
+            raise FileFault(path, f"entry {key!r}: {name!r} is not a class id and a name", hint)
+        if class_id in names:
+            raise FileFault(path, f"class id {class_id} is given twice", hint)
+        names[class_id] = name
+    _check_ids_and_names(path, names, hint)
+    return tuple(names[class_id] for class_id in sorted(names))
+
+
+def _class_id(value: object) -> int | None:
+    """A class id given as an integer or as its decimal digits; None if it is neither."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
+        return int(value)
+    return value if type(value) is int else None
+
+
+def _check_ids_and_names(path: Path, names: dict[int, str], hint: str) -> None:
+    """Check that ids are 1..C and that no two classes share a name."""
+    if not 1 <= len(names) <= MAX_CLASSES:
+        raise FileFault(path, f"lists {len(names)} classes, not 1..{MAX_CLASSES}", hint)
+    wrong = sorted(set(names) ^ set(range(1, len(names) + 1)))
+    if wrong:
+        raise FileFault(path, f"class ids are not 1..{len(names)} (see id {wrong[0]})", hint)
+    if len(set(names.values())) < len(names):
+        # Tables name classes; two rows of one name could not be told apart.
+        repeated = sorted(n for n in names.values() if list(names.values()).count(n) > 1)
+        raise FileFault(path, f"two classes are named {repeated[0]!r}", "give each its own name")

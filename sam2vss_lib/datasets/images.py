@@ -1,0 +1,162 @@
+"""Reading frames and label images strictly, and writing label PNGs whole or not at all."""
+
+from __future__ import annotations
+
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sam2vss_lib.datasets.faults import LIKELY_CUT_SHORT, FileFault, read_bytes
+from sam2vss_lib.datasets.labels import Labels
+from sam2vss_lib.files import atomic_path
+
+_PNG_COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
+
+
+def read_frame(path: Path) -> NDArray[np.uint8]:
+    """Read a video frame; an EXIF orientation is ignored, because masks follow the stored pixels.
+
+    Args:
+        path: a JPEG or an 8-bit PNG.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: missing, empty, truncated or undecodable file, or more than 8 bits a channel.
+    """
+    data = read_bytes(path)
+    image = _decode(path, data, ("JPEG", "PNG"))
+    if image.format == "PNG" and _png_kind(data)[0] == 16:
+        raise FileFault(path, "16-bit PNG where a frame is read", "convert it to 8-bit RGB")
+    image.info.pop("transparency", None)  # a frame has none; the conversion would warn of it
+    return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def read_label_image(path: Path) -> Labels:
+    """Read the values of a mask or of a prediction.
+
+    Args:
+        path: an 8-bit grey PNG, or a palette PNG, whose indices are then the labels.
+
+    Returns:
+        (H, W) uint8, the values as stored.
+
+    Raises:
+        DataError: missing, empty, truncated or undecodable file, or another kind of image.
+    """
+    data = read_bytes(path)
+    image = _decode(path, data, ("PNG",))
+    depth, colour_type = _png_kind(data)
+    # Grey of 1, 2 or 4 bits is stretched to 0..255 by decoders: its labels would be lost.
+    if colour_type != 3 and (colour_type, depth) != (0, 8):
+        kind = f"{depth}-bit {_PNG_COLOUR_TYPES.get(colour_type)} PNG"
+        raise FileFault(
+            path,
+            f"{kind} where labels are read",
+            "write label values as 8-bit palette or 8-bit grey PNG, not colours",
+        )
+    return np.array(image, dtype=np.uint8)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Read an image's (height, width) from its header alone.
+
+    Raises:
+        DataError: missing or empty file, or neither JPEG nor PNG.
+    """
+    data = read_bytes(path)
+    try:
+        with Image.open(BytesIO(data), formats=("JPEG", "PNG")) as image:
+            return image.height, image.width
+    except Exception as error:  # a decoder fed arbitrary bytes may raise almost anything
+        raise _undecodable(path, error, ("JPEG", "PNG")) from None
+
+
+def check_same_size(
+    path: Path, shape: tuple[int, ...], reference: Path, size: tuple[int, ...]
+) -> None:
+    """Check that an image has the size of another image of its clip.
+
+    Args:
+        path: the image's file, for the error.
+        shape: its (height, width).
+        reference: the other image's file, for the error.
+        size: the other's (height, width).
+
+    Raises:
+        DataError: the sizes differ.
+    """
+    if shape != size:
+        raise FileFault(
+            path,
+            f"is {'x'.join(map(str, shape))} (height x width) but {reference} is "
+            f"{'x'.join(map(str, size))}",
+            "a clip's frames, masks and predictions must have one size: resize labels by nearest",
+        )
+
+
+def write_label_image(path: Path, labels: Labels, palette: NDArray[np.uint8] | None = None) -> None:
+    """Write label values as an 8-bit PNG, atomically.
+
+    Args:
+        path: the file; its folder is made when missing.
+        labels: (H, W) uint8, written as they are.
+        palette: (N, 3) uint8 RGB colours of the values 0..N-1, N <= 256, all others black; makes a
+            palette PNG whose stored values are the same. None makes a grey PNG.
+    """
+    image = Image.fromarray(labels)
+    if palette is not None:
+        colours = np.zeros((256, 3), dtype=np.uint8)
+        colours[: len(palette)] = palette
+        image.putpalette(colours.tobytes())
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG", bits=8)
+
+
+def _decode(path: Path, data: bytes, formats: tuple[str, ...]) -> Image.Image:
+    """Decode an image completely."""
+    try:
+        if data.startswith(b"\x89PNG"):
+            _check_png_chunks(data)
+        image = Image.open(BytesIO(data), formats=formats)
+        image.load()
+    except Exception as error:  # a decoder fed arbitrary bytes may raise almost anything
+        raise _undecodable(path, error, formats) from None
+    return image
+
+
+def _check_png_chunks(data: bytes) -> None:
+    """Check that a PNG has all its chunks, from IHDR to IEND, and their checksums.
+
+    The decoder skips the checksums of the pixel data, which would let altered labels pass.
+    """
+    name, start = b"IHDR", 8
+    if data[12:16] != name:
+        raise ValueError("IHDR chunk is not the first")
+    while name != b"IEND":
+        length = int.from_bytes(data[start : start + 4], "big")
+        name = data[start + 4 : start + 8]
+        end = start + 8 + length
+        if len(data) < end + 4:
+            raise ValueError("truncated")
+        if zlib.crc32(data[start + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise ValueError(f"wrong checksum at byte {start}")
+        start = end + 4
+
+
+def _png_kind(data: bytes) -> tuple[int, int]:
+    """Bits per channel and colour type of a PNG, from its IHDR chunk, which always comes first."""
+    return data[24], data[25]
+
+
+def _undecodable(path: Path, error: Exception, formats: tuple[str, ...]) -> FileFault:
+    """The fault for an image that the decoder refused."""
+    reason = str(error) or type(error).__name__
+    if isinstance(error, Image.UnidentifiedImageError):
+        reason = "header not recognised"
+    return FileFault(path, f"not decodable as {' or '.join(formats)} ({reason})", LIKELY_CUT_SHORT)

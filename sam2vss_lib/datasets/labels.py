@@ -1,0 +1,173 @@
+"""Label values: masks on disk (1..C), labels in the library (0..C-1), void (255), and colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2vss_lib.datasets.faults import FileFault
+from sam2vss_lib.errors import SettingsError
+
+VOID = 255
+"""Label of pixels without a class, in masks as in predictions."""
+
+MAX_CLASSES = 254
+"""Masks number the classes from 1 in 8 bits and keep 255 for void."""
+
+StrayLabels = Literal["error", "void"]
+"""What to do with mask values that are neither void nor a class."""
+
+Labels = NDArray[np.uint8]
+
+
+def check_num_classes(num_classes: int) -> None:
+    """Check that labels of `num_classes` classes fit in 8 bits.
+
+    Raises:
+        SettingsError: `num_classes` is not in 1..254.
+    """
+    if not 1 <= num_classes <= MAX_CLASSES:
+        raise SettingsError(f"num_classes is {num_classes}; it must be in 1..{MAX_CLASSES}")
+
+
+def ground_truth_from_mask(
+    mask: Labels,
+    num_classes: int,
+    *,
+    stray_labels: StrayLabels = "error",
+    source: Path | str = "mask",
+) -> Labels:
+    """Convert the values of a mask file to ground truth labels.
+
+    Args:
+        mask: (H, W) uint8; 0 and 255 are void, 1..C are classes.
+        num_classes: C.
+        stray_labels: "error" refuses any other value, "void" reads it as void (published VSPW
+            masks hold a few stray values).
+        source: the mask's file, for the error.
+
+    Returns:
+        (H, W) uint8; 0..C-1 are classes, 255 is void.
+
+    Raises:
+        DataError: the mask holds stray values and `stray_labels` is "error".
+        SettingsError: `num_classes` or `stray_labels` cannot be used.
+    """
+    check_num_classes(num_classes)
+    if stray_labels not in ("error", "void"):
+        raise SettingsError(f"stray_labels is {stray_labels!r}; it must be 'error' or 'void'")
+    strays = _values_above(mask, num_classes)
+    if strays and stray_labels == "error":
+        raise FileFault(
+            source,
+            f"mask value {_listing(strays)} is neither class (1..{num_classes}) nor void (0, 255)",
+            "check num_classes and classes.json, or read stray labels as void",
+        )
+    table = np.full(256, VOID, dtype=np.uint8)
+    table[1 : num_classes + 1] = np.arange(num_classes, dtype=np.uint8)
+    return table[mask]
+
+
+def mask_from_ground_truth(labels: Labels, num_classes: int) -> Labels:
+    """Convert labels to the values of a mask file: the inverse of `ground_truth_from_mask`.
+
+    Args:
+        labels: (H, W) uint8; 0..C-1 are classes, 255 is void.
+        num_classes: C.
+
+    Returns:
+        (H, W) uint8; 1..C are classes, 255 is void (0, the other void value, is not used).
+
+    Raises:
+        DataError: a label is neither a class nor void.
+        SettingsError: `num_classes` cannot be used.
+    """
+    check_prediction(labels, num_classes, "labels")
+    table = np.full(256, VOID, dtype=np.uint8)
+    table[:num_classes] = np.arange(1, num_classes + 1, dtype=np.uint8)
+    return table[labels]
+
+
+def check_prediction(
+    labels: Labels, num_classes: int, path: Path | str, label_offset: int = 0
+) -> None:
+    """Check the values of a predicted label map.
+
+    Args:
+        labels: (H, W) uint8; the file's values.
+        num_classes: C.
+        path: the file, for the error.
+        label_offset: 0 for files of 0..C-1 and 255, 1 for files of 1..C with 0 and 255 as void.
+
+    Raises:
+        DataError: a value is neither a class nor void.
+        SettingsError: `num_classes` cannot be used.
+    """
+    check_num_classes(num_classes)
+    last = num_classes - 1 + label_offset
+    strays = _values_above(labels, last)
+    if not strays:
+        return
+    hint = f"check that the predictions are of {num_classes} classes"
+    if label_offset == 0 and strays == [num_classes]:
+        hint = f"if the files number the classes 1..{num_classes}, pass --label-offset 1"
+    raise FileFault(
+        path,
+        f"label {_listing(strays)} is neither class ({label_offset}..{last}) nor void ({VOID})",
+        hint,
+    )
+
+
+def class_palette(num_classes: int) -> NDArray[np.uint8]:
+    """Colours for figures; a class's colour depends on its index alone, not on their number.
+
+    Hues step by the golden angle, so that neighbours in the list differ most; lightness and
+    chroma cycle, so that classes of like hue stay apart; beyond some 40 classes colours come close.
+    Black is left for void.
+
+    Args:
+        num_classes: C.
+
+    Returns:
+        (C, 3) uint8 RGB.
+
+    Raises:
+        SettingsError: `num_classes` cannot be used.
+    """
+    check_num_classes(num_classes)
+    index = np.arange(num_classes)
+    hue = np.deg2rad(28.0 + 137.50776 * index)
+    lightness = np.array([0.66, 0.82, 0.52, 0.74, 0.60])[index % 5]
+    chroma = np.array([0.17, 0.12, 0.14])[index // 5 % 3]
+    a, b = chroma * np.cos(hue), chroma * np.sin(hue)
+    # OKLab to linear sRGB to sRGB (B. Ottosson, "A perceptual color space", 2020).
+    to_cone = np.array(
+        [
+            [1.0, 0.3963377774, 0.2158037573],
+            [1.0, -0.1055613458, -0.0638541728],
+            [1.0, -0.0894841775, -1.2914855480],
+        ]
+    )
+    to_rgb = np.array(
+        [
+            [4.0767416621, -3.3077115913, 0.2309699292],
+            [-1.2684380046, 2.6097574011, -0.3413193965],
+            [-0.0041960863, -0.7034186147, 1.7076147010],
+        ]
+    )
+    linear = np.clip((np.stack([lightness, a, b], axis=1) @ to_cone.T) ** 3 @ to_rgb.T, 0, 1)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.round(255 * srgb).astype(np.uint8)
+
+
+def _values_above(values: Labels, last: int) -> list[int]:
+    """The distinct values that are greater than `last` and not void, ascending."""
+    return np.unique(values[(values > last) & (values != VOID)]).tolist()
+
+
+def _listing(values: list[int], most: int = 8) -> str:
+    """`values` as text, cut after `most` of them."""
+    return ", ".join(map(str, values[:most])) + (", ..." if len(values) > most else "")
