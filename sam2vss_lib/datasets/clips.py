@@ -1,0 +1,132 @@
+"""A video clip in VSPW layout: its frames and ground truth, read when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2vss_lib.datasets.faults import FileFault
+from sam2vss_lib.datasets.images import check_same_size, image_size, read_frame, read_label_image
+from sam2vss_lib.datasets.labels import Labels, StrayLabels, ground_truth_from_mask
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video clip; all its frames and masks have one size.
+
+    Attributes:
+        name: folder name of the clip.
+        root: the data set root.
+        frame_files: file names of the frames in the order of time.
+        has_ground_truth: whether every frame has a mask (else none has).
+        class_count: C, or None when unknown, in which case there is no ground truth to read.
+        stray_labels: what to do with mask values that are no class.
+    """
+
+    name: str
+    root: Path
+    frame_files: tuple[str, ...]
+    has_ground_truth: bool
+    class_count: int | None = None
+    stray_labels: StrayLabels = "error"
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """Frame names without suffix, in the order of time."""
+        return tuple(Path(file).stem for file in self.frame_files)
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames."""
+        return len(self.frame_files)
+
+    @property
+    def folder(self) -> Path:
+        """The clip's folder, which holds `origin/` and `mask/`."""
+        return self.root / "data" / self.name
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """(height, width), from the header of the first frame.
+
+        Raises:
+            DataError: the first frame is missing or no image.
+        """
+        return image_size(self.frame_path(0))
+
+    def frame_path(self, i: int) -> Path:
+        """Path of frame `i` (0-based)."""
+        return self.folder / "origin" / self.frame_files[i]
+
+    def mask_path(self, i: int) -> Path:
+        """Path of the mask of frame `i`, whether or not there is one."""
+        return self.folder / "mask" / f"{Path(self.frame_files[i]).stem}.png"
+
+    def frame(self, i: int) -> NDArray[np.uint8]:
+        """Read frame `i`.
+
+        Returns:
+            (H, W, 3) uint8 RGB.
+
+        Raises:
+            DataError: not readable, or not of the clip's size.
+        """
+        path = self.frame_path(i)
+        frame = read_frame(path)
+        self.check_size(path, frame.shape[:2])
+        return frame
+
+    def ground_truth(self, i: int) -> Labels:
+        """Read the ground truth of frame `i`.
+
+        Returns:
+            (H, W) uint8; 0..C-1 are classes, 255 is void.
+
+        Raises:
+            DataError: the clip has no masks, the number of classes is unknown, or the mask is not
+                readable, not of the clip's size, or holds values that are no class.
+        """
+        if not self.has_ground_truth:
+            raise FileFault(
+                self.folder / "mask",
+                f"clip {self.name} has no masks",
+                "the test split has no public masks: use a split that has them, such as val",
+            )
+        num_classes = known_num_classes(self.class_count, self.root)
+        path = self.mask_path(i)
+        mask = read_label_image(path)
+        self.check_size(path, mask.shape)
+        return ground_truth_from_mask(
+            mask, num_classes, stray_labels=self.stray_labels, source=path
+        )
+
+    def check_size(self, path: Path, shape: tuple[int, ...]) -> None:
+        """Check that an image that belongs to this clip has its size.
+
+        Args:
+            path: the image's file, for the error.
+            shape: its (height, width).
+
+        Raises:
+            DataError: it has another size.
+        """
+        check_same_size(path, shape, self.frame_path(0), self.size)
+
+
+def known_num_classes(class_count: int | None, root: Path) -> int:
+    """`class_count`, which must be known.
+
+    Raises:
+        DataError: it is None.
+    """
+    if class_count is None:
+        raise FileFault(
+            root / "classes.json",
+            "no usable class list, so the number of classes is unknown",
+            "add or mend the file, or pass --num-classes",
+        )
+    return class_count

@@ -1,0 +1,48 @@
+"""Fixtures shared by all tests: a tiny data set and the real data, where they are present."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TINY_CLIPS = ("first", "second")
+TINY_CLASSES = ("sky", "road", "car")
+TINY_FRAMES = tuple(f"{n:08d}" for n in range(8, 13))  # the numbers of a cut clip: no start at 0
+TINY_SIZE = (24, 32)  # (height, width)
+
+
+@pytest.fixture
+def tiny_vspw(tmp_path: Path) -> Path:
+    """Root of a data set of 2 clips x 5 frames: sky over road, a car that moves, a void strip."""
+    root = tmp_path / "tiny"
+    height, width = TINY_SIZE
+    for c, clip in enumerate(TINY_CLIPS):
+        origin, mask = root / "data" / clip / "origin", root / "data" / clip / "mask"
+        origin.mkdir(parents=True)
+        mask.mkdir()
+        for t, frame in enumerate(TINY_FRAMES):
+            values = np.full((height, width), 1, np.uint8)
+            values[10:] = 2
+            values[12:20, 4 + 3 * t : 12 + 3 * t] = 3
+            values[-2:], values[:, :1] = 0, 255
+            colours = np.zeros((256, 3), np.uint8)
+            colours[[1, 2, 3]] = (90, 150, 230), (110, 110, 110), (200, 40 + 60 * c, 40)
+            Image.fromarray(colours[values]).save(origin / f"{frame}.jpg", quality=90)
+            Image.fromarray(values).save(mask / f"{frame}.png")
+    (root / "val.txt").write_text("\n".join(TINY_CLIPS))  # no final newline, as published
+    classes = {str(k): name for k, name in enumerate(TINY_CLASSES, start=1)}
+    (root / "classes.json").write_text(json.dumps(classes))
+    return root
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data beside the repository; tests that need it are skipped without it."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no shared/data folder beside the repository")
+    return folder
