@@ -1,0 +1,154 @@
+"""Folders of predictions: one label PNG a frame, and class probabilities where there are some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2vss_lib.datasets.clips import Clip
+from sam2vss_lib.datasets.faults import FileFault, read_bytes
+from sam2vss_lib.datasets.images import read_label_image, write_label_image
+from sam2vss_lib.datasets.labels import (
+    Labels,
+    check_num_classes,
+    check_prediction,
+    class_palette,
+    ground_truth_from_mask,
+    mask_from_ground_truth,
+)
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.files import atomic_path
+
+
+@dataclass(frozen=True)
+class PredictionFolder:
+    """Predictions as `<root>/<clip>/<frame>.png`, optionally with `<frame>.npz` beside.
+
+    Attributes:
+        root: the folder; made when something is written.
+        num_classes: C.
+        label_offset: 0 for files of 0..C-1 with void 255; 1 for files of 1..C as in masks, with
+            void 255 (0 is read as void too).
+    """
+
+    root: Path
+    num_classes: int
+    label_offset: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            SettingsError: `num_classes` or `label_offset` cannot be used.
+        """
+        check_num_classes(self.num_classes)
+        if self.label_offset not in (0, 1):
+            raise SettingsError(f"label_offset is {self.label_offset}; it must be 0 or 1")
+
+    def path(self, clip: Clip, i: int) -> Path:
+        """Path of the labels of frame `i` (0-based)."""
+        return self.root / clip.name / f"{clip.frames[i]}.png"
+
+    def probabilities_path(self, clip: Clip, i: int) -> Path:
+        """Path of the probabilities of frame `i`, whether or not there are any."""
+        return self.path(clip, i).with_suffix(".npz")
+
+    def read(self, clip: Clip, i: int) -> Labels:
+        """Read the predicted labels of frame `i`.
+
+        Returns:
+            (H, W) uint8 of the clip's size; 0..C-1 are classes, 255 is void.
+
+        Raises:
+            DataError: missing or not readable, of another size, or with values that are no class.
+        """
+        path = self.path(clip, i)
+        values = read_label_image(path)
+        clip.check_size(path, values.shape)
+        check_prediction(values, self.num_classes, path, self.label_offset)
+        return ground_truth_from_mask(values, self.num_classes) if self.label_offset else values
+
+    def read_probabilities(self, clip: Clip, i: int) -> NDArray[np.float16] | None:
+        """Read the class probabilities of frame `i`.
+
+        Returns:
+            (C, h, w) float16 at whatever resolution they were stored; None if there is no file.
+
+        Raises:
+            DataError: not readable, or not float16 probabilities of C classes.
+        """
+        path = self.probabilities_path(clip, i)
+        if not path.exists():
+            return None
+        hint = "write it by numpy.savez with a float16 (C, h, w) array 'probabilities'"
+        data = read_bytes(path)
+        try:
+            with np.load(BytesIO(data), allow_pickle=False) as arrays:
+                array: NDArray[Any] = arrays["probabilities"]
+        except Exception as error:  # zip and npy readers fed arbitrary bytes raise many things
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise FileFault(path, f"not readable as .npz ({reason})", hint) from None
+        problem = _probability_fault(array, self.num_classes)
+        if problem:
+            raise FileFault(path, problem, hint)
+        return array.astype(np.float16, copy=False)
+
+    def write(
+        self, clip: Clip, i: int, labels: Labels, probabilities: NDArray[np.float16] | None = None
+    ) -> None:
+        """Write the prediction of frame `i`; each file appears whole or not at all.
+
+        The labels are written last, so a frame that has its PNG is complete. Probabilities left by
+        an earlier run are removed when none are given, as they would belong to other labels.
+
+        Args:
+            clip: the clip.
+            i: frame index, 0-based.
+            labels: (H, W) uint8 of the clip's size; 0..C-1 are classes, 255 is void.
+            probabilities: (C, h, w) float16 in 0..1.
+
+        Raises:
+            DataError: the arrays are not a prediction of this clip.
+            SettingsError: `labels` are not uint8.
+        """
+        path = self.path(clip, i)
+        if labels.dtype != np.uint8:
+            raise SettingsError(f"labels for {path} are {labels.dtype}; convert them to uint8")
+        clip.check_size(path, labels.shape)
+        check_prediction(labels, self.num_classes, path)
+        palette = class_palette(self.num_classes)
+        if self.label_offset:
+            labels = mask_from_ground_truth(labels, self.num_classes)
+            palette = np.vstack([np.zeros((1, 3), dtype=np.uint8), palette])
+        probabilities_path = self.probabilities_path(clip, i)
+        if probabilities is None:
+            probabilities_path.unlink(missing_ok=True)
+        else:
+            problem = _probability_fault(probabilities, self.num_classes)
+            if problem:
+                raise FileFault(probabilities_path, problem, "not written")
+            path.unlink(missing_ok=True)  # old labels must not pass for those of new probabilities
+            with atomic_path(probabilities_path) as temporary:
+                np.savez_compressed(temporary, probabilities=probabilities)
+        write_label_image(path, labels, palette)
+
+    def missing(self, clip: Clip) -> tuple[int, ...]:
+        """Indices of the clip's frames that have no labels yet."""
+        folder = self.root / clip.name
+        present = {path.name for path in folder.glob("*.png")}
+        return tuple(i for i, name in enumerate(clip.frames) if f"{name}.png" not in present)
+
+
+def _probability_fault(array: NDArray[Any], num_classes: int) -> str:
+    """What is wrong with an array of class probabilities; "" if nothing is."""
+    if array.dtype != np.float16 or array.ndim != 3 or array.shape[0] != num_classes:
+        return f"holds {array.dtype} {array.shape}, not float16 ({num_classes}, h, w)"
+    # Written so that a NaN fails the comparison.
+    if array.size == 0 or not (array.min() >= 0 and array.max() <= 1):
+        return "holds values outside 0..1, or none"
+    return ""
