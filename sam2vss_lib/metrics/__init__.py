@@ -1,0 +1,18 @@
+"""Metrics of video semantic segmentation under one named protocol."""
+
+from sam2vss_lib.metrics.bootstrap import PairedGain, confidence_interval, paired_gain
+from sam2vss_lib.metrics.protocol import PROTOCOL, VOID
+from sam2vss_lib.metrics.result import MetricsResult
+from sam2vss_lib.metrics.suite import MetricSuite
+from sam2vss_lib.metrics.sums import ClipSums
+
+__all__ = [
+    "PROTOCOL",
+    "VOID",
+    "ClipSums",
+    "MetricSuite",
+    "MetricsResult",
+    "PairedGain",
+    "confidence_interval",
+    "paired_gain",
+]

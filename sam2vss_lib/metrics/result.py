@@ -1,0 +1,136 @@
+"""The result of an evaluation: the metric part of `metrics.json`, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sam2vss_lib.metrics.bootstrap import FEW_CLIPS, confidence_interval
+from sam2vss_lib.metrics.iou import Floats, class_iou
+from sam2vss_lib.metrics.protocol import PROTOCOL
+from sam2vss_lib.metrics.sums import REGION_SUMS, ClipSums, Sums
+from sam2vss_lib.metrics.values import headline_values, variant_values
+
+
+@dataclass(frozen=True)
+class MetricsResult:
+    """All values of an evaluation, in percent with full precision; None where undefined.
+
+    Attributes:
+        protocol: id, headline definitions, definitions in words and settings.
+        frames: number of frames.
+        clips: number of clips.
+        metrics: headline metric -> value.
+        variants: metric -> definition -> value.
+        per_class: for every class `class` (index), `iou` and `support` (ground-truth pixels).
+        per_clip: for every clip, sorted, `clip`, `frames` and the headline metrics of it alone.
+        confidence_95: headline metric -> [low, high], percentile bootstrap over clips.
+        notes: reason for each None, by `metric`, `metric.variant` or `confidence_95.metric`.
+    """
+
+    protocol: dict[str, Any]
+    frames: int
+    clips: int
+    metrics: dict[str, float | None]
+    variants: dict[str, dict[str, float | None]]
+    per_class: list[dict[str, int | float | None]]
+    per_clip: list[dict[str, str | int | float | None]]
+    confidence_95: dict[str, list[float] | None]
+    notes: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain dictionaries and lists that `json` writes as they are."""
+        return asdict(self)
+
+
+def build_result(sums: ClipSums, samples: int = 2000, seed: int = 0) -> MetricsResult:
+    """Compute every value from per-clip sums.
+
+    Args:
+        sums: sums of all clips.
+        samples: number of bootstrap resamples.
+        seed: seed of the resampling.
+
+    Returns:
+        The values; None, with a reason in `notes`, for what cannot be computed.
+    """
+    settings, total = sums.settings, sums.total()
+    variants = {
+        metric: {name: _plain(value) for name, value in named.items()}
+        for metric, named in variant_values(total, settings).items()
+    }
+    headline = PROTOCOL.headline_of(settings)
+    metrics = {metric: variants[metric][headline[metric]] for metric in settings.metric_names}
+    intervals = confidence_interval(sums, samples, seed)
+    # FWIoU has one definition only.
+    del variants["FWIoU"]
+    return MetricsResult(
+        protocol=PROTOCOL.describe(settings),
+        frames=int(total["frames"]),
+        clips=len(sums.clips),
+        metrics=metrics,
+        variants=variants,
+        per_class=_class_rows(total),
+        per_clip=_clip_rows(sums),
+        confidence_95={k: list(v) if v is not None else None for k, v in intervals.items()},
+        notes=_notes(sums, metrics, variants)
+        | {f"confidence_95.{k}": FEW_CLIPS for k, v in intervals.items() if v is None},
+    )
+
+
+def _plain(value: Floats | np.float64) -> float | None:
+    """A Python float, or None for NaN, which JSON does not have."""
+    return None if np.isnan(value) else float(value)
+
+
+def _class_rows(total: Sums) -> list[dict[str, int | float | None]]:
+    iou = 100.0 * class_iou(*(total[name] for name in REGION_SUMS))
+    return [
+        {"class": index, "iou": _plain(value), "support": int(support)}
+        for index, (value, support) in enumerate(zip(iou, total["ground_truth"], strict=True))
+    ]
+
+
+def _clip_rows(sums: ClipSums) -> list[dict[str, str | int | float | None]]:
+    stacked = sums.stacked()
+    values = headline_values(stacked, sums.settings)
+    return [
+        {"clip": name, "frames": int(stacked["frames"][row])}
+        | {metric: _plain(column[row]) for metric, column in values.items()}
+        for row, name in enumerate(sums.names)
+    ]
+
+
+def _notes(
+    sums: ClipSums,
+    metrics: dict[str, float | None],
+    variants: dict[str, dict[str, float | None]],
+) -> dict[str, str]:
+    """The reason for every headline value and variant that is None."""
+    missing = {metric: metric for metric, value in metrics.items() if value is None} | {
+        f"{metric}.{name}": metric
+        for metric, named in variants.items()
+        for name, value in named.items()
+        if value is None
+    }
+    reasons = _reasons(sums)
+    return {place: reasons[metric] for place, metric in missing.items()}
+
+
+def _reasons(sums: ClipSums) -> dict[str, str]:
+    """Why each metric cannot be computed, if it cannot."""
+    settings = sums.settings
+    if not sums.clips:
+        return dict.fromkeys(settings.metric_names, "no clip was evaluated")
+    longest = int(sums.stacked()["frames"].max())
+    void = "the ground truth is void everywhere"
+    reasons = {"mIoU": void, "FWIoU": void, "mBIoU": "no frame has a boundary between regions"}
+    for n in settings.window_lengths:
+        reasons[f"mVC{n}"] = (
+            f"windows of {n} frames need longer clips, the longest has {longest} frames"
+            if longest <= n
+            else f"no pixel of the ground truth keeps its label over {n} frames"
+        )
+    return reasons

@@ -1,0 +1,198 @@
+"""One pass over the frames for all metrics: validate, count, merge, compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.metrics.boundary import boundary_counts, boundary_sums
+from sam2vss_lib.metrics.consistency import ConsistencyTracker
+from sam2vss_lib.metrics.iou import iou_counts
+from sam2vss_lib.metrics.protocol import VOID, MetricSettings
+from sam2vss_lib.metrics.result import MetricsResult, build_result
+from sam2vss_lib.metrics.sums import REGION_SUMS, ClipSums, empty_sums
+
+
+class MetricSuite:
+    """Streaming mIoU, FWIoU, mBIoU and mVC_n, in all definitions of the protocol.
+
+    Only sums per clip are kept, so shards of a data set can be evaluated anywhere, in any order,
+    and merged to the same result to the last bit.
+
+    Example:
+        >>> suite = MetricSuite(num_classes=2, window_lengths=(2,))
+        >>> frame = torch.tensor([[0, 0, 1, 1]], dtype=torch.uint8)
+        >>> for _ in range(3):
+        ...     suite.update("clip", prediction=frame, ground_truth=frame)
+        >>> suite.compute().metrics
+        {'mIoU': 100.0, 'FWIoU': 100.0, 'mBIoU': 100.0, 'mVC2': 100.0}
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        window_lengths: Iterable[int] = (8, 16),
+        radii_px: Iterable[int] = (2, 5),
+        frame_edge_is_boundary: bool = False,
+    ) -> None:
+        """Start without any clip.
+
+        Args:
+            num_classes: number of classes C, 1..255.
+            window_lengths: lengths n of the mVC_n windows in frames.
+            radii_px: boundary band radii; the first is the headline's.
+            frame_edge_is_boundary: see `MetricSettings`.
+
+        Raises:
+            SettingsError: a value is outside its range.
+        """
+        self.settings = MetricSettings(
+            num_classes, tuple(window_lengths), tuple(radii_px), frame_edge_is_boundary
+        )
+        self._finished = ClipSums(self.settings)
+        self._current: _ClipCounter | None = None
+
+    def update(self, clip: str, prediction: Tensor, ground_truth: Tensor) -> None:
+        """Count the next frame of a clip; the first frame of another clip finishes this one.
+
+        Args:
+            clip: name of the clip.
+            prediction: (H, W) uint8, classes 0..C-1 or 255 (unlabelled), on any device.
+            ground_truth: (H, W) uint8, classes 0..C-1 or 255 (void), on the same device.
+
+        Raises:
+            DataError: a clip comes back after another or after `finish`; a map has a wrong shape,
+                size, dtype or device, or a label out of range. Nothing is counted then.
+        """
+        current = self._current
+        if current is None or current.clip != clip:
+            if clip in self._finished.clips:
+                raise DataError(f"clip {clip}: finished before, its frames must come in one run")
+            current = _ClipCounter(clip, self.settings)
+        current.check(prediction, ground_truth)
+        if current is not self._current:
+            self.finish()
+            self._current = current
+        current.count(prediction, ground_truth)
+
+    def finish(self) -> None:
+        """Finish the clip under way; everything that reads the suite does so by itself."""
+        if self._current is not None:
+            self._finished.clips[self._current.clip] = self._current.finished_sums()
+            self._current = None
+
+    @property
+    def sums(self) -> ClipSums:
+        """The sums of all clips; finishes the clip under way."""
+        self.finish()
+        return self._finished
+
+    def merge(self, other: MetricSuite) -> None:
+        """Take in the clips of another suite; finishes the clips under way in both.
+
+        Raises:
+            SettingsError: the suites have different settings.
+            DataError: a clip is in both.
+        """
+        self.sums.merge(other.sums)
+
+    def compute(self, samples: int = 2000, seed: int = 0) -> MetricsResult:
+        """Compute every value; finishes the clip under way.
+
+        Args:
+            samples: number of bootstrap resamples behind the confidence intervals.
+            seed: seed of the resampling.
+
+        Raises:
+            SettingsError: `samples` is below 1.
+        """
+        return build_result(self.sums, samples, seed)
+
+    def save(self, path: Path) -> None:
+        """Write the per-clip sums as one `.npz`, whole or not at all; finishes the clip."""
+        self.sums.save(path)
+
+    @classmethod
+    def load(cls, path: Path) -> MetricSuite:
+        """Read a suite written by `save`; it can be updated, merged and compared further.
+
+        Raises:
+            DataError: the file is missing, damaged, or of another version.
+        """
+        sums = ClipSums.load(path)
+        settings = sums.settings
+        suite = cls(
+            settings.num_classes,
+            settings.window_lengths,
+            settings.radii_px,
+            settings.frame_edge_is_boundary,
+        )
+        suite.sums.merge(sums)
+        return suite
+
+
+class _ClipCounter:
+    """The clip under way: its sums so far and the state of its windows."""
+
+    def __init__(self, clip: str, settings: MetricSettings) -> None:
+        self.clip = clip
+        self._settings = settings
+        self._sums = empty_sums(settings)
+        self._tracker = ConsistencyTracker(settings.window_lengths)
+        self._size: torch.Size | None = None
+
+    def check(self, prediction: Tensor, ground_truth: Tensor) -> None:
+        """Raise a DataError naming clip and frame unless both maps fit the clip."""
+        place = f"clip {self.clip}, frame {int(self._sums['frames'])}"
+        size = ground_truth.shape if self._size is None else self._size
+        for name, labels in (
+            ("ground truth", ground_truth),
+            ("prediction", prediction),
+        ):
+            if labels.dtype != torch.uint8:
+                raise DataError(f"{place}: {name} is {labels.dtype}, expected torch.uint8")
+            if labels.ndim != 2 or labels.numel() == 0 or labels.shape != size:
+                expected = f"(H, W) = {tuple(size)}" if len(size) == 2 else "(H, W)"
+                raise DataError(f"{place}: {name} has shape {tuple(labels.shape)}, not {expected}")
+            if labels.device != ground_truth.device:
+                raise DataError(f"{place}: {name} and ground truth are on different devices")
+            wrong = labels[(labels >= self._settings.num_classes) & (labels != VOID)]
+            if wrong.numel():
+                last = self._settings.num_classes - 1
+                raise DataError(f"{place}: {name} has label {int(wrong[0])}, not 0..{last} or 255")
+        self._size = size
+
+    def count(self, prediction: Tensor, ground_truth: Tensor) -> None:
+        """Add one frame; all counts reach the host in one piece, to wait for a GPU only once."""
+        settings, sums = self._settings, self._sums
+        counts = torch.cat(
+            [iou_counts(prediction, ground_truth, settings.num_classes)]
+            + [
+                boundary_counts(
+                    prediction,
+                    ground_truth,
+                    settings.num_classes,
+                    radius_px,
+                    settings.frame_edge_is_boundary,
+                )
+                for radius_px in settings.radii_px
+            ]
+        )
+        region, *bands = torch.split(counts.cpu(), [3] + [7] * len(settings.radii_px))
+        sums["frames"] += 1
+        for name, row in zip(REGION_SUMS, region.numpy(), strict=True):
+            sums[name] += row
+        for radius_px, band in zip(settings.radii_px, bands, strict=True):
+            for name, value in boundary_sums(band.numpy()).items():
+                sums[f"{name}_r{radius_px}"] += value
+        self._tracker.update(prediction, ground_truth)
+
+    def finished_sums(self) -> dict[str, Any]:
+        """The clip's sums, with the consistency of its windows."""
+        return self._sums | {k: np.asarray(v) for k, v in self._tracker.sums().items()}
