@@ -1,0 +1,99 @@
+"""The stage that writes a base model's predictions, clip by clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.records import is_finished, mark_finished, sha256_files
+from sam2vss_lib.segmentors.base import Segmentor
+
+_BATCH_FRAMES = 4
+
+
+def segment(
+    dataset: Dataset,
+    segmentor: Segmentor,
+    out: PredictionFolder,
+    *,
+    save_probabilities: bool = False,
+    progress: Callable[[str], None] = lambda clip: None,
+) -> int:
+    """Predict every frame of every clip; finished clips are reused.
+
+    Args:
+        dataset: the clips; ground truth is not read.
+        segmentor: the base model.
+        out: where labels go, and probabilities beside them.
+        save_probabilities: whether to write probabilities too; they take far more room.
+        progress: called with each clip's name when it is done.
+
+    Returns:
+        Number of clips that were reused.
+
+    Raises:
+        SettingsError: the data set or `out` has another number of classes than the model.
+        DataError: a frame is not readable, or `out` holds predictions made from something else.
+    """
+    _check_classes(dataset, segmentor, out)
+    reused = 0
+    for clip in dataset:
+        made_from: dict[str, Any] = {
+            "model": segmentor.name,
+            "checkpoint_sha256": segmentor.checkpoint_sha256,
+            "frames_sha256": sha256_files(clip.frame_path(i) for i in range(clip.num_frames)),
+            "save_probabilities": save_probabilities,
+            "label_offset": out.label_offset,
+        }
+        folder = out.root / clip.name
+        if is_finished(folder, made_from) and _is_complete(clip, out, save_probabilities):
+            reused += 1
+        else:
+            _segment_clip(clip, segmentor, out, save_probabilities)
+            mark_finished(folder, made_from)
+        progress(clip.name)
+    return reused
+
+
+def _check_classes(dataset: Dataset, segmentor: Segmentor, out: PredictionFolder) -> None:
+    known = {
+        f"the data set {dataset.root}": dataset.class_count,  # None for footage without labels
+        f"the prediction folder {out.root}": out.num_classes,
+    }
+    for what, count in known.items():
+        if count not in (None, segmentor.num_classes):
+            raise SettingsError(
+                f"model {segmentor.name} has {segmentor.num_classes} classes but {what} has "
+                f"{count}; use a model trained on these classes"
+            )
+
+
+def _is_complete(clip: Clip, out: PredictionFolder, save_probabilities: bool) -> bool:
+    if out.missing(clip):
+        return False
+    return not save_probabilities or all(
+        out.probabilities_path(clip, i).exists() for i in range(clip.num_frames)
+    )
+
+
+def _segment_clip(
+    clip: Clip, segmentor: Segmentor, out: PredictionFolder, save_probabilities: bool
+) -> None:
+    for first in range(0, clip.num_frames, _BATCH_FRAMES):
+        indices = range(first, min(first + _BATCH_FRAMES, clip.num_frames))
+        frames = torch.from_numpy(np.stack([clip.frame(i) for i in indices]))
+        prediction = segmentor.predict(frames, with_probabilities=save_probabilities)
+        labels = prediction.labels.cpu().numpy()
+        for row, i in enumerate(indices):
+            probabilities = prediction.probabilities
+            out.write(
+                clip,
+                i,
+                labels[row],
+                None if probabilities is None else probabilities[row].cpu().numpy(),
+            )

@@ -1,0 +1,87 @@
+"""Reading SegFormer weights in Hugging Face layout; nothing in a file is ever executed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sam2vss_lib.errors import DataError
+
+_FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+#: published SegFormers have the parameter names of transformers 4; those of 5 stand on the right
+_RENAMED = (
+    (r"\.encoder\.patch_embeddings\.(\d+)\.", r".stages.\1.patch_embeddings."),
+    (r"\.encoder\.block\.(\d+)\.", r".stages.\1.blocks."),
+    (r"\.encoder\.layer_norm\.(\d+)\.", r".stages.\1.layer_norm."),
+    (r"\.attention\.self\.query\.", ".attention.q_proj."),
+    (r"\.attention\.self\.key\.", ".attention.k_proj."),
+    (r"\.attention\.self\.value\.", ".attention.v_proj."),
+    (r"\.attention\.self\.sr\.", ".attention.sequence_reduction.sequence_reduction."),
+    (r"\.attention\.self\.layer_norm\.", ".attention.sequence_reduction.layer_norm."),
+    (r"\.attention\.output\.dense\.", ".attention.o_proj."),
+    (r"\.mlp\.dense([12])\.", r".mlp.fc\1."),
+    (r"\.layer_norm_1\.", ".layernorm_before."),
+    (r"\.layer_norm_2\.", ".layernorm_after."),
+    (r"^decode_head\.linear_c\.", "decode_head.linear_projections."),
+)
+
+
+def weights_file(checkpoint: Path) -> Path:
+    """The weights file of a checkpoint.
+
+    Args:
+        checkpoint: a Hugging Face folder, or the file itself.
+
+    Raises:
+        DataError: there is none.
+    """
+    if not checkpoint.exists():
+        raise DataError(f"{checkpoint}: no such checkpoint; give a Hugging Face folder or file")
+    if checkpoint.is_file():
+        return checkpoint
+    for file in _FOLDER_FILES:
+        if (checkpoint / file).is_file():
+            return checkpoint / file
+    raise DataError(
+        f"{checkpoint}: holds no {' or '.join(_FOLDER_FILES)}; download the model again"
+    )
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict, with the parameter names of transformers 5.
+
+    Args:
+        path: a `.safetensors` file, or a `.bin` file written by `torch.save`.
+
+    Returns:
+        The tensors, on the CPU, by name.
+
+    Raises:
+        DataError: the file is damaged, or holds anything but named tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpicklers and parsers fed arbitrary bytes raise many things
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{path}: not a readable checkpoint ({reason}); download the file again"
+        ) from None
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise DataError(f"{path}: holds something else than named tensors; give a state dict")
+    return {_current_name(name): value for name, value in cast(dict[str, Tensor], state).items()}
+
+
+def _current_name(name: str) -> str:
+    for old, new in _RENAMED:
+        name = re.sub(old, new, name)
+    return name
