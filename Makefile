@@ -55,11 +55,13 @@ clean:
 
 # The stamp is written last, so an interrupted set-up is taken up again by the next make.
 $(VENV)/.ready: pyproject.toml requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	    echo "sam2vss needs Python 3.11 or newer, and '$(PYTHON)' is not (its answer:" \
-	        "$$($(PYTHON) --version 2>&1 | head -n 1)); try: make PYTHON=python3.11" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	    $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
+	        echo "sam2vss needs Python 3.11 or newer, and '$(PYTHON)' is not (its answer:" \
+	            "$$($(PYTHON) --version 2>&1 | head -n 1)); try: make PYTHON=python3.11" >&2; \
+	        exit 1; }; \
+	    $(PYTHON) -m venv --clear $(VENV); }
 	@echo "Setting up $(VENV) from requirements.lock: some minutes, about 6 GB on Linux."
-	$(PYTHON) -m venv $(VENV)
 	@awk -v names=" $(SOURCE_ONLY) " '/^[^ #]/ { split($$1, name, "=="); \
 	        file = index(names, " " name[1] " ") ? "source" : "wheels" } \
 	    file { print > "$(VENV)/" file ".lock" }' requirements.lock
