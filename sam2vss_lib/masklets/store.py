@@ -195,7 +195,9 @@ class MaskletStore:
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise DataError(f"{path}: not a masklet file ({error}); delete it to redo it") from None
         if version != FORMAT_VERSION:
-            raise DataError(f"{path}: format version {version}, this program reads {FORMAT_VERSION}")
+            raise DataError(
+                f"{path}: format version {version}, this program reads {FORMAT_VERSION}"
+            )
         return stored
 
     def read(self, clip: str) -> ClipMasklets:

@@ -194,7 +194,11 @@ def lookup_step(model: Any, pool: Pool, rng: np.random.Generator) -> tuple[Tenso
     iou = mask_iou(out.logits, prompts.target)
     loss = 3 * token_error + image_error + 0.5 * mask_loss(out.logits, prompts.target).mean()
     loss = loss + _score_loss(out, iou)
-    return loss, {"iou": iou.mean(), "token_mse": token_error, "image_mse": image_error}
+    return loss, {
+        "iou": iou.mean(),
+        "token_mse": token_error.detach(),
+        "image_mse": image_error.detach(),
+    }
 
 
 def point_step(model: Any, pool: Pool, rng: np.random.Generator) -> tuple[Tensor, dict[str, Any]]:
@@ -209,7 +213,7 @@ def point_step(model: Any, pool: Pool, rng: np.random.Generator) -> tuple[Tensor
     return loss + _score_loss(out, iou), {
         "iou": iou.mean(),
         "best": iou[:, 1:].max(1).values.mean(),
-        "iou_error": (out.iou - iou).abs().mean(),
+        "iou_error": (out.iou - iou).abs().mean().detach(),
     }
 
 

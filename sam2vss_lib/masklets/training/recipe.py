@@ -62,8 +62,14 @@ def _joint(
     return [
         points.point_step(model, pool, rng),
         tracking_step(
-            model, probe, pool, rng, clips=1 if frames > 5 else 2, num_frames=frames,
-            train_encoder=True, probe_weight=0.3,
+            model,
+            probe,
+            pool,
+            rng,
+            clips=1 if frames > 5 else 2,
+            num_frames=frames,
+            train_encoder=True,
+            probe_weight=0.3,
         ),
     ]
 
@@ -142,7 +148,9 @@ def _balanced_backward(results: list[StepResult], parameters: list[nn.Parameter]
         norm = float(nn.utils.clip_grad_norm_(parameters, 1.0))
         for index, parameter in enumerate(parameters):
             if parameter.grad is not None:
-                total[index] = parameter.grad if total[index] is None else total[index] + parameter.grad
+                total[index] = (
+                    parameter.grad if total[index] is None else total[index] + parameter.grad
+                )
     for parameter, gradient in zip(parameters, total, strict=True):
         parameter.grad = gradient
     return norm
@@ -179,13 +187,16 @@ def run_stage(model: Any, stage: Stage, pool: Pool, folder: Path, seed: int) -> 
     for step in range(first, stage.steps):
         rng = np.random.default_rng([seed, STAGES.index(stage), step])
         cosine = 0.5 * (1 + math.cos(math.pi * step / stage.steps))
-        rate = stage.lr * min(1.0, (step + 1) / 50) * (stage.final_lr + (1 - stage.final_lr) * cosine)
+        rate = (
+            stage.lr * min(1.0, (step + 1) / 50) * (stage.final_lr + (1 - stage.final_lr) * cosine)
+        )
         for group in optimiser.param_groups:
             group["lr"] = rate * group["factor"]
         results = stage.step(model, probe, pool, rng)
         norm = _balanced_backward(results, parameters)
         optimiser.step()
-        seen.append([float(v) for _, numbers in results for v in numbers.values()] + [norm])
+        values = [float(v) for _, numbers in results for v in numbers.values()]
+        seen.append([*values, norm])
         if (step + 1) % _CHECKPOINT_STEPS == 0 or step + 1 == stage.steps:
             names = [*(name for _, numbers in results for name in numbers), "grad_norm"]
             means = np.mean(seen, axis=0)

@@ -55,9 +55,7 @@ def _heard_heads(model: Any) -> Iterator[list[tuple[Tensor, Any]]]:
         del model._forward_sam_heads
 
 
-def _draw_objects(
-    labels: Tensor, rng: np.random.Generator, per_clip: int
-) -> tuple[Tensor, Tensor]:
+def _draw_objects(labels: Tensor, rng: np.random.Generator, per_clip: int) -> tuple[Tensor, Tensor]:
     """Regions of some size on the first frame; returns clip index (n,) and region id (n,)."""
     clips, regions = [], []
     for clip, first in enumerate(labels[:, 0].numpy()):

@@ -1,0 +1,93 @@
+"""From a folder of predictions to `metrics.json`, with the per-clip sums kept beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sam2vss_lib.datasets import Dataset, PredictionFolder
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import read_json, write_json
+from sam2vss_lib.metrics import MetricSuite
+from sam2vss_lib.study.provenance import Provenance
+
+FORMAT_VERSION = 1
+
+
+def sums_path(metrics_json: Path) -> Path:
+    """The per-clip sums that belong to a metrics file; paired intervals are made from them."""
+    return metrics_json.with_suffix(".npz")
+
+
+def count_predictions(
+    dataset: Dataset,
+    predictions: PredictionFolder,
+    *,
+    device: str = "cpu",
+    progress: Callable[[str], None] = lambda clip: None,
+) -> MetricSuite:
+    """Compare predictions with ground truth, one pass over the frames.
+
+    Args:
+        dataset: clips with ground truth.
+        predictions: labels of all their frames.
+        device: where to count.
+        progress: called with each clip's name when it is done.
+
+    Raises:
+        DataError: ground truth or predictions are missing or cannot be used.
+    """
+    suite = MetricSuite(dataset.num_classes)
+    for clip in dataset.clips:
+        if missing := predictions.missing(clip):
+            path = predictions.path(clip, missing[0])
+            raise DataError(f"{path}: no such prediction ({len(missing)} missing in this clip)")
+        for frame in range(clip.num_frames):
+            suite.update(
+                clip.name,
+                torch.from_numpy(predictions.read(clip, frame)).to(device),
+                torch.from_numpy(clip.ground_truth(frame)).to(device),
+            )
+        suite.finish()
+        progress(clip.name)
+    return suite
+
+
+def write_metrics(
+    path: Path, suite: MetricSuite, provenance: Provenance, *, samples: int = 2000
+) -> dict[str, Any]:
+    """Write `metrics.json` and, first, the sums beside it.
+
+    Args:
+        path: the JSON file.
+        suite: a suite that has seen all frames.
+        provenance: stored with the numbers; its seed draws the bootstrap.
+        samples: bootstrap resamples.
+
+    Returns:
+        What was written.
+    """
+    result = suite.compute(samples=samples, seed=provenance.seed)
+    written = {
+        "format_version": FORMAT_VERSION,
+        **result.to_dict(),
+        "provenance": provenance.model_dump(mode="json"),
+    }
+    suite.save(sums_path(path))
+    write_json(path, written)
+    return written
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read a `metrics.json`.
+
+    Raises:
+        DataError: missing, no JSON, or of another format version.
+    """
+    value: Any = read_json(path)
+    if not isinstance(value, dict) or value.get("format_version") != FORMAT_VERSION:
+        raise DataError(f"{path}: not a metrics file of format version {FORMAT_VERSION}")
+    return value

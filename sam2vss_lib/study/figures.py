@@ -1,0 +1,214 @@
+"""Figures of the study: each takes data and gives a matplotlib figure, without showing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from sam2vss_lib.datasets import VOID
+from sam2vss_lib.datasets.labels import Labels, class_palette
+from sam2vss_lib.study.main_results import Row
+from sam2vss_lib.study.stages import Study
+
+#: Okabe-Ito colours, safe for colour-blind readers
+BETTER, WORSE, NEUTRAL = "#0072B2", "#D55E00", "#999999"
+_INK = "#333333"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One frame of Figure 3.
+
+    Attributes:
+        clip: name of the clip.
+        frame: frame name.
+        gain: the clip's mIoU gain by refinement in percentage points.
+        image: (H, W, 3) uint8.
+        ground_truth: (H, W) uint8, void 255.
+        base: (H, W) uint8.
+        refined: (H, W) uint8.
+    """
+
+    clip: str
+    frame: str
+    gain: float
+    image: NDArray[np.uint8]
+    ground_truth: Labels
+    base: Labels
+    refined: Labels
+
+
+def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[Sample]:
+    """Middle frames of clips spread evenly over the ranking by gain, best and worst included.
+
+    Args:
+        study: the study.
+        base: a base row that was run.
+        refined: its refinement.
+        count: number of frames.
+    """
+    assert base.evaluated is not None and refined.evaluated is not None
+    before = {c["clip"]: c["mIoU"] for c in base.evaluated.metrics["per_clip"]}
+    after = {c["clip"]: c["mIoU"] for c in refined.evaluated.metrics["per_clip"]}
+    gains = {clip: after[clip] - before[clip] for clip in before if before[clip] is not None}
+    ranked = sorted(gains, key=lambda clip: (-gains[clip], clip))
+    places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
+    samples: list[Sample] = []
+    for name in (ranked[place] for place in places):
+        clip = study.dataset.clip(name)
+        middle = clip.num_frames // 2
+        samples.append(
+            Sample(
+                name,
+                clip.frames[middle],
+                gains[name],
+                clip.frame(middle),
+                clip.ground_truth(middle),
+                base.evaluated.predictions.read(clip, middle),
+                refined.evaluated.predictions.read(clip, middle),
+            )
+        )
+    return samples
+
+
+def colour_labels(labels: Labels, num_classes: int) -> NDArray[np.uint8]:
+    """Fixed class colours, void black.
+
+    Args:
+        labels: (H, W) uint8.
+        num_classes: C.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    table = np.zeros((256, 3), np.uint8)
+    table[:num_classes] = class_palette(num_classes)
+    return table[labels]
+
+
+def change_map(sample: Sample) -> NDArray[np.float64]:
+    """Where refinement changed a labelled pixel: to right, from right, or between two wrongs.
+
+    Returns:
+        (H, W, 3) in 0..1 over a faded image.
+    """
+    grey = sample.image.mean(-1, keepdims=True) / 255
+    shown = np.repeat(0.75 + 0.2 * grey, 3, axis=-1)
+    labelled = sample.ground_truth != VOID
+    changed = (sample.base != sample.refined) & labelled
+    right_before = sample.base == sample.ground_truth
+    right_after = sample.refined == sample.ground_truth
+    shown[changed & ~right_before & ~right_after] = to_rgb(NEUTRAL)
+    shown[changed & right_after] = to_rgb(BETTER)
+    shown[changed & right_before] = to_rgb(WORSE)
+    return shown
+
+
+def figure_3(samples: list[Sample], class_names: tuple[str, ...], names: tuple[str, str]) -> Figure:
+    """Frame, ground truth, base, refined, and what changed, one row per sample.
+
+    Args:
+        samples: of `pick_samples`.
+        class_names: C names.
+        names: labels of the base and the refined system.
+    """
+    titles = ("frame", "ground truth", names[0], names[1], "changed pixels")
+    figure = Figure(figsize=(2.3 * len(titles), 1.95 * len(samples) + 1.2), layout="constrained")
+    axes = figure.subplots(len(samples), len(titles), squeeze=False)
+    for row, sample in zip(axes, samples, strict=True):
+        pictures = (
+            sample.image,
+            *(
+                colour_labels(labels, len(class_names))
+                for labels in (sample.ground_truth, sample.base, sample.refined)
+            ),
+            change_map(sample),
+        )
+        for axis, picture in zip(row, pictures, strict=True):
+            axis.imshow(picture, interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        label = f"{sample.clip}\nframe {sample.frame}\nmIoU {sample.gain:+.1f}"
+        row[0].set_ylabel(label, fontsize=7, rotation=0, ha="right", va="center")
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=9)
+    figure.legend(
+        handles=_legend(samples, class_names), loc="outside lower center", ncols=8, fontsize=7
+    )
+    return figure
+
+
+def _legend(samples: list[Sample], class_names: tuple[str, ...]) -> list[Patch]:
+    """Classes that occur in the samples, void and the marks of change."""
+    maps = [m for s in samples for m in (s.ground_truth, s.base, s.refined)]
+    present = np.unique(np.concatenate([np.unique(m) for m in maps]))
+    palette = class_palette(len(class_names)) / 255
+    handles = [Patch(color=palette[c], label=class_names[c]) for c in present if c != VOID]
+    handles.append(Patch(color="black", label="void"))
+    marks = ((BETTER, "now right"), (WORSE, "now wrong"), (NEUTRAL, "wrong before and after"))
+    return handles + [Patch(color=colour, label=text) for colour, text in marks]
+
+
+def gains_frame(pairs: list[tuple[Row, Row]], group: str, names: tuple[str, ...]) -> pd.DataFrame:
+    """IoU gain of every class, or mIoU gain of every clip, for several refined rows.
+
+    Args:
+        pairs: base and refined rows that were run.
+        group: "class" or "clip".
+        names: class names; used for `group` "class".
+
+    Returns:
+        Columns `system`, `name`, `gain` (percentage points); undefined gains are left out.
+    """
+    key, value = ("per_class", "iou") if group == "class" else ("per_clip", "mIoU")
+    lines: list[dict[str, object]] = []
+    for base, refined in pairs:
+        assert base.evaluated is not None and refined.evaluated is not None
+        entries = zip(base.evaluated.metrics[key], refined.evaluated.metrics[key], strict=True)
+        for before, after in entries:
+            if before[value] is None or after[value] is None:
+                continue
+            name = names[before["class"]] if group == "class" else before["clip"]
+            gain = after[value] - before[value]
+            lines.append(
+                {"system": f"{refined.method} {refined.backbone}", "name": name, "gain": gain}
+            )
+    return pd.DataFrame(lines, columns=["system", "name", "gain"])
+
+
+def figure_gains(frame: pd.DataFrame, quantity: str) -> Figure:
+    """Dots of gains by name, one colour and marker per system, zero marked.
+
+    Args:
+        frame: of `gains_frame`.
+        quantity: label of the axis, such as "IoU gain (points)".
+    """
+    order = frame.groupby("name")["gain"].mean().sort_values(ascending=False).index.tolist()
+    shown = order if len(order) <= 40 else [*order[:20], *order[-20:]]
+    systems = frame["system"].unique().tolist()
+    figure = Figure(figsize=(6.5, 0.24 * len(shown) + 1.3), layout="constrained")
+    axis = figure.subplots()
+    sns.stripplot(
+        data=frame[frame["name"].isin(shown)],
+        x="gain",
+        y="name",
+        hue="system",
+        order=shown,
+        hue_order=systems,
+        palette=sns.color_palette("colorblind", len(systems)),
+        dodge=True,
+        size=5,
+        jitter=False,
+        ax=axis,
+    )
+    axis.axvline(0, color=_INK, linewidth=0.8)
+    axis.set(xlabel=quantity, ylabel="")
+    axis.grid(axis="x", linewidth=0.3)
+    axis.legend(title="", fontsize=7, loc="best")
+    return figure

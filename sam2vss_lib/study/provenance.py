@@ -1,0 +1,111 @@
+"""Where a result comes from: enough to make it again, attached to every file of numbers."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from sam2vss_lib.files import sha256_json
+from sam2vss_lib.metrics import PROTOCOL
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_PACKAGES = ("sam2vss", "torch", "torchvision", "sam2", "transformers", "numpy", "pillow")
+
+
+class Provenance(BaseModel):
+    """The inputs a result follows from.
+
+    Attributes:
+        commit: git commit of the code, None outside a checkout.
+        modified: whether tracked files differed from the commit.
+        settings_sha256: hash of the settings the result was made with.
+        data_sha256: hash over the paths and contents of all frames and masks in use.
+        checkpoint_sha256: weights file -> hash.
+        protocol: id of the metric protocol.
+        versions: package -> version, Python included.
+        device: processor or GPU by name.
+        seed: of everything random.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    commit: str | None
+    modified: bool | None
+    settings_sha256: str
+    data_sha256: str
+    checkpoint_sha256: dict[str, str]
+    protocol: str
+    versions: dict[str, str]
+    device: str
+    seed: int
+
+
+def collect_provenance(
+    *,
+    settings: dict[str, Any],
+    data_sha256: str,
+    checkpoints: dict[str, str],
+    device: str,
+    seed: int,
+) -> Provenance:
+    """Gather the provenance of a result made now.
+
+    Args:
+        settings: JSON-able settings; paths that say only where files lie should be left out.
+        data_sha256: see `Dataset.content_sha256`.
+        checkpoints: weights by name -> SHA-256.
+        device: "cpu", "cuda" or "cuda:N".
+        seed: of everything random.
+    """
+    return Provenance(
+        commit=_git("rev-parse", "HEAD") or None,
+        modified=bool(changed)
+        if (changed := _git("diff", "HEAD", "--name-only")) is not None
+        else None,
+        settings_sha256=sha256_json(settings),
+        data_sha256=data_sha256,
+        checkpoint_sha256=checkpoints,
+        protocol=PROTOCOL.id,
+        versions={"python": platform.python_version(), **package_versions()},
+        device=device_name(device),
+        seed=seed,
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Installed versions of the packages that results depend on."""
+    versions: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def device_name(device: str) -> str:
+    """Human-readable name of a torch device."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of a git command in the checkout; None where there is no git or no checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(_REPOSITORY), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

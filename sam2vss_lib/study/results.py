@@ -1,0 +1,68 @@
+"""What a notebook leaves behind: result, table, figures and provenance, each written whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sam2vss_lib.files import atomic_path, write_json, write_text
+from sam2vss_lib.metrics import PROTOCOL
+from sam2vss_lib.study.stages import Study
+
+FORMAT_VERSION = 1
+
+
+class ResultFolder:
+    """The results folder of a notebook.
+
+    Args:
+        study: the notebook's study; its settings say where the folder is.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self.root = Path(study.settings.out_dir)
+
+    def write_result(self, values: dict[str, Any]) -> Path:
+        """Write `result.json`: the notebook's values with its settings."""
+        path = self.root / "result.json"
+        settings = self._study.settings.identity()
+        write_json(path, {"format_version": FORMAT_VERSION, "settings": settings, **values})
+        return path
+
+    def write_table(self, frame: pd.DataFrame, readable: pd.DataFrame, caption: str) -> None:
+        """Write `table.csv` (everything), `table.md` and `table.tex` (to read).
+
+        Args:
+            frame: all columns, flat names, numbers.
+            readable: few columns of text; two-level names are joined.
+            caption: of the LaTeX table; also the first line of the Markdown file.
+        """
+        write_text(self.root / "table.csv", frame.to_csv(index=False))
+        flat = readable.copy()
+        flat.columns = [" ".join(part for part in name if part) for name in readable.columns]
+        write_text(self.root / "table.md", f"{caption}\n\n{flat.to_markdown(index=False)}\n")
+        latex = flat.to_latex(index=False, escape=True, caption=caption, label="tab:result")
+        write_text(self.root / "table.tex", latex)
+
+    def write_figure(self, name: str, figure: Figure) -> None:
+        """Write `fig_<name>.png` and `.svg`."""
+        for suffix in (".png", ".svg"):
+            with atomic_path(self.root / f"fig_{name}{suffix}") as temporary:
+                figure.savefig(temporary, dpi=150, bbox_inches="tight")
+
+    def write_provenance(self) -> dict[str, Any]:
+        """Write `provenance.json`: inputs, versions, protocol, and which stages were reused."""
+        written = {
+            "format_version": FORMAT_VERSION,
+            **self._study.provenance().model_dump(mode="json"),
+            "metric_definitions": PROTOCOL.headline,
+            "settings": self._study.settings.identity(),
+            "stages": [asdict(run) for run in self._study.log],
+        }
+        write_json(self.root / "provenance.json", written)
+        return written

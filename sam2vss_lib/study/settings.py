@@ -1,0 +1,182 @@
+"""The settings of a study notebook: validated from its parameters cell, frozen afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.refinement import Overlap, RefineSettings, Vote
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_PROFILES = Path(__file__).parent / "profiles"
+_NOT_PARAMETERS = {"In", "Out", "exit", "quit", "open", "get_ipython"}
+
+
+class BaseSystem(BaseModel):
+    """One base system of Table 1 and where its predictions come from.
+
+    Attributes:
+        method: row name as the paper prints it, such as CFFM.
+        backbone: such as MiT-B1.
+        segmentor: a model of `sam2vss segment`, NAME[:CHECKPOINT]; or
+        predictions: a folder of predictions made elsewhere.
+        label_offset: 1 for prediction files that use 1..C as the masks do.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    method: str
+    backbone: str
+    segmentor: str | None = None
+    predictions: str | None = None
+    label_offset: Literal[0, 1] = 0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> BaseSystem:
+        if (self.segmentor is None) == (self.predictions is None):
+            raise ValueError(f"{self.label}: give either segmentor or predictions")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Method and backbone, as in tables."""
+        return f"{self.method} {self.backbone}".strip()
+
+
+class StudySettings(BaseModel):
+    """Everything a notebook depends on; the fields are the names its parameters may have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    profile: str = Field(description="names the results folder and the kind of numbers in it")
+    dataset: str = Field(description="data set root, or demo")
+    split: str = "val"
+    stray_labels: Literal["error", "void"] = "error"
+    max_clips: int | None = Field(None, ge=1, description="only the first clips of the split")
+    base_systems: tuple[BaseSystem, ...] = Field((), strict=False)
+    checkpoint: str = "demo"
+    window: int = Field(32, ge=1)
+    points_per_side: int = Field(16, ge=1)
+    pred_iou_thresh: float = Field(0.6, ge=0, le=1)
+    stability_score_thresh: float = Field(0.8, ge=0, le=1)
+    stability_score_offset: float = Field(0.9, ge=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    votes: tuple[Vote, ...] = Field(("frame",), strict=False, min_length=1)
+    overlap: Overlap = "area"
+    device: str = "auto"
+    seed: int = 0
+    bootstrap_samples: int = Field(2000, ge=1)
+    out_dir: str = Field(description="folder of this notebook's results")
+    stages_dir: str = Field(description="folder of computations shared between notebooks")
+
+    @property
+    def masklets(self) -> MaskletSettings:
+        """The part that masklets depend on."""
+        shared = MaskletSettings.model_fields.keys() & type(self).model_fields.keys()
+        return MaskletSettings(**{name: getattr(self, name) for name in shared})
+
+    def refinement(self, vote: Vote) -> RefineSettings:
+        """The part that refinement depends on, for one of the votes."""
+        return RefineSettings(vote=vote, overlap=self.overlap)
+
+    @property
+    def torch_device(self) -> str:
+        """`device`, with `auto` resolved to a GPU when there is one."""
+        return resolve_device(self.device)
+
+    def identity(self) -> dict[str, Any]:
+        """JSON-able settings without the places where results are kept."""
+        return self.model_dump(mode="json", exclude={"out_dir", "stages_dir"})
+
+
+def resolve_device(device: str) -> str:
+    """A usable torch device name.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        SettingsError: no such device on this machine.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"device {device!r}: not usable here ({reason})") from None
+    return device
+
+
+def make_settings(parameters: dict[str, Any]) -> StudySettings:
+    """Validate notebook parameters.
+
+    Raises:
+        SettingsError: an unknown name, a wrong type or a value out of range; one line.
+    """
+    return validated(StudySettings, parameters, "parameter")
+
+
+def validated(model: type[Model], values: dict[str, Any], noun: str) -> Model:
+    """Validate `values` as `model`, turning pydantic's report into one line.
+
+    Args:
+        model: the pydantic model.
+        values: its fields.
+        noun: what a field is called in the message.
+
+    Raises:
+        SettingsError: the first thing that is wrong, with the names that would be right.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(model.model_fields)
+            raise SettingsError(f"unknown {noun} {name!r}; known are: {known}") from None
+        given = f", not {first['input']!r}" if first["type"] != "missing" else ""
+        raise SettingsError(f"{noun} {name!r}: {first['msg']}{given}") from None
+
+
+def notebook_settings(namespace: dict[str, Any]) -> StudySettings:
+    """Settings from a notebook's variables; to be called right after its parameters cell.
+
+    Every plain variable defined so far counts as a parameter, so that a mistyped name that
+    papermill injected is found.
+
+    Args:
+        namespace: the notebook's `globals()`.
+
+    Raises:
+        SettingsError: see `make_settings`.
+    """
+    plain = (str, int, float, list, dict, type(None))
+    return make_settings(
+        {
+            name: value
+            for name, value in namespace.items()
+            if not name.startswith("_") and name not in _NOT_PARAMETERS and isinstance(value, plain)
+        }
+    )
+
+
+def load_profile(name: str) -> dict[str, Any]:
+    """Parameters of a profile, `study/profiles/<name>.yaml`, to be laid over a notebook's own.
+
+    Raises:
+        SettingsError: no such profile.
+    """
+    path = _PROFILES / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in _PROFILES.glob("*.yaml")))
+        raise SettingsError(f"unknown profile {name!r}; known are: {known}")
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
