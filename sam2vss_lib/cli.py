@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 import yaml
 from tqdm import tqdm
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError
 
@@ -27,14 +27,14 @@ from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError
 class _OneLineErrors(TyperGroup):
     """Turns errors raised on purpose into one line and their exit code."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)
         except Sam2VssError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (TyperException, typer.Exit, typer.Abort):
             raise
         except Exception as error:
             if os.environ.get("SAM2VSS_DEBUG"):
@@ -95,10 +95,14 @@ def _open(
 
 
 @contextmanager
-def _clip_bar(dataset: Any, what: str) -> Iterator[Callable[[str], None]]:
+def _clip_bar(dataset: Any, what: str) -> Generator[Callable[[str], None]]:
     """Progress over clips, on a terminal only."""
     with tqdm(total=len(dataset), desc=what, unit="clip", disable=None) as bar:
-        yield lambda _clip: bar.update()
+
+        def tick(_clip: str) -> None:
+            bar.update()
+
+        yield tick
 
 
 def _report(result: dict[str, Any], as_json: bool, text: str) -> None:

@@ -1,1 +1,1 @@
-"""The study: paper values, settings, results and provenance, tables, figures and report."""
+"""The study: settings, results with provenance, tables, figures, and the notebook runner."""

@@ -32,7 +32,7 @@ def examine() -> dict[str, Any]:
         "sam2_compiled_extension": importlib.util.find_spec("sam2._C") is not None,
         "checkpoint_folder": str(folder),
         "checkpoints": {
-            name: name == DEMO or (folder / entry.file).is_file()
+            name: name == DEMO or (folder / str(entry.file)).is_file()
             for name, entry in load_checkpoints_manifest().items()
         },
         "cache_folder": str(cache_folder()),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.datasets.labels import Labels, class_palette
 from sam2vss_lib.study.main_results import Row
-from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.stages import Evaluated, Study
 
 #: Okabe-Ito colours, safe for colour-blind readers
 BETTER, WORSE, NEUTRAL = "#0072B2", "#D55E00", "#999999"
@@ -54,9 +54,9 @@ def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[
         refined: its refinement.
         count: number of frames.
     """
-    assert base.evaluated is not None and refined.evaluated is not None
-    before = {c["clip"]: c["mIoU"] for c in base.evaluated.metrics["per_clip"]}
-    after = {c["clip"]: c["mIoU"] for c in refined.evaluated.metrics["per_clip"]}
+    before_run, after_run = _evaluated(base), _evaluated(refined)
+    before = {c["clip"]: c["mIoU"] for c in before_run.metrics["per_clip"]}
+    after = {c["clip"]: c["mIoU"] for c in after_run.metrics["per_clip"]}
     gains = {clip: after[clip] - before[clip] for clip in before if before[clip] is not None}
     ranked = sorted(gains, key=lambda clip: (-gains[clip], clip))
     places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
@@ -71,11 +71,17 @@ def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[
                 gains[name],
                 clip.frame(middle),
                 clip.ground_truth(middle),
-                base.evaluated.predictions.read(clip, middle),
-                refined.evaluated.predictions.read(clip, middle),
+                before_run.predictions.read(clip, middle),
+                after_run.predictions.read(clip, middle),
             )
         )
     return samples
+
+
+def _evaluated(row: Row) -> Evaluated:
+    if row.evaluated is None:
+        raise ValueError(f"{row.method} {row.backbone} was not run")
+    return row.evaluated
 
 
 def colour_labels(labels: Labels, num_classes: int) -> NDArray[np.uint8]:
@@ -149,7 +155,7 @@ def _legend(samples: list[Sample], class_names: tuple[str, ...]) -> list[Patch]:
     maps = [m for s in samples for m in (s.ground_truth, s.base, s.refined)]
     present = np.unique(np.concatenate([np.unique(m) for m in maps]))
     palette = class_palette(len(class_names)) / 255
-    handles = [Patch(color=palette[c], label=class_names[c]) for c in present if c != VOID]
+    handles = [Patch(color=tuple(palette[c]), label=class_names[c]) for c in present if c != VOID]
     handles.append(Patch(color="black", label="void"))
     marks = ((BETTER, "now right"), (WORSE, "now wrong"), (NEUTRAL, "wrong before and after"))
     return handles + [Patch(color=colour, label=text) for colour, text in marks]
@@ -169,8 +175,7 @@ def gains_frame(pairs: list[tuple[Row, Row]], group: str, names: tuple[str, ...]
     key, value = ("per_class", "iou") if group == "class" else ("per_clip", "mIoU")
     lines: list[dict[str, object]] = []
     for base, refined in pairs:
-        assert base.evaluated is not None and refined.evaluated is not None
-        entries = zip(base.evaluated.metrics[key], refined.evaluated.metrics[key], strict=True)
+        entries = zip(_evaluated(base).metrics[key], _evaluated(refined).metrics[key], strict=True)
         for before, after in entries:
             if before[value] is None or after[value] is None:
                 continue
@@ -189,13 +194,14 @@ def figure_gains(frame: pd.DataFrame, quantity: str) -> Figure:
         frame: of `gains_frame`.
         quantity: label of the axis, such as "IoU gain (points)".
     """
-    order = frame.groupby("name")["gain"].mean().sort_values(ascending=False).index.tolist()
+    means = frame.pivot_table(index="name", values="gain")
+    order = means.sort_values("gain", ascending=False).index.tolist()
     shown = order if len(order) <= 40 else [*order[:20], *order[-20:]]
     systems = frame["system"].unique().tolist()
     figure = Figure(figsize=(6.5, 0.24 * len(shown) + 1.3), layout="constrained")
     axis = figure.subplots()
     sns.stripplot(
-        data=frame[frame["name"].isin(shown)],
+        data=frame.query("name in @shown"),
         x="gain",
         y="name",
         hue="system",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from sam2vss_lib.metrics import PairedGain, paired_gain
-from sam2vss_lib.study.paper import PAPER_METRICS, load_paper_tables, paper_value
+from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
 from sam2vss_lib.study.settings import BaseSystem
 from sam2vss_lib.study.stages import Evaluated, Study
 
@@ -41,7 +41,7 @@ class Row:
     gains: dict[str, PairedGain] = field(default_factory=dict)
 
     @property
-    def values(self) -> dict[str, float | None]:
+    def ours(self) -> dict[str, float | None]:
         """Our value of every metric, None where not run or not defined."""
         if self.evaluated is None:
             return dict.fromkeys(PAPER_METRICS)
@@ -66,9 +66,7 @@ def main_results(study: Study) -> list[Row]:
     for system in study.settings.base_systems:
         rows += _system_rows(study, system)
     ours = {(row.method, row.backbone) for row in rows}
-    printed = load_paper_tables()
-    printed = printed[printed["table"] == TABLE][["row", "backbone"]].drop_duplicates()
-    for method, backbone in printed.itertuples(index=False):
+    for method, backbone in paper_rows(TABLE):
         if (method, backbone) not in ours:
             base = method.removeprefix("SAM2-") if method.startswith("SAM2-") else None
             reason = f"not run: profile {study.settings.profile} has no {method} {backbone}"
@@ -132,7 +130,7 @@ def result_values(rows: list[Row], claims: list[Claim]) -> dict[str, Any]:
                 "method": row.method,
                 "backbone": row.backbone,
                 "status": row.status,
-                "ours": row.values,
+                "ours": row.ours,
                 "paper": {metric: row.paper(metric) for metric in PAPER_METRICS},
                 "gains": {metric: asdict(gain) for metric, gain in row.gains.items()},
                 "variants": row.evaluated.metrics["variants"] if row.evaluated else None,
@@ -182,7 +180,7 @@ def table_frame(rows: list[Row]) -> pd.DataFrame:
     lines: list[dict[str, object]] = []
     for row in rows:
         line: dict[str, object] = {"method": row.method, "backbone": row.backbone}
-        for metric, value in row.values.items():
+        for metric, value in row.ours.items():
             gain = row.gains.get(metric)
             line[metric] = value
             line[f"{metric}_paper"] = row.paper(metric)
@@ -204,7 +202,7 @@ def values_table(rows: list[Row]) -> pd.DataFrame:
             ("", "Backbone"): row.backbone,
             **{
                 key: text
-                for metric, value in row.values.items()
+                for metric, value in row.ours.items()
                 for key, text in (
                     ((metric, "ours"), _text(value, 2)),
                     ((metric, "paper"), _text(row.paper(metric), 1)),

@@ -61,6 +61,19 @@ def paper_value(table: int, row: str, backbone: str | None, metric: str) -> floa
     return _index(manifest_path("paper_tables.csv")).get((table, row, backbone or "", metric))
 
 
+def paper_rows(table: int) -> list[tuple[str, str]]:
+    """Row and backbone names of a table, in printed order.
+
+    Example:
+        >>> paper_rows(1)[0]
+        ('SegFormer', 'MiT-B0')
+    """
+    cells = _index(manifest_path("paper_tables.csv"))
+    return list(
+        dict.fromkeys((row, backbone) for number, row, backbone, _ in cells if number == table)
+    )
+
+
 @lru_cache(maxsize=4)
 def _read(path: Path) -> pd.DataFrame:
     """Parse and check the file; `load_paper_tables` hands out copies."""

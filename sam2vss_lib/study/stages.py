@@ -190,7 +190,11 @@ class Study:
             return
         total, started = len(self.dataset.clips), time.perf_counter()
         with tqdm(total=total, desc=f"{stage} {key}", unit="clip", disable=None) as bar:
-            reused = work(lambda _clip: bar.update())
+
+            def tick(_clip: str) -> None:
+                bar.update()
+
+            reused = work(tick)
         run = StageRun(stage, key, total, reused, time.perf_counter() - started)
         _log.info("%s %s: %d clips, %d reused, %.1f s", stage, key, total, reused, run.seconds)
         self.log.append(run)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.float32]  # (H, W, 3) in 0..1, or (H, W)
+Image = NDArray[np.floating[Any]]  # (H, W, 3) in 0..1, or (H, W)
 
 
 def value_noise(
@@ -56,7 +57,7 @@ def _sky(rng: np.random.Generator, h: int, w: int) -> Image:
     top, horizon = _colour(rng, (0.35, 0.55, 0.85), 0.06), _colour(rng, (0.78, 0.86, 0.93), 0.05)
     fall = np.linspace(0, 1, h, dtype=np.float32)[:, None].repeat(w, 1)
     clouds = np.clip((value_noise(rng, h, w, 3) - 0.55) * 4, 0, 1) * np.float32(rng.uniform(0, 0.6))
-    return _mix(_mix(top, horizon, fall), np.float32([0.95, 0.95, 0.97]), clouds)
+    return _mix(_mix(top, horizon, fall), np.array([0.95, 0.95, 0.97], np.float32), clouds)
 
 
 def _hill(rng: np.random.Generator, h: int, w: int) -> Image:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Plane = NDArray[np.float32]  # (h, w)
-Colour = NDArray[np.float32]  # (3,)
+Plane = NDArray[np.floating[Any]]  # (h, w)
+Colour = NDArray[np.floating[Any]]  # (3,)
 Part = tuple[Plane, Plane | Colour]  # distance (h, w); colour (3,) or (h, w, 3)
 
 
@@ -39,10 +40,10 @@ def _striped(pattern: NDArray[np.bool_], first: Colour, second: Colour) -> Plane
     return np.where(pattern[..., None], first, second).astype(np.float32)
 
 
-_DARK = np.float32([0.12, 0.12, 0.14])
-_SKIN = np.float32([0.85, 0.66, 0.52])
-_GLASS = np.float32([0.70, 0.84, 0.90])
-_LIGHT = np.float32([0.98, 0.88, 0.55])
+_DARK = np.array([0.12, 0.12, 0.14], np.float32)
+_SKIN = np.array([0.85, 0.66, 0.52], np.float32)
+_GLASS = np.array([0.70, 0.84, 0.90], np.float32)
+_LIGHT = np.array([0.98, 0.88, 0.55], np.float32)
 
 
 def _balloon(u: Plane, v: Plane, style: Style, swing: float) -> list[Part]:
@@ -56,7 +57,7 @@ def _balloon(u: Plane, v: Plane, style: Style, swing: float) -> list[Part]:
     return [
         (ropes, _DARK),
         (envelope, _striped(stripes, style.main, style.second)),
-        (basket, np.float32([0.45, 0.3, 0.16])),
+        (basket, np.array([0.45, 0.3, 0.16], np.float32)),
     ]
 
 
@@ -67,7 +68,7 @@ def _ball(u: Plane, v: Plane, style: Style, swing: float) -> list[Part]:
 
 def _crate(u: Plane, v: Plane, style: Style, swing: float) -> list[Part]:
     frame = (np.maximum(np.abs(u), np.abs(v)) > 0.6) | (np.abs(u - v) < 0.13)
-    wood = np.float32([0.72, 0.52, 0.30]) * (0.75 + 0.4 * style.detail)
+    wood = np.array([0.72, 0.52, 0.30], np.float32) * (0.75 + 0.4 * style.detail)
     return [(_box(u, v, 0, 0, 0.78, 0.78), _striped(frame, wood * 0.62, wood))]
 
 
@@ -120,7 +121,7 @@ def _puff(u: Plane, v: Plane, style: Style, swing: float) -> list[Part]:
         _circle(u, v, 0.45 * np.cos(a + style.detail), 0.35 * np.sin(2 * a), 0.45)
         for a in (0.3, 1.7, 2.9, 4.4)
     ]
-    return [(np.minimum.reduce(blobs), np.float32([0.74, 0.73, 0.72]))]
+    return [(np.minimum.reduce(blobs), np.array([0.74, 0.73, 0.72], np.float32))]
 
 
 @dataclass(frozen=True)

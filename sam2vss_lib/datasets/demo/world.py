@@ -54,7 +54,9 @@ class _Thing:
     grain: Image
     shade: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
 
-    def pose(self, t: float, pan: NDArray[np.float64], extent: tuple[int, int]) -> tuple[float, ...]:
+    def pose(
+        self, t: float, pan: NDArray[np.float64], extent: tuple[int, int]
+    ) -> tuple[float, ...]:
         """Centre (x, y), size and angle at time `t`, reflected so that movers stay in view."""
         centre = self.centre + self.velocity * t + self.sway * np.sin(self.rate * t + self.phase)
         centre = centre - pan
@@ -182,7 +184,7 @@ class World:
             other = self._make_thing(name)
             other.size = first.size * float(self._rng.uniform(0.85, 1.1))
             reach = 0.62 * first.kind.extent * (first.size + other.size)
-            other.centre = first.centre + [side * reach, 0.1 * other.size]
+            other.centre = first.centre + np.array([side * reach, 0.1 * other.size])
             other.velocity, other.sway = first.velocity, first.sway
             other.rate, other.phase = first.rate, first.phase
             companions.append(other)

@@ -1,4 +1,4 @@
-"""Point prompts: from a pixel to the mask of its region (stages direct, lookup and point part of joint).
+"""Point prompts: from a pixel to the mask of its region (stages direct, lookup, and half of joint).
 
 A mask is the product of two factors that both start random, so plain training collapses. The
 stages give each factor a direct gradient: first the features and hypernetworks with the decoder's

@@ -80,8 +80,12 @@ def sample_clips(
     """
     clips = rng.choice(len(pool.images), batch, replace=False)
     first = rng.integers(0, FRAMES_PER_CLIP - num_frames + 1, batch)
-    images = np.stack([pool.images[c, f : f + num_frames] for c, f in zip(clips, first)])
-    regions = np.stack([pool.regions[c, f : f + num_frames] for c, f in zip(clips, first)])
+    images = np.stack(
+        [pool.images[c, f : f + num_frames] for c, f in zip(clips, first, strict=True)]
+    )
+    regions = np.stack(
+        [pool.regions[c, f : f + num_frames] for c, f in zip(clips, first, strict=True)]
+    )
     x = torch.from_numpy(images).permute(0, 1, 4, 2, 3).float() / 255
     labels = torch.from_numpy(regions).long()
     if rng.random() < 0.5:

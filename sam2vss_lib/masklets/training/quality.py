@@ -60,8 +60,10 @@ def proposal_quality(
         found = generator(frame.image).masks
         counts.append(len(found))
         coverage.append(float(found.any(0).mean()) if len(found) else 0.0)
-        for mask in labelled_regions(world, frame.regions).values():
-            best.append(max((mask_iou(mask, proposal) for proposal in found), default=0.0))
+        best += [
+            max((mask_iou(mask, proposal) for proposal in found), default=0.0)
+            for mask in labelled_regions(world, frame.regions).values()
+        ]
     scores = np.array(best)
     return {
         "best_iou": float(scores.mean()),

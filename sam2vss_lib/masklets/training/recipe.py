@@ -139,7 +139,7 @@ def _groups(model: Any, probe: nn.Module, stage: Stage) -> list[dict[str, Any]]:
 
 def _balanced_backward(results: list[StepResult], parameters: list[nn.Parameter]) -> float:
     """Add the gradients of several losses, each clipped to norm 1 so that none drowns another."""
-    total: list[Tensor | None] = [None] * len(parameters)
+    total: dict[int, Tensor] = {}
     norm = 0.0
     for loss, _ in results:
         for parameter in parameters:
@@ -148,11 +148,10 @@ def _balanced_backward(results: list[StepResult], parameters: list[nn.Parameter]
         norm = float(nn.utils.clip_grad_norm_(parameters, 1.0))
         for index, parameter in enumerate(parameters):
             if parameter.grad is not None:
-                total[index] = (
-                    parameter.grad if total[index] is None else total[index] + parameter.grad
-                )
-    for parameter, gradient in zip(parameters, total, strict=True):
-        parameter.grad = gradient
+                before = total.get(index)
+                total[index] = parameter.grad if before is None else before + parameter.grad
+    for index, parameter in enumerate(parameters):
+        parameter.grad = total.get(index)
     return norm
 
 

@@ -6,7 +6,7 @@ in training only reads the object's mask from the memory-conditioned features (d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,7 +35,7 @@ class DeepSupervision(nn.Module):
 
 
 @contextmanager
-def _heard_heads(model: Any) -> Iterator[list[tuple[Tensor, Any]]]:
+def _heard_heads(model: Any) -> Generator[list[tuple[Tensor, Any]]]:
     """Record the input features and output of every call of the model's SAM heads.
 
     In training mode `track_step` keeps the object scores to itself; this listens in.
@@ -45,7 +45,7 @@ def _heard_heads(model: Any) -> Iterator[list[tuple[Tensor, Any]]]:
 
     def listening(*args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
-        calls.append((kwargs.get("backbone_features", args[0] if args else None), output))
+        calls.append((kwargs["backbone_features"], output))
         return output
 
     model._forward_sam_heads = listening
