@@ -61,7 +61,7 @@ class TrainSettings:
 
 RECIPES: dict[str, TrainSettings] = {
     "segformer-micro": TrainSettings(steps=2400),
-    "segformer-mini": TrainSettings(steps=1200),
+    "segformer-mini": TrainSettings(steps=1800),
 }
 
 

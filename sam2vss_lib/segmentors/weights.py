@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
 import torch
@@ -69,7 +70,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpicklers and parsers fed arbitrary bytes raise many things
+    except UnpicklingError:  # torch's own message advises to read the file unsafely
+        raise DataError(
+            f"{path}: damaged, or holds more than tensors; give a .safetensors file"
+        ) from None
+    except Exception as error:  # parsers fed arbitrary bytes raise many things
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{path}: not a readable checkpoint ({reason}); download the file again"

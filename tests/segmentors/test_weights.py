@@ -1,0 +1,81 @@
+"""Checkpoints that are missing, damaged, hostile, or something else altogether."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.segmentors.weights import read_weights, weights_file
+
+
+class Hostile:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return Path.mkdir, (self.folder,)
+
+
+def test_a_pickle_cannot_run_code(tmp_path: Path) -> None:
+    trace = tmp_path / "ran"
+    path = tmp_path / "pytorch_model.bin"
+    torch.save({"weight": Hostile(trace)}, path)
+    with pytest.raises(DataError, match=r"pytorch_model.bin: damaged, or holds more than tensors"):
+        read_weights(path)
+    hostile = pickle.dumps(Hostile(trace), protocol=2)
+    path.write_bytes(hostile)
+    with pytest.raises(DataError, match=r"pytorch_model.bin: damaged, or holds more than tensors"):
+        read_weights(path)
+    assert not trace.exists()
+    pickle.loads(hostile)
+    assert trace.is_dir()  # so it would have run
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x80\x02}q\x00.", bytes(64)])
+def test_files_of_something_else(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read_weights(path)
+    line = str(error.value)
+    assert line.startswith((f"{path}: not a readable checkpoint (", f"{path}: damaged, or holds"))
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.99])
+def test_truncated_safetensors(tiny_checkpoint: Path, kept: float) -> None:
+    data = tiny_checkpoint.read_bytes()
+    tiny_checkpoint.write_bytes(data[: int(kept * len(data))])
+    with pytest.raises(DataError, match=r"not a readable checkpoint .*; download the file again"):
+        read_weights(tiny_checkpoint)
+
+
+def test_torch_files_are_read_like_safetensors(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    torch.save(load_file(tiny_checkpoint), folder / "pytorch_model.bin")
+    state, expected = read_weights(weights_file(folder)), read_weights(tiny_checkpoint)
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], expected[name]) for name in state)
+
+
+def test_other_content_than_named_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    for content in ([torch.zeros(1)], {"state_dict": {"a": torch.zeros(1)}}, {1: torch.zeros(1)}):
+        torch.save(content, path)
+        with pytest.raises(DataError, match="something else than named tensors"):
+            read_weights(path)
+
+
+def test_missing_checkpoints(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent: no such checkpoint"):
+        weights_file(tmp_path / "absent")
+    with pytest.raises(DataError, match=r"holds no model.safetensors or pytorch_model.bin"):
+        weights_file(tmp_path)
