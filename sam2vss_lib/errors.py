@@ -25,3 +25,8 @@ class RunError(Sam2VssError):
     """A run that started well and failed on the way (exit code 4)."""
 
     exit_code = 4
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its type where it has none."""
+    return (str(error) or type(error).__name__).splitlines()[0]

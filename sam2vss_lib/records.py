@@ -26,11 +26,26 @@ def is_finished(folder: Path, wanted: dict[str, Any]) -> bool:
     path = folder / RECORD_NAME
     if not path.is_file():
         return False
-    stored: Any = read_json(path)
+    check_same_inputs(folder, read_json(path), wanted)
+    return True
+
+
+def check_same_inputs(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse an output that was made from something else.
+
+    Args:
+        path: the output, for the message.
+        stored: what it was made from.
+        wanted: what it would be made from now.
+
+    Raises:
+        DataError: the two differ; the message names the first difference.
+    """
     difference = _first_difference(stored, wanted, "")
     if difference:
-        raise DataError(f"{folder}: made with other inputs: {difference}; delete it or use new --out")
-    return True
+        raise DataError(
+            f"{path}: made with other inputs: {difference}; delete it or use another --out"
+        )
 
 
 def mark_finished(folder: Path, made_from: dict[str, Any]) -> None:
@@ -39,13 +54,17 @@ def mark_finished(folder: Path, made_from: dict[str, Any]) -> None:
 
 
 def sha256_files(paths: Iterable[Path]) -> str:
-    """One SHA-256 over the contents of several files, in the order given."""
+    """One SHA-256 over the contents of several files, in the order given.
+
+    Raises:
+        DataError: a file is missing or not readable.
+    """
     digest = hashlib.sha256()
     for path in paths:
         try:
             digest.update(sha256_file(path).encode())
         except OSError as error:
-            raise DataError(f"{path}: not readable ({error.strerror})") from None
+            raise DataError(f"{path}: not readable ({error.strerror}); check the file") from None
     return digest.hexdigest()
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sam2 import sam2_video_predictor
+from sam2.utils import misc
 from torch import Tensor
+from tqdm import tqdm
 
-from sam2vss_lib.masklets.sam2 import Sam2Model, quiet_sam2
+from sam2vss_lib.masklets.sam2 import Sam2Model
 
 
 class FrameMasks(NamedTuple):
@@ -43,7 +48,7 @@ def propagate(
 
     Args:
         model: the SAM2 model.
-        frame_paths: image files of the window, in order.
+        frame_paths: image files of the window, in order; readable and of one size.
         masks: (n, H, W) masks on the first frame, n > 0.
         precision: "float32" or "bfloat16" (autocast).
 
@@ -51,23 +56,44 @@ def propagate(
         One `FrameMasks` per frame of the window, the first included.
     """
     predictor = model.predictor
-    with (
-        tempfile.TemporaryDirectory(prefix="sam2vss-window-") as folder,
-        quiet_sam2(),
-        torch.inference_mode(),
-        model.autocast(precision),
-    ):
+    with tempfile.TemporaryDirectory(prefix="sam2vss-window-") as folder:
         for offset, path in enumerate(frame_paths):
+            # sam2 lists *.jpg only, but tells the format from the contents: a PNG is read as well
             (Path(folder) / f"{offset:06d}.jpg").symlink_to(path.resolve())
-        state = predictor.init_state(folder)
-        for index, mask in enumerate(masks):
-            predictor.add_new_mask(state, frame_idx=0, obj_id=index, mask=mask)
-        for offset, _, logits in predictor.propagate_in_video(state):
-            scores = [
-                outputs["cond_frame_outputs" if offset == 0 else "non_cond_frame_outputs"][offset][
-                    "object_score_logits"
-                ]
-                for outputs in state["output_dict_per_obj"].values()
-            ]
-            score = torch.cat(scores).flatten().float().cpu().numpy()
-            yield FrameMasks(offset, logits[:, 0].float(), score)
+        with _quiet_sam2(), model.autocast(precision):
+            state = predictor.init_state(folder)
+            for index, mask in enumerate(masks):
+                predictor.add_new_mask(state, frame_idx=0, obj_id=index, mask=mask)
+        steps = predictor.propagate_in_video(state)
+        while True:
+            # entered anew for every step, so that the caller's code between two does not run in it
+            with _quiet_sam2(), torch.inference_mode(), model.autocast(precision):
+                step = next(steps, None)
+                if step is None:
+                    return
+                offset, _, logits = step
+                found = FrameMasks(offset, logits[:, 0].float(), _object_scores(state, offset))
+            yield found
+
+
+def _object_scores(state: dict[str, Any], offset: int) -> NDArray[np.float32]:
+    """The objects' presence logits on a frame; sam2 keeps them beside the masks it yields."""
+    kind = "cond_frame_outputs" if offset == 0 else "non_cond_frame_outputs"
+    scores = [
+        outputs[kind][offset]["object_score_logits"]
+        for outputs in state["output_dict_per_obj"].values()
+    ]
+    return torch.cat(scores).flatten().float().cpu().numpy()
+
+
+@contextmanager
+def _quiet_sam2() -> Generator[None]:
+    """Without the progress bars inside sam2, which it offers no way to turn off."""
+    modules: tuple[Any, ...] = (sam2_video_predictor, misc)
+    for module in modules:
+        module.tqdm = partial(tqdm, disable=True)
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.tqdm = tqdm

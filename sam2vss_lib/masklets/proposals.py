@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,9 +48,10 @@ class ProposalGenerator:
             stability_score_offset=settings.stability_score_offset,
             box_nms_thresh=settings.box_nms_thresh,
         )
-        # the image predictor assumes 1024 px inputs; these are the same sizes for any model
+        # stock assumes 1024 px inputs; these are the sizes of any model, and the same at 1024 px
+        predictor: Any = self._generator.predictor
         side = model.predictor.image_size
-        self._generator.predictor._bb_feat_sizes = [(side // s, side // s) for s in (4, 8, 16)]
+        predictor._bb_feat_sizes = [(side // s, side // s) for s in (4, 8, 16)]
 
     def __call__(self, image: NDArray[np.uint8]) -> Proposals:
         """Propose masks on an (H, W, 3) uint8 RGB image."""

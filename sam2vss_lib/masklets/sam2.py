@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import pickle
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
-from unittest import mock
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from safetensors import SafetensorError
 from safetensors.torch import load_file
-from tqdm import tqdm
 
-from sam2vss_lib.datasets.manifests import load_checkpoints_manifest
-from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.files import sha256_file
+from sam2vss_lib.datasets.manifests import CheckpointFacts, load_checkpoints_manifest
+from sam2vss_lib.errors import DataError, SettingsError, first_line
+from sam2vss_lib.files import sha256_file, sha256_json
 
 DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parent / "demo"
-#: what sam2's own video builder sets for official models, hole filling aside (see settings.py)
+_SUFFIXES = (".pt", ".pth", ".safetensors")
+#: what sam2's own video builder adds to the configurations of its package, hole filling aside
 _STOCK_OVERRIDES: dict[str, Any] = {
     "sam_mask_decoder_extra_args": {
         "dynamic_multimask_via_stability": True,
@@ -33,8 +30,8 @@ _STOCK_OVERRIDES: dict[str, Any] = {
         "dynamic_multimask_stability_thresh": 0.98,
     },
     "binarize_mask_from_pts_for_mem_enc": True,
-    "fill_hole_area": 0,
 }
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,12 +43,14 @@ class Sam2Model:
         predictor: a stock `SAM2VideoPredictor` in evaluation mode; it is also the `SAM2Base`
             that the image side of sam2 takes.
         checkpoint_sha256: hash of the weights file.
+        config_sha256: hash of the configuration, overrides included.
         device: where the model is.
     """
 
     name: str
     predictor: Any
     checkpoint_sha256: str
+    config_sha256: str
     device: torch.device
 
     def autocast(self, precision: str) -> AbstractContextManager[Any]:
@@ -76,9 +75,8 @@ def build_model(config: DictConfig) -> Any:
     Returns:
         A `SAM2VideoPredictor` on the CPU, in training mode, with random weights.
     """
-    node = cast(DictConfig, config.get("model", config))
-    node["_target_"] = "sam2.sam2_video_predictor.SAM2VideoPredictor"
-    return instantiate(node, _recursive_=True)
+    target = {"_target_": "sam2.sam2_video_predictor.SAM2VideoPredictor"}
+    return instantiate(OmegaConf.merge(config.get("model", config), target), _recursive_=True)
 
 
 def demo_config() -> DictConfig:
@@ -95,60 +93,96 @@ def load_sam2(
         checkpoint: `demo`, the name of an official checkpoint (`sam2.1_hiera_large`, ...; see
             `data_manifests/checkpoints.yaml`), or a path to a `.pt` or `.safetensors` file.
         device: where to put the model.
-        config: a YAML file or a configuration of the sam2 package
-            (`configs/sam2.1/sam2.1_hiera_t.yaml`); needed only for files with unofficial names.
+        config: needed only for files with unofficial names: a configuration of the sam2 package
+            (`configs/sam2.1/sam2.1_hiera_t.yaml`), which gets the overrides of sam2's own video
+            builder, or a YAML file, which is taken as it stands. Such a file names the classes to
+            build, so use none from a source you do not trust.
+
+    Returns:
+        The model in evaluation mode. Hole filling is off, whatever the configuration says: sam2
+        needs a compiled extension for it that its published wheel lacks.
 
     Raises:
-        SettingsError: an unknown checkpoint name or configuration.
-        DataError: the file is missing, unreadable, or does not fit the configuration.
+        SettingsError: an unknown checkpoint name, configuration or device.
+        DataError: the weights are missing, unreadable, or do not fit the configuration.
     """
-    path, source, official = _locate(str(checkpoint), config)
-    node = cast(DictConfig, OmegaConf.load(source))
-    if official:
-        node = cast(DictConfig, OmegaConf.merge(node, {"model": _STOCK_OVERRIDES}))
-    model = build_model(node)
-    state = _read_weights(path)
-    wrong = model.load_state_dict(state, strict=False)
-    if wrong.missing_keys or wrong.unexpected_keys:
-        example = [*wrong.missing_keys, *wrong.unexpected_keys][0]
-        raise DataError(
-            f"{path}: weights do not fit {source.name}: {len(wrong.missing_keys)} missing and "
-            f"{len(wrong.unexpected_keys)} unexpected, such as {example}; pass the right --config"
-        )
-    device = torch.device(device)
-    name = str(checkpoint) if official or checkpoint == DEMO else path.name
-    return Sam2Model(name, model.float().to(device).eval(), sha256_file(path), device)
+    weights, facts = _find_weights(str(checkpoint))
+    source, packaged = _find_config(weights, facts, config)
+    try:
+        node = cast(DictConfig, OmegaConf.load(source))
+        node = OmegaConf.merge(node.get("model", node), _STOCK_OVERRIDES if packaged else {})
+        model = build_model(cast(DictConfig, node))
+        identity = sha256_json(OmegaConf.to_container(node, resolve=True))
+    except Exception as error:  # YAML, OmegaConf, Hydra and sam2 itself each have their own
+        raise SettingsError(f"{source}: not a SAM2 configuration ({first_line(error)})") from None
+    model.fill_hole_area = 0
+    _fill(model, weights, source)
+    digest = sha256_file(weights)
+    if facts is not None and facts.sha256 not in (None, digest):
+        _log.warning("%s: not the published file of this name, its SHA-256 differs", weights)
+    try:
+        device = torch.device(device)
+        model = model.float().to(device).eval()
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(f"device {device}: cannot be used here ({first_line(error)})") from None
+    name = facts.name if facts is not None else weights.name
+    return Sam2Model(name, model, digest, identity, device)
 
 
-def _locate(checkpoint: str, config: str | None) -> tuple[Path, Path, bool]:
-    """Weights file, configuration file, and whether the configuration is an official one."""
-    if checkpoint == DEMO:
-        return _DEMO_FOLDER / "sam2_micro.safetensors", _DEMO_FOLDER / "sam2_micro.yaml", False
+def _find_weights(checkpoint: str) -> tuple[Path, CheckpointFacts | None]:
+    """Weights file, and what is known of it if its name or file name is one of the manifest's."""
     manifest = load_checkpoints_manifest()
-    if checkpoint in manifest:
-        entry = manifest[checkpoint]
-        path = checkpoint_folder() / entry.file
-        hint = f"; get it from {entry.url} or set SAM2VSS_CHECKPOINTS to its folder"
-    elif Path(checkpoint).suffix in {".pt", ".pth", ".safetensors"}:
-        path, hint = Path(checkpoint), ""
-        entry = next((e for e in manifest.values() if e.file == path.name), None)
+    facts, hint = manifest.get(checkpoint), "check the path"
+    if checkpoint == DEMO:
+        path, hint = _DEMO_FOLDER / "sam2_micro.safetensors", "install the package again"
+    elif facts is not None:
+        path = checkpoint_folder() / str(facts.file)
+        hint = f"get it from {facts.url}, or set SAM2VSS_CHECKPOINTS to its folder"
+    elif checkpoint.endswith(_SUFFIXES):
+        path = Path(checkpoint)
+        facts = next((entry for entry in manifest.values() if entry.file == path.name), None)
     else:
-        known = ", ".join(manifest)
-        raise SettingsError(f"unknown checkpoint {checkpoint!r}: give a path or one of {known}")
-    if not path.is_file():
-        raise DataError(f"{path}: no such checkpoint file{hint}")
-    if config is None and entry is None:
         raise SettingsError(
-            f"{path}: not the name of an official checkpoint, so say its configuration with "
-            "--config (a YAML file or configs/sam2.1/sam2.1_hiera_t.yaml and the like)"
+            f"unknown checkpoint {checkpoint!r}: give one of {', '.join(manifest)}, or a path that "
+            f"ends in {', '.join(_SUFFIXES)}"
         )
-    wanted = config if config is not None else cast(Any, entry).config
-    if Path(wanted).is_file():
-        return path, Path(wanted), False
+    if not path.is_file():
+        raise DataError(f"{path}: no such checkpoint file; {hint}")
+    return path, facts
+
+
+def _find_config(
+    weights: Path, facts: CheckpointFacts | None, config: str | None
+) -> tuple[Path, bool]:
+    """Configuration file, and whether it is one of the sam2 package."""
+    if config is None and facts is not None and facts.name == DEMO:
+        return _DEMO_FOLDER / "sam2_micro.yaml", False
+    wanted = config or (facts.config if facts is not None else None)
+    if wanted is None:
+        raise SettingsError(
+            f"{weights}: not the name of an official checkpoint, so say its configuration with "
+            "--config (a YAML file, or configs/sam2.1/sam2.1_hiera_t.yaml and the like)"
+        )
     packaged = Path(str(resources.files("sam2"))) / wanted
-    if not packaged.is_file():
-        raise SettingsError(f"unknown configuration {wanted!r}: no such file, none in sam2 either")
-    return path, packaged, True
+    if packaged.is_file() and packaged != Path(wanted):  # the same where `wanted` is absolute
+        return packaged, True
+    if Path(wanted).is_file():
+        return Path(wanted), False
+    raise SettingsError(f"unknown configuration {wanted!r}: no such file, none in sam2 either")
+
+
+def _fill(model: Any, weights: Path, source: Path) -> None:
+    """Put weights into a model; every tensor must be there with the right shape, and no other."""
+    state = _read_weights(weights)
+    expected = {name: value.shape for name, value in model.state_dict().items()}
+    found = {name: getattr(value, "shape", None) for name, value in state.items()}
+    wrong = [n for n in {**expected, **found} if expected.get(n) != found.get(n)]
+    if wrong:
+        raise DataError(
+            f"{weights}: weights do not fit {source.name}: {len(wrong)} tensors are missing, "
+            f"unexpected or of another shape, such as {wrong[0]}; pass the right --config"
+        )
+    model.load_state_dict(state)
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -157,17 +191,11 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path}: not a readable checkpoint ({reason})") from None
+    except Exception as error:  # readers fed arbitrary bytes raise many things
+        raise DataError(
+            f"{path}: not a readable checkpoint ({type(error).__name__}): cut short, or holding "
+            "more than weights; fetch it again from where SAM2 is published"
+        ) from None
     if not isinstance(loaded, dict) or not isinstance(loaded.get("model"), dict):
-        raise DataError(f"{path}: holds no 'model' state dict as SAM2 checkpoints do")
+        raise DataError(f"{path}: holds no 'model' state dict as SAM2 checkpoints do; check it")
     return cast(dict[str, torch.Tensor], loaded["model"])
-
-
-def quiet_sam2() -> ExitStack:
-    """Context that silences the progress bars inside sam2."""
-    stack = ExitStack()
-    for module in ("sam2.sam2_video_predictor", "sam2.utils.misc"):
-        stack.enter_context(mock.patch(f"{module}.tqdm", partial(tqdm, disable=True)))
-    return stack

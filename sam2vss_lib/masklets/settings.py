@@ -17,7 +17,7 @@ class MaskletSettings(BaseModel):
     extension that stock SAM2 needs for it, so stock runs without it too.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     window: int = Field(32, ge=1, description="frames a masklet is propagated through")
     points_per_side: int = Field(16, ge=1, le=256, description="point grid on the first frame")
