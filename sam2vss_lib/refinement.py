@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
-from sam2vss_lib.errors import DataError
-from sam2vss_lib.masklets.store import ClipMasklets, MaskletStore, decode_masks
+from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.records import is_finished, mark_finished, sha256_files
 
 Vote = Literal["frame", "masklet"]
@@ -28,7 +28,10 @@ class RefineSettings(BaseModel):
             `masklet` gives it one class for its whole window.
         overlap: which masklet a pixel under several of them takes its class from: the smallest
             (`area`), the one of highest proposal score (`predicted_iou`, `stability`), or the one
-            with the largest logit at that pixel.
+            with the largest `logit` at that pixel. Masklets without any vote take no part, except
+            under `logit`, where the store knows the winner only: its pixels keep the prediction.
+            On a window's first frame the logits of all prompts are about equal, and `logit` then
+            prefers the higher predicted IoU.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -72,7 +75,7 @@ def winning_classes(votes: Tensor) -> Tensor:
 
 
 def paint(prediction: Tensor, masks: Tensor, classes: Tensor, priority: Tensor) -> Tensor:
-    """Give the pixels of every mask its class, where masks overlap that of highest priority (Eq. 1).
+    """Give every mask its class, and pixels under several masks that of highest priority (Eq. 1).
 
     Args:
         prediction: (H, W) uint8, kept outside the masks.
@@ -121,22 +124,29 @@ def refine(
     Raises:
         DataError: predictions or masklets are missing or do not fit the clip, or `out` holds a
             refinement of something else.
+        SettingsError: `out` is the folder of `predictions`.
     """
     settings = settings or RefineSettings()
+    if out.root.resolve() == predictions.root.resolve():
+        raise SettingsError(f"{out.root}: holds the predictions to refine; choose another --out")
     reused = 0
-    for clip in dataset.clips:
-        sources = [predictions.path(clip, i) for i in range(clip.num_frames)]
+    for clip in dataset:
         if missing := predictions.missing(clip):
-            raise DataError(f"{sources[missing[0]]}: no such prediction; run sam2vss segment first")
+            path = predictions.path(clip, missing[0])
+            raise DataError(f"{path}: no such prediction; run sam2vss segment first")
         stored = masklets.read(clip.name)
-        _check_fit(clip, stored, masklets.path(clip.name))
+        path = masklets.path(clip.name)
+        _check_fit(clip, stored, path)
         made_from: dict[str, Any] = {
             "settings": settings.model_dump(mode="json"),
-            "label_offset": predictions.label_offset,
-            "masklets_sha256": sha256_files([masklets.path(clip.name)]),
-            "predictions_sha256": sha256_files(sources),
+            "predictions_label_offset": predictions.label_offset,
+            "label_offset": out.label_offset,
+            "masklets_sha256": sha256_files([path]),
+            "predictions_sha256": sha256_files(
+                predictions.path(clip, i) for i in range(clip.num_frames)
+            ),
         }
-        folder = Path(out.root) / clip.name
+        folder = out.root / clip.name
         if is_finished(folder, made_from) and not out.missing(clip):
             reused += 1
         else:
@@ -147,16 +157,17 @@ def refine(
 
 
 def _check_fit(clip: Clip, stored: ClipMasklets, path: Path) -> None:
-    if stored.num_frames != clip.num_frames:
+    """Masklets must be of as many frames as the clip, and of its size."""
+    kept = (stored.num_frames, *clip.size)
+    if stored.table.num_rows:
+        size = (stored.table[name][0].as_py() for name in ("height", "width"))
+        kept = (stored.num_frames, *size)
+    wanted = (clip.num_frames, *clip.size)
+    if kept != wanted:
         raise DataError(
-            f"{path}: masklets of {stored.num_frames} frames, but clip {clip.name} has "
-            f"{clip.num_frames}; delete the file and run sam2vss masklets again"
+            f"{path}: masklets of {kept} (frames, height, width), but clip {clip.name} has "
+            f"{wanted}; delete it and run sam2vss masklets again"
         )
-    if stored.table.num_rows and (
-        stored.table["height"][0].as_py(),
-        stored.table["width"][0].as_py(),
-    ) != tuple(clip.size):
-        raise DataError(f"{path}: masklets are not of the clip's size; run sam2vss masklets again")
 
 
 def _refine_clip(
@@ -167,40 +178,46 @@ def _refine_clip(
     settings: RefineSettings,
     device: torch.device,
 ) -> None:
-    def read(frame: int) -> Tensor:
-        return torch.from_numpy(predictions.read(clip, frame)).to(device)
-
     done: set[int] = set()
     for window in stored.windows():
-        classes: dict[int, Tensor] = {}
-        for rows in window:
-            frame = rows["frame"][0].as_py()
-            classes[frame] = count_votes(_masks(rows, "rle", device), read(frame), out.num_classes)
-        if settings.vote == "masklet":
-            total = torch.stack(list(classes.values())).sum(0)
-            classes = dict.fromkeys(classes, total)
-        for rows in window:
-            frame = rows["frame"][0].as_py()
-            column = "rle_visible" if settings.overlap == "logit" else "rle"
-            refined = paint(
-                read(frame),
-                _masks(rows, column, device),
-                winning_classes(classes[frame]),
-                _priority(rows, settings.overlap).to(device),
-            )
+        for frame, refined in _refine_window(clip, predictions, window, settings, device):
             out.write(clip, frame, refined.cpu().numpy())
             done.add(frame)
     for frame in set(range(clip.num_frames)) - done:
         out.write(clip, frame, predictions.read(clip, frame))
 
 
-def _masks(rows: pa.Table, column: str, device: torch.device) -> Tensor:
-    height, width = rows["height"][0].as_py(), rows["width"][0].as_py()
-    return torch.from_numpy(decode_masks(rows[column].to_pylist(), height, width)).to(device)
+def _refine_window(
+    clip: Clip,
+    predictions: PredictionFolder,
+    window: list[FrameMasklets],
+    settings: RefineSettings,
+    device: torch.device,
+) -> Iterator[tuple[int, Tensor]]:
+    """Frame indices of a window and their refined labels, (H, W) uint8."""
+
+    def read(part: FrameMasklets) -> tuple[Tensor, Tensor]:
+        labels = torch.from_numpy(predictions.read(clip, part.frame)).to(device)
+        return labels, torch.from_numpy(part.masks()).to(device)
+
+    def votes_on(labels: Tensor, masks: Tensor) -> Tensor:
+        return count_votes(masks, labels, predictions.num_classes)
+
+    window_votes = None
+    if settings.vote == "masklet":
+        # every frame is then read twice, so that memory does not grow with the window
+        window_votes = torch.stack([votes_on(*read(part)) for part in window]).sum(0)
+    for part in window:
+        labels, masks = read(part)
+        votes = votes_on(labels, masks) if window_votes is None else window_votes
+        if settings.overlap == "logit":
+            masks = torch.from_numpy(part.masks("rle_visible")).to(device)
+        priority = torch.from_numpy(_priority(part, settings.overlap)).to(device)
+        yield part.frame, paint(labels, masks, winning_classes(votes), priority)
 
 
-def _priority(rows: pa.Table, overlap: Overlap) -> Tensor:
+def _priority(part: FrameMasklets, overlap: Overlap) -> NDArray[Any]:
     """Higher is on top; visible parts are disjoint, so their order is of no matter."""
     if overlap in ("predicted_iou", "stability"):
-        return torch.from_numpy(rows[overlap].to_numpy().copy())
-    return -torch.from_numpy(rows["area"].to_numpy().copy())
+        return part.values(overlap)
+    return -part.values("area")
