@@ -1,1 +1,49 @@
-"""SAM2 for video semantic segmentation: a library of small stages that talk through files."""
+"""SAM2 for video semantic segmentation: a library of small stages that talk through files.
+
+The names below are the library's stable surface. Each is imported when it is first used, so that
+`import sam2vss_lib` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sam2vss_lib.datasets import open_dataset
+    from sam2vss_lib.masklets.generate import generate_masklets
+    from sam2vss_lib.masklets.sam2 import load_sam2
+    from sam2vss_lib.masklets.store import MaskletStore
+    from sam2vss_lib.metrics import MetricSuite
+    from sam2vss_lib.refinement import refine
+    from sam2vss_lib.study.settings import StudySettings
+
+__all__ = [
+    "MaskletStore",
+    "MetricSuite",
+    "StudySettings",
+    "generate_masklets",
+    "load_sam2",
+    "open_dataset",
+    "refine",
+]
+_HOMES = {
+    "MaskletStore": "sam2vss_lib.masklets.store",
+    "MetricSuite": "sam2vss_lib.metrics",
+    "StudySettings": "sam2vss_lib.study.settings",
+    "generate_masklets": "sam2vss_lib.masklets.generate",
+    "load_sam2": "sam2vss_lib.masklets.sam2",
+    "open_dataset": "sam2vss_lib.datasets",
+    "refine": "sam2vss_lib.refinement",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the surface on its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
