@@ -126,7 +126,10 @@ def figure_3(samples: list[Sample], class_names: tuple[str, ...], names: tuple[s
         names: labels of the base and the refined system.
     """
     titles = ("frame", "ground truth", names[0], names[1], "changed pixels")
-    figure = Figure(figsize=(2.3 * len(titles), 1.95 * len(samples) + 1.2), layout="constrained")
+    height, width = samples[0].ground_truth.shape
+    panel = 2.2  # inches
+    size = (panel * len(titles) + 0.9, (panel * height / width + 0.12) * len(samples) + 0.8)
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(samples), len(titles), squeeze=False)
     for row, sample in zip(axes, samples, strict=True):
         pictures = (

@@ -107,7 +107,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "joint",
-        1000,
+        700,
         (
             *((prefix, 1.0) for prefix in (*_MEMORY, "probe")),
             ("sam_mask_decoder.iou_prediction_head", 1.0),
@@ -116,7 +116,7 @@ STAGES: tuple[Stage, ...] = (
             ("", 1.0),
         ),
         _joint,
-        lr=3e-4,
+        lr=5e-4,
         final_lr=0.02,
     ),
 )

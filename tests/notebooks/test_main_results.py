@@ -1,0 +1,102 @@
+"""Notebook 01 runs headlessly on a small generated data set, and what it writes is consistent."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from sam2vss_lib.datasets import PredictionFolder, open_dataset
+from sam2vss_lib.datasets.demo import DemoSplit, write_demo
+from sam2vss_lib.study.evaluation import count_predictions
+from sam2vss_lib.study.runner import find_notebooks, plan_notebook, run_notebook
+
+FILES = (
+    "executed.ipynb", "result.json", "table.csv", "table.md", "table.tex",
+    "fig_3.png", "fig_3.svg", "provenance.json",
+)  # fmt: skip
+
+
+def degrade(root: Path, out: Path) -> PredictionFolder:
+    """Ground truth at an eighth of its resolution: coarse outlines, as a base model's."""
+    dataset = open_dataset(root, "val")
+    folder = PredictionFolder(out, dataset.num_classes)
+    for clip in dataset:
+        for i in range(clip.num_frames):
+            height, width = clip.size
+            labels = Image.fromarray(np.where(clip.ground_truth(i) == 255, 0, clip.ground_truth(i)))
+            small = labels.resize((width // 8, height // 8), Image.Resampling.NEAREST)
+            folder.write(
+                clip, i, np.asarray(small.resize((width, height), Image.Resampling.NEAREST))
+            )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("study")
+    root = folder / "data"
+    root.mkdir()
+    write_demo(root, {"val": DemoSplit(first_seed=7, clips=2, frames=10)})
+    predictions = degrade(root, folder / "predictions")
+    overrides = {
+        "dataset": str(root),
+        "base_systems": [
+            {"method": "Coarse", "backbone": "x8", "predictions": str(predictions.root)},
+            {"method": "CFFM", "backbone": "MiT-B1", "predictions": str(folder / "nowhere")},
+        ],
+        "window": 5,
+        "points_per_side": 8,
+        "device": "cpu",
+    }
+    (notebook,) = find_notebooks("01")
+    plan = plan_notebook(notebook, "demo", folder / "results", overrides)
+    run_notebook(notebook, plan)
+    out = Path(plan["out_dir"])
+    first = (out / "table.csv").read_bytes()
+    run_notebook(notebook, plan)
+    return {"out": out, "first": first, "root": root, "predictions": predictions}
+
+
+def test_all_files_are_there_and_nothing_half_written(run: dict[str, Any]):
+    names = {path.name for path in run["out"].iterdir()}
+    assert set(FILES) <= names
+    assert not [name for name in names if name.startswith(".tmp")]
+
+
+def test_second_run_reuses_every_stage_and_gives_the_same_table(run: dict[str, Any]):
+    assert (run["out"] / "table.csv").read_bytes() == run["first"]
+    stages = json.loads((run["out"] / "provenance.json").read_text())["stages"]
+    assert {stage["stage"] for stage in stages} == {"masklets", "refine", "evaluate"}
+    assert all(stage["reused"] == stage["clips"] == 2 for stage in stages)
+
+
+def test_numbers_in_the_table_are_measured_ones(run: dict[str, Any]):
+    dataset = open_dataset(run["root"], "val")
+    expected = count_predictions(dataset, run["predictions"]).compute().metrics
+    table = pd.read_csv(run["out"] / "table.csv").set_index(["method", "backbone"])
+    for metric, value in expected.items():
+        if value is None:
+            assert np.isnan(table.loc[("Coarse", "x8"), metric])
+        else:
+            assert table.loc[("Coarse", "x8"), metric] == pytest.approx(value, abs=5e-5)
+
+
+def test_rows_that_could_not_be_run_say_why(run: dict[str, Any]):
+    rows = json.loads((run["out"] / "result.json").read_text())["rows"]
+    status = {(row["method"], row["backbone"]): row["status"] for row in rows}
+    assert status["CFFM", "MiT-B1"].startswith("not run: no predictions at")
+    assert status["SAM2-TV3S", "MiT-B5"].startswith("not run: profile demo has no")
+    assert status["SAM2-Coarse", "x8"].startswith("run on 2 clips")
+
+
+def test_provenance_names_everything_the_numbers_follow_from(run: dict[str, Any]):
+    provenance = json.loads((run["out"] / "provenance.json").read_text())
+    assert len(provenance["data_sha256"]) == 64
+    assert set(provenance["checkpoint_sha256"]) == {"demo"}
+    assert provenance["protocol"] == "sam2vss-1"
+    assert provenance["versions"]["sam2"] == "1.1.0"
+    assert provenance["seed"] == 0

@@ -1,0 +1,65 @@
+"""Figures render from data alone, with fixed colours and honest marks."""
+
+import numpy as np
+from matplotlib.colors import to_rgb
+
+from sam2vss_lib.datasets.labels import class_palette
+from sam2vss_lib.study import figures
+from tests.study.rows import rows
+
+NAMES = ("sky", "road", "car")
+
+
+def sample() -> figures.Sample:
+    truth = np.zeros((4, 4), np.uint8)
+    truth[0] = 255
+    base, refined = truth.copy(), truth.copy()
+    base[0, 0], base[1, 0], refined[2, 0], base[3, 0], refined[3, 0] = 1, 1, 2, 1, 2
+    image = np.full((4, 4, 3), 128, np.uint8)
+    return figures.Sample("clip", "00000001", 1.5, image, truth, base, refined)
+
+
+def test_change_map_marks_right_wrong_and_still_wrong_but_never_void():
+    shown = figures.change_map(sample())
+    plain = shown[1, 1]
+    assert np.allclose(shown[1, 0], to_rgb(figures.BETTER))
+    assert np.allclose(shown[2, 0], to_rgb(figures.WORSE))
+    assert np.allclose(shown[3, 0], to_rgb(figures.NEUTRAL))
+    assert np.allclose(shown[0, 0], plain)  # void there: no change counts
+
+
+def test_class_colours_are_fixed_and_void_is_black():
+    shown = figures.colour_labels(np.array([[0, 2, 255]], np.uint8), 3)
+    assert (shown[0, :2] == class_palette(3)[[0, 2]]).all()
+    assert (shown[0, 2] == 0).all()
+
+
+def test_figure_3_has_five_panels_a_sample_and_a_legend_of_what_occurs():
+    figure = figures.figure_3([sample(), sample()], NAMES, ("X", "SAM2-X"))
+    assert len(figure.axes) == 10
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == [*NAMES, "void", "now right", "now wrong", "wrong before and after"]
+    assert [axis.get_title() for axis in figure.axes[:5]] == [
+        "frame", "ground truth", "X", "SAM2-X", "changed pixels",
+    ]  # fmt: skip
+
+
+def test_gains_by_class_and_clip_are_differences():
+    base, refined = rows()[:2]
+    frame = figures.gains_frame([(base, refined)], "class", NAMES)
+    assert frame["name"].tolist() == list(NAMES)
+    runs = base.evaluated, refined.evaluated
+    first = [run.metrics["per_class"][0]["iou"] for run in runs if run]
+    assert frame["gain"][0] == first[1] - first[0]
+    clips = figures.gains_frame([(base, refined)], "clip", NAMES)
+    assert clips["name"].tolist() == [f"clip{i}" for i in range(4)]
+
+
+def test_figure_of_gains_sorts_by_mean_gain():
+    base, refined = rows()[:2]
+    frame = figures.gains_frame([(base, refined)], "clip", NAMES)
+    axis = figures.figure_gains(frame, "mIoU gain (points)").axes[0]
+    shown = [label.get_text() for label in axis.get_yticklabels()]
+    means = dict(zip(frame["name"], frame["gain"], strict=True))
+    assert shown == sorted(means, key=lambda name: -means[name])
+    assert axis.get_xlabel() == "mIoU gain (points)"

@@ -1,0 +1,96 @@
+"""The runner refuses what papermill would accept silently, before anything is started."""
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from sam2vss_lib.errors import DataError, RunError, SettingsError
+from sam2vss_lib.study.runner import (
+    find_notebooks,
+    notebook_parameters,
+    plan_notebook,
+    run_notebook,
+)
+from sam2vss_lib.study.settings import StudySettings
+
+
+def write_notebook(path: Path, *cells: tuple[str, list[str]]) -> Path:
+    notebook = nbformat.v4.new_notebook(metadata={"language_info": {"name": "python"}})
+    for source, tags in cells:
+        notebook.cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": tags}))
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.mark.parametrize("notebook", find_notebooks(), ids=lambda path: path.stem)
+def test_every_notebooks_parameters_are_settings(notebook: Path):
+    assert set(notebook_parameters(notebook)) <= set(StudySettings.model_fields)
+
+
+def test_plan_lays_profile_and_overrides_over_the_notebook(tmp_path: Path):
+    (notebook,) = find_notebooks("01")
+    plan = plan_notebook(notebook, "demo", tmp_path, {"window": 8})
+    assert plan["window"] == 8
+    assert plan["votes"] == ["frame", "masklet"]
+    assert plan["out_dir"] == str(tmp_path / "demo" / "01_main_results")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"windwo": 8}, r"no parameter 'windwo'; its parameters are: profile"),
+        ({"window": "8"}, "'window'"),
+        ({"window": -1}, "'window'"),
+    ],
+)
+def test_plan_refuses_wrong_names_and_types(tmp_path: Path, overrides: dict[str, Any], words: str):
+    (notebook,) = find_notebooks("01")
+    with pytest.raises(SettingsError, match=words):
+        plan_notebook(notebook, "demo", tmp_path, overrides)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_number_lists_the_notebooks():
+    with pytest.raises(SettingsError, match=r"--only 77: no such notebook; there are .*01"):
+        find_notebooks("1,77")
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([("a = 1", [])], "0 cells tagged parameters"),
+        ([("a = 1", ["parameters"]), ("b = 1", ["parameters"])], "2 cells tagged parameters"),
+        ([("a = list()", ["parameters"])], "parameter a is not a literal"),
+        ([("import os", ["parameters"])], "more than assignments"),
+    ],
+)
+def test_parameters_must_be_one_cell_of_literals(
+    tmp_path: Path, cells: list[tuple[str, list[str]]], words: str
+):
+    notebook = write_notebook(tmp_path / "n.ipynb", *cells)
+    with pytest.raises(DataError, match=words):
+        notebook_parameters(notebook)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "words"),
+    [
+        (
+            "from sam2vss_lib.errors import DataError\nraise DataError('x.png: missing; get it')",
+            DataError,
+            "x.png: missing; get it",
+        ),
+        ("1 / 0", RunError, "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_failing_notebook_gives_its_error_and_no_result(
+    tmp_path: Path, source: str, error: type[Exception], words: str
+):
+    notebook = write_notebook(tmp_path / "n.ipynb", ("a = 1", ["parameters"]), (source, []))
+    out = tmp_path / "out"
+    with pytest.raises(error, match=words) as caught:
+        run_notebook(notebook, {"out_dir": str(out)})
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in out.iterdir()] == ["failed.ipynb"]
