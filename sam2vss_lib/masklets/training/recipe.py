@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +185,7 @@ def run_stage(model: Any, stage: Stage, pool: Pool, folder: Path, seed: int) -> 
     model.train()
     started, seen = time.monotonic(), []
     for step in range(first, stage.steps):
-        rng = np.random.default_rng([seed, STAGES.index(stage), step])
+        rng = np.random.default_rng([seed, zlib.crc32(stage.name.encode()), step])
         cosine = 0.5 * (1 + math.cos(math.pi * step / stage.steps))
         rate = (
             stage.lr * min(1.0, (step + 1) / 50) * (stage.final_lr + (1 - stage.final_lr) * cosine)

@@ -1,0 +1,88 @@
+"""The generated world: deterministic, exact, varied, and in VSPW layout on disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sam2vss_lib.datasets import open_dataset, verify_dataset
+from sam2vss_lib.datasets.demo import DEMO_SPLITS, DemoSplit, demo_root, write_demo
+from sam2vss_lib.datasets.demo.world import AMBIGUOUS, CLASS_NAMES, World
+
+
+def test_same_seed_same_pictures_in_any_order():
+    first, second = World(5), World(5)
+    late = second.frame(9)
+    for t in (0, 9):
+        a, b = first.frame(t), late if t == 9 else second.frame(t)
+        assert (a.image == b.image).all()
+        assert (a.regions == b.regions).all()
+        assert (a.labels == b.labels).all()
+    assert (World(6).frame(0).image != first.frame(0).image).any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_labels_follow_from_regions_except_the_ambiguous_rim(seed: int):
+    world = World(seed)
+    frame = world.frame(3)
+    derived = world.region_labels[frame.regions]
+    rim = frame.labels == AMBIGUOUS
+    assert (frame.labels[~rim] == derived[~rim]).all()
+    assert rim.mean() < 0.03
+    assert frame.labels[~rim].max() <= len(CLASS_NAMES)
+
+
+def test_worlds_are_varied_and_have_everything_the_demo_promises():
+    worlds = [World(seed) for seed in range(60)]
+    things = [len(world._things) for world in worlds]
+    assert min(things) >= 3
+    assert max(things) <= 9  # eight things and a puff of smoke
+    labels = np.concatenate([world.region_labels for world in worlds])
+    assert set(labels) == set(range(len(CLASS_NAMES) + 1))  # all classes, and unlabelled smoke
+    repeated = [len(w.region_labels) > len(set(w.region_labels.tolist())) for w in worlds]
+    assert np.mean(repeated) > 0.5  # several instances of one class
+
+
+def test_things_move_but_labels_stay_exact_on_moving_outlines():
+    """A thing's picture and its region move together: colours inside differ from outside."""
+    moved = []
+    for seed in range(8):
+        world = World(seed)
+        before, after = world.frame(0).regions, world.frame(8).regions
+        moved.append((before != after).mean())
+    assert np.mean(moved) > 0.05
+
+
+def test_written_data_set_is_valid_and_void_occurs(tmp_path: Path):
+    write_demo(tmp_path, {"val": DemoSplit(first_seed=1, clips=2, frames=3)})
+    report = verify_dataset(tmp_path, "val")
+    assert report.ok, report.summary()
+    dataset = open_dataset(tmp_path, "val")
+    assert dataset.class_names == CLASS_NAMES
+    assert [clip.num_frames for clip in dataset] == [3, 3]
+    assert dataset.clips[0].size == (240, 320)
+    voids = [(clip.ground_truth(0) == 255).any() for clip in dataset]
+    assert any(voids)
+
+
+def test_demo_is_generated_once_under_the_generators_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SAM2VSS_CACHE", str(tmp_path))
+    small = {"val": DemoSplit(first_seed=1, clips=1, frames=1)}
+    monkeypatch.setattr("sam2vss_lib.datasets.demo.DEMO_SPLITS", small)
+    root = demo_root()
+    stamp = (root / "val.txt").stat().st_mtime_ns
+    assert demo_root() == root
+    assert (root / "val.txt").stat().st_mtime_ns == stamp
+    assert [path.name for path in tmp_path.iterdir()] == [root.name]
+    monkeypatch.setattr("sam2vss_lib.datasets.demo._generator_sha256", lambda: "0" * 64)
+    assert demo_root() != root
+
+
+def test_splits_do_not_share_seeds():
+    seeds = [
+        set(range(split.first_seed, split.first_seed + split.clips))
+        for split in DEMO_SPLITS.values()
+    ]
+    assert not set.intersection(*seeds)
