@@ -77,7 +77,8 @@ def train(
     ends with the same weights as an undisturbed one.
 
     Args:
-        architecture: fields of a `transformers.SegformerConfig`, without dropout of any kind.
+        architecture: fields of a `transformers.SegformerConfig`; dropout of any kind must be off, as
+            its random numbers would differ after an interruption.
         frames: the training data.
         settings: the recipe.
         checkpoint: where the state is kept between steps.
