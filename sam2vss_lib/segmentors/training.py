@@ -77,7 +77,7 @@ def train(
     ends with the same weights as an undisturbed one.
 
     Args:
-        architecture: fields of a `transformers.SegformerConfig`; dropout of any kind must be off, as
+        architecture: fields of a `transformers.SegformerConfig`; dropout of any kind must be off:
             its random numbers would differ after an interruption.
         frames: the training data.
         settings: the recipe.
