@@ -19,15 +19,27 @@ class MaskletSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    window: int = Field(32, ge=1, description="frames a masklet is propagated through")
-    points_per_side: int = Field(16, ge=1, le=256, description="point grid on the first frame")
-    pred_iou_thresh: float = Field(0.6, ge=0, le=1, description="keep predicted IoU above this")
-    stability_score_thresh: float = Field(0.8, ge=0, le=1, description="keep stability from this")
-    stability_score_offset: float = Field(0.9, ge=0, description="logit offset of the stability")
-    box_nms_thresh: float = Field(0.7, ge=0, le=1, description="box IoU of suppressed duplicates")
-    points_per_batch: int = Field(64, ge=1, description="prompts decoded together")
-    fill_hole_area_px: Literal[0] = Field(0, description="largest hole filled in a mask")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="autocast type")
+    window: int = Field(default=32, ge=1, description="frames a masklet is propagated through")
+    points_per_side: int = Field(
+        default=16, ge=1, le=256, description="point grid on the first frame"
+    )
+    pred_iou_thresh: float = Field(
+        default=0.6, ge=0, le=1, description="keep predicted IoU above this"
+    )
+    stability_score_thresh: float = Field(
+        default=0.8, ge=0, le=1, description="keep stability from this"
+    )
+    stability_score_offset: float = Field(
+        default=0.9, ge=0, description="logit offset of the stability"
+    )
+    box_nms_thresh: float = Field(
+        default=0.7, ge=0, le=1, description="box IoU of suppressed duplicates"
+    )
+    points_per_batch: int = Field(default=64, ge=1, description="prompts decoded together")
+    fill_hole_area_px: Literal[0] = Field(default=0, description="largest hole filled in a mask")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="autocast type"
+    )
 
     def sha256(self) -> str:
         """Hash of the settings as stored in every masklet file."""

@@ -137,8 +137,8 @@ class FrameMasklets:
         return decode_masks(self.rows[column].to_pylist(), height, width)
 
     def values(self, column: str) -> NDArray[Any]:
-        """A column of numbers, (n,)."""
-        return np.array(self.rows[column])
+        """A column of numbers, (n,), to be written to as one likes."""
+        return np.array(self.rows[column].to_numpy())
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class ClipMasklets:
 
     def windows(self) -> Iterator[list[FrameMasklets]]:
         """Windows in order, each with its frames in order; those without masklets are left out."""
-        window, frame = np.array(self.table["window"]), np.array(self.table["frame"])
+        window, frame = (self.table[name].to_numpy() for name in ("window", "frame"))
         cuts = np.flatnonzero((np.diff(window) != 0) | (np.diff(frame) != 0)) + 1
         bounds = [0, *cuts.tolist(), len(frame)] if len(frame) else []
         group: list[FrameMasklets] = []
