@@ -1,0 +1,163 @@
+"""The masklet store: its contract, its round trips, and one clear line for every bad file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.masklets.store import MaskletStore, decode_masks, encode_masks
+from tests.masklets.common import METADATA, read_plainly, write_masklets
+
+CONTRACT = {
+    **dict.fromkeys(["window", "anchor", "masklet", "frame"], np.int32),
+    **dict.fromkeys(["height", "width", "area", "x", "y", "w", "h"], np.int32),
+    **dict.fromkeys(["predicted_iou", "stability", "object_score"], np.float32),
+}
+SIZE = (5, 7)  # (height, width)
+side = st.integers(1, 6)
+
+
+def random_masks(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).random((*shape, *SIZE)) < 0.4
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> MaskletStore:
+    """A clip of 5 frames: a window of 2 with 3 masklets, one without any, a last one of 1 with 2.
+
+    Masklet 1 is empty on frame 1.
+    """
+    windows = [random_masks(1, 2, 3), random_masks(2, 2, 0), random_masks(3, 1, 2)]
+    windows[0][1, 1] = False
+    scores = [np.linspace(0, 1, 2 * w.shape[1], dtype=np.float32).reshape(2, -1) for w in windows]
+    store = MaskletStore(tmp_path / "store")
+    write_masklets(store, "clip", windows, scores)
+    return store
+
+
+@given(hnp.arrays(np.bool_, st.tuples(side, side, side)))
+def test_run_lengths_hold_every_mask(masks: np.ndarray) -> None:
+    _, height, width = masks.shape
+    assert np.array_equal(decode_masks(encode_masks(masks), height, width), masks)
+
+
+def test_no_masks_are_of_the_right_shape_too() -> None:
+    assert decode_masks([], 3, 4).shape == (0, 3, 4)
+
+
+def test_anyone_reads_the_contract_with_pandas_and_pycocotools(store: MaskletStore) -> None:
+    rows, masks = read_plainly(store.path("clip"))
+    assert {name: rows[name].dtype for name in CONTRACT} == CONTRACT
+    assert set(rows) - set(CONTRACT) == {"rle", "rle_visible"}
+    assert rows["frame"].tolist() == [0, 0, 0, 1, 1, 1, 4, 4]
+    assert rows["window"].tolist() == [0, 0, 0, 0, 0, 0, 2, 2]
+    assert rows["anchor"].tolist() == [0, 0, 0, 0, 0, 0, 4, 4]
+    assert rows["masklet"].tolist() == [0, 1, 2, 0, 1, 2, 3, 4]
+    expected = [*random_masks(1, 2, 3).reshape(6, *SIZE), *random_masks(3, 1, 2)[0]]
+    expected[4] = np.zeros(SIZE, bool)
+    assert np.array_equal(masks["rle"], expected)
+    found = rows[["area", "x", "y", "w", "h"]].to_numpy().tolist()
+    for row, mask in zip(found, expected, strict=True):
+        ys, xs = np.nonzero(mask)
+        box = (xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1) if len(xs) else (0, 0, 0, 0)
+        assert row == [mask.sum(), *box]
+
+
+def test_metadata_keys_of_the_contract(store: MaskletStore) -> None:
+    schema = pq.read_schema(store.path("clip"))
+    stored = {key.decode(): value.decode() for key, value in schema.metadata.items()}
+    assert json.loads(stored["settings"]) == METADATA["settings"]
+    assert stored["settings_sha256"] == METADATA["settings_sha256"]
+    assert stored["checkpoint_sha256"] == METADATA["checkpoint_sha256"]
+    assert (stored["clip"], stored["frames"], stored["format_version"]) == ("clip", "5", "1")
+    assert store.metadata("clip") == {**METADATA, "clip": "clip", "frames": 5}
+
+
+def test_file_is_compressed_by_zstd(store: MaskletStore) -> None:
+    group = pq.ParquetFile(store.path("clip")).metadata.row_group(0)
+    assert {group.column(i).compression for i in range(group.num_columns)} == {"ZSTD"}
+
+
+def test_windows_hold_their_frames_in_order(store: MaskletStore) -> None:
+    clip = store.read("clip")
+    assert clip.num_frames == 5
+    windows = list(clip.windows())
+    assert [[part.frame for part in window] for window in windows] == [[0, 1], [4]]
+    assert np.array_equal(windows[1][0].masks(), random_masks(3, 1, 2)[0])
+    assert windows[1][0].values("stability").tolist() == pytest.approx([2 / 3, 1])
+
+
+def test_clip_without_any_masklet(tmp_path: Path) -> None:
+    store = MaskletStore(tmp_path)
+    write_masklets(store, "bare", [random_masks(1, 3, 0)], [np.zeros((2, 0), np.float32)])
+    clip = store.read("bare")
+    assert clip.num_frames == 3
+    assert list(clip.windows()) == []
+    assert pd.read_parquet(store.path("bare")).empty
+
+
+def test_interrupted_write_leaves_nothing(
+    store: MaskletStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(table: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"PAR1")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pq, "write_table", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        store.write("other", [], {**METADATA, "clip": "other", "frames": 1})
+    assert [path.name for path in store.root.iterdir()] == ["clip.parquet"]
+
+
+def refused(store: MaskletStore, *words: str) -> None:
+    """Reading fails with one line that names the file and says `words`."""
+    with pytest.raises(DataError) as caught:
+        store.read("clip")
+    line = str(caught.value)
+    assert line.startswith(f"{store.path('clip')}: ")
+    assert "\n" not in line
+    assert all(word in line for word in words), line
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    refused(MaskletStore(tmp_path), "no masklets of clip clip", "run sam2vss masklets")
+
+
+@pytest.mark.parametrize("kept", [0, 10, 2000])
+def test_truncated_file(store: MaskletStore, kept: int) -> None:
+    data = store.path("clip").read_bytes()
+    assert len(data) > kept
+    store.path("clip").write_bytes(data[:kept])
+    refused(store, "no masklet file", "delete it")
+
+
+def test_damaged_rows(store: MaskletStore) -> None:
+    data = bytearray(store.path("clip").read_bytes())
+    data[4:400] = bytes(396)  # after the magic number: the first columns' pages
+    store.path("clip").write_bytes(data)
+    refused(store, "damaged masklet file", "delete it")
+
+
+def test_parquet_of_something_else(store: MaskletStore) -> None:
+    pq.write_table(pa.table({"a": [1]}), store.path("clip"))
+    refused(store, "no metadata 'format_version'", "delete it")
+
+
+def test_other_format_version(store: MaskletStore) -> None:
+    table = pq.read_table(store.path("clip"))
+    metadata = {**table.schema.metadata, b"format_version": b"2"}
+    pq.write_table(table.replace_schema_metadata(metadata), store.path("clip"))
+    refused(store, "format version 2, this program reads 1", "delete it")
+
+
+def test_other_columns(store: MaskletStore) -> None:
+    pq.write_table(pq.read_table(store.path("clip")).drop_columns(["h"]), store.path("clip"))
+    refused(store, "columns differ", "delete it")
