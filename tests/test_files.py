@@ -1,0 +1,77 @@
+"""Files appear whole or not at all, and hashes are of what they say."""
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import (
+    atomic_path,
+    read_json,
+    sha256_file,
+    sha256_json,
+    write_json,
+    write_text,
+)
+
+
+def test_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "table.csv"
+    write_text(path, "old")
+
+    def interrupted() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [p.name for p in path.parent.iterdir()] == ["table.csv"]
+    assert path.read_text() == "old"
+
+
+def test_temporary_file_is_hidden_and_has_the_suffix(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a.npz") as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".")
+        assert temporary.suffix == ".npz"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_written_files_have_ordinary_rights(tmp_path: Path) -> None:
+    umask = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "a")
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+
+
+def test_json_round_trip_and_refusal_of_nan(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"b": [1, None], "a": "é"})
+    assert read_json(path) == {"b": [1, None], "a": "é"}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, float("nan"))
+    assert read_json(path) == {"b": [1, None], "a": "é"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
+def test_unreadable_json_gives_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"^\S+a\.json: not readable as JSON \(.*\)$"):
+        read_json(path)
+    with pytest.raises(DataError, match="no such file"):
+        read_json(tmp_path / "b.json")
+
+
+def test_hashes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+    assert sha256_json({"b": 1, "a": [0.5]}) == sha256_json(json.loads('{"a": [0.5], "b": 1}'))
+    assert sha256_json({"a": 1}) != sha256_json({"a": 2})

@@ -1,0 +1,56 @@
+"""Records of what a finished clip was made from: reused when equal, refused when not."""
+
+from pathlib import Path
+
+import pytest
+
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.records import RECORD_NAME, is_finished, mark_finished, sha256_files
+
+MADE_FROM = {"settings": {"vote": "frame", "radii": [2, 5]}, "sha256": "0" * 64}
+
+
+def test_finished_only_once_marked(tmp_path: Path) -> None:
+    folder = tmp_path / "clip"
+    assert not is_finished(folder, MADE_FROM)
+    mark_finished(folder, MADE_FROM)
+    assert is_finished(folder, MADE_FROM)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "difference"),
+    [
+        ({**MADE_FROM, "sha256": "1" * 64}, "sha256 is 000000000000..., not 111111111111..."),
+        (
+            {**MADE_FROM, "settings": {"vote": "masklet", "radii": [2, 5]}},
+            "settings.vote is frame, not masklet",
+        ),
+        ({"settings": MADE_FROM["settings"]}, "sha256 is 000000000000..., not None"),
+        ({**MADE_FROM, "settings": None}, "settings is {'vote': 'fr..., not None"),
+    ],
+)
+def test_other_inputs_are_named(tmp_path: Path, wanted: dict, difference: str) -> None:
+    mark_finished(tmp_path, MADE_FROM)
+    with pytest.raises(DataError) as caught:
+        is_finished(tmp_path, wanted)
+    assert str(caught.value) == (
+        f"{tmp_path}: made with other inputs: {difference}; delete it or use another --out"
+    )
+
+
+def test_damaged_record_gives_one_line(tmp_path: Path) -> None:
+    (tmp_path / RECORD_NAME).write_text('{"settings": ')
+    with pytest.raises(DataError, match=RECORD_NAME):
+        is_finished(tmp_path, MADE_FROM)
+
+
+def test_hash_of_files_depends_on_contents_and_order(tmp_path: Path) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    paths[0].write_bytes(b"1")
+    paths[1].write_bytes(b"2")
+    before = sha256_files(paths)
+    assert before == sha256_files(iter(paths)) != sha256_files(paths[::-1])
+    paths[1].write_bytes(b"3")
+    assert sha256_files(paths) != before
+    with pytest.raises(DataError, match="c: not readable"):
+        sha256_files([tmp_path / "c"])
