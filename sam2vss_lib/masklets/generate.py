@@ -107,8 +107,8 @@ def _clip_tables(
     for window, anchor in enumerate(range(0, clip.num_frames, settings.window)):
         indices = range(anchor, min(anchor + settings.window, clip.num_frames))
         # sam2 reads the files itself, but neither reports a bad one in a line nor compares sizes
-        first, *_ = [clip.frame(i) for i in indices]
-        found = generator(first)
+        images = [clip.frame(i) for i in indices]
+        found = generator(images[0])
         if not len(found.masks):
             _log.info("%s: no proposal on frame %d", clip.name, anchor)
             continue

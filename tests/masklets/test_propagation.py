@@ -40,25 +40,24 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return (a & b).sum() / (a | b).sum()
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_equal_to_direct_stock_calls(
-    demo_model: Sam2Model,
-    frames: list[Path],
-    masks: np.ndarray,
-    found: list[FrameMasks],
-    tmp_path: Path,
+    demo_model: Sam2Model, frames: list[Path], masks: np.ndarray, tmp_path: Path, precision: str
 ) -> None:
     for path in frames:
         shutil.copy(path, tmp_path)
     predictor = demo_model.predictor
-    state = predictor.init_state(str(tmp_path))
-    for index, mask in enumerate(masks):
-        predictor.add_new_mask(state, 0, index, mask)
-    expected = list(predictor.propagate_in_video(state))
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        state = predictor.init_state(str(tmp_path))
+        for index, mask in enumerate(masks):
+            predictor.add_new_mask(state, 0, index, mask)
+        expected = list(predictor.propagate_in_video(state))
+    found = list(propagate(demo_model, frames, masks, precision=precision))
     assert [part.offset for part in found] == [0, 1, 2]
     for part, (_, ids, logits) in zip(found, expected, strict=True):
         assert ids == [0, 1, 2, 3]
         assert part.logits.dtype == torch.float32
-        assert torch.equal(part.logits, logits[:, 0])
+        assert torch.equal(part.logits, logits[:, 0].float())
         assert part.object_score.shape == (4,)
         assert part.object_score.dtype == np.float32
 
