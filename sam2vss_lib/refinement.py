@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
+from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.records import is_finished, mark_finished, sha256_files
@@ -150,7 +151,10 @@ def refine(
         if is_finished(folder, made_from) and not out.missing(clip):
             reused += 1
         else:
-            _refine_clip(clip, predictions, stored, out, settings, torch.device(device))
+            # written when all is computed, so that a bad prediction leaves no half of a clip
+            refined = _refine_clip(clip, predictions, stored, settings, torch.device(device))
+            for i, labels in enumerate(refined):
+                out.write(clip, i, labels)
             mark_finished(folder, made_from)
         progress(clip.name)
     return reused
@@ -174,17 +178,17 @@ def _refine_clip(
     clip: Clip,
     predictions: PredictionFolder,
     stored: ClipMasklets,
-    out: PredictionFolder,
     settings: RefineSettings,
     device: torch.device,
-) -> None:
-    done: set[int] = set()
+) -> list[Labels]:
+    """Refined labels of all frames, (H, W) uint8; those without masklets as they were."""
+    refined: dict[int, Labels] = {}
     for window in stored.windows():
-        for frame, refined in _refine_window(clip, predictions, window, settings, device):
-            out.write(clip, frame, refined.cpu().numpy())
-            done.add(frame)
-    for frame in set(range(clip.num_frames)) - done:
-        out.write(clip, frame, predictions.read(clip, frame))
+        for frame, labels in _refine_window(clip, predictions, window, settings, device):
+            refined[frame] = labels.cpu().numpy()
+    return [
+        refined[i] if i in refined else predictions.read(clip, i) for i in range(clip.num_frames)
+    ]
 
 
 def _refine_window(

@@ -262,6 +262,13 @@ def test_missing_prediction(case: Case) -> None:
     assert not case.out.root.exists()
 
 
+def test_damaged_prediction_leaves_nothing_of_the_clip(case: Case) -> None:
+    path = case.base.path(case.clip, 4)
+    path.write_bytes(path.read_bytes()[:40])
+    refused(case, str(path))
+    assert not case.out.root.exists()
+
+
 def test_missing_masklets(case: Case) -> None:
     case.store.path("first").unlink()
     refused(case, "first.parquet", "no masklets of clip first", "sam2vss masklets")
