@@ -116,7 +116,7 @@ def load_sam2(
     except Exception as error:  # YAML, OmegaConf, Hydra and sam2 itself each have their own
         raise SettingsError(f"{source}: not a SAM2 configuration ({first_line(error)})") from None
     model.fill_hole_area = 0
-    _fill(model, weights, source)
+    _load_weights(model, weights, source)
     digest = sha256_file(weights)
     if facts is not None and facts.sha256 not in (None, digest):
         _log.warning("%s: not the published file of this name, its SHA-256 differs", weights)
@@ -171,7 +171,7 @@ def _find_config(
     raise SettingsError(f"unknown configuration {wanted!r}: no such file, none in sam2 either")
 
 
-def _fill(model: Any, weights: Path, source: Path) -> None:
+def _load_weights(model: Any, weights: Path, source: Path) -> None:
     """Put weights into a model; every tensor must be there with the right shape, and no other."""
     state = _read_weights(weights)
     expected = {name: value.shape for name, value in model.state_dict().items()}

@@ -137,7 +137,7 @@ class FrameMasklets:
         return decode_masks(self.rows[column].to_pylist(), height, width)
 
     def values(self, column: str) -> NDArray[Any]:
-        """A column of numbers, (n,), to be written to as one likes."""
+        """A copy of a column of numbers, (n,)."""
         return np.array(self.rows[column].to_numpy())
 
 
