@@ -347,11 +347,20 @@ def study(
         except Sam2VssError as error:
             typer.echo(f"error: {error}", err=True)
             failures.append(error)
-    _report(results, json_output, "\n".join(results.values()))
+    _report(results, json_output, "\n".join(f"{p}: {_reuse(Path(p))}" for p in results.values()))
     if failures:
         # a single cause keeps its code; several different ones are a failed run
         codes = {failure.exit_code for failure in failures}
         raise typer.Exit(codes.pop() if len(codes) == 1 else RunError.exit_code)
+
+
+def _reuse(executed: Path) -> str:
+    """How much of a notebook's shared work was there already."""
+    from sam2vss_lib.files import read_json
+
+    stages = read_json(executed.with_name("provenance.json"))["stages"]
+    reused, total = (sum(stage[key] for stage in stages) for key in ("reused", "clips"))
+    return f"{len(stages)} stages, {reused} of {total} clips reused"
 
 
 def _assignment(text: str) -> tuple[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError
 from sam2vss_lib.files import atomic_path
@@ -123,6 +124,8 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool =
                     str(temporary),
                     parameters=parameters,
                     kernel_name="python3",
+                    # a socket file and not a TCP port: nobody else on the machine can listen in
+                    config=Config({"KernelManager": {"transport": "ipc"}}),
                     progress_bar=progress,
                     cwd=str(Path.cwd()),
                 )

@@ -1,6 +1,7 @@
 """The demo model's training: look-up start, resumable stages, losses and quality numbers."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     return load_pool(tmp_path_factory.mktemp("pool"), num_clips=8, first_seed=77)
 
 
-def fresh_model() -> torch.nn.Module:
+def fresh_model() -> Any:
     torch.manual_seed(3)
     return build_model(demo_config()).train()
 
@@ -133,7 +134,7 @@ def test_interrupted_stage_ends_with_the_same_weights(
     whole = fresh_model()
     run_stage(whole, stage(2), pool, tmp_path / "whole", seed=0)
 
-    def stopped(*_: object) -> None:
+    def stopped(*_: object) -> list[Any]:
         raise KeyboardInterrupt
 
     two = stage(2)

@@ -100,3 +100,37 @@ def test_provenance_names_everything_the_numbers_follow_from(run: dict[str, Any]
     assert provenance["protocol"] == "sam2vss-1"
     assert provenance["versions"]["sam2"] == "1.1.0"
     assert provenance["seed"] == 0
+
+
+def link_camvid(source: Path, root: Path, frames: int) -> None:
+    """The real clip at 15 Hz, cut to its first frames, in VSPW layout."""
+    clip = open_dataset(source, "val").clip("0016E5_15hz_a")
+    for kind, path_of in (("origin", clip.frame_path), ("mask", clip.mask_path)):
+        folder = root / "data" / clip.name / kind
+        folder.mkdir(parents=True)
+        for i in range(frames):
+            (folder / path_of(i).name).symlink_to(path_of(i))
+    (root / "val.txt").write_text(clip.name)
+    (root / "classes.json").write_text((source / "classes.json").read_text())
+
+
+def test_notebook_runs_on_real_video(shared_data: Path, tmp_path: Path):
+    root = tmp_path / "camvid"
+    link_camvid(shared_data / "camvid", root, frames=18)
+    predictions = degrade(root, tmp_path / "predictions")
+    system = {"method": "Coarse", "backbone": "x8", "predictions": str(predictions.root)}
+    (notebook,) = find_notebooks("01")
+    overrides = {
+        "dataset": str(root), "base_systems": [system], "window": 9, "points_per_side": 6,
+        "device": "cpu",
+    }  # fmt: skip
+    plan = plan_notebook(notebook, "demo", tmp_path / "results", overrides)
+    run_notebook(notebook, plan)
+    result = json.loads((Path(plan["out_dir"]) / "result.json").read_text())
+    base, refined = result["rows"][:2]
+    assert all(value is not None for value in base["ours"].values())
+    for metric, value in refined["ours"].items():
+        gain = value - base["ours"][metric]
+        assert refined["gains"][metric]["gain"] == pytest.approx(gain)
+        assert refined["gains"][metric]["low"] is None  # one clip: no interval over clips
+    assert {claim["verdict"] for claim in result["claims"]} == {"undecided"}

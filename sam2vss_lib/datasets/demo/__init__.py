@@ -32,7 +32,7 @@ class DemoSplit:
 
 #: seeds far from each other and from those the demo SAM2 is trained on (1,000,000 and up)
 DEMO_SPLITS: dict[str, DemoSplit] = {
-    "train": DemoSplit(first_seed=10_000, clips=48, frames=20),
+    "train": DemoSplit(first_seed=10_000, clips=120, frames=16),
     "val": DemoSplit(first_seed=1, clips=8, frames=40),
 }
 _FIRST_FRAME = 1  # VSPW frames count from 1, in eight digits

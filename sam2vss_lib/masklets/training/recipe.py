@@ -78,7 +78,7 @@ def _joint(
 STAGES: tuple[Stage, ...] = (
     Stage(
         "direct",
-        800,
+        2600,
         (("image_encoder", 1.0), *((prefix, 1.0) for prefix in _READERS)),
         lambda model, probe, pool, rng: [points.direct_step(model, pool, rng)],
     ),
@@ -108,7 +108,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "joint",
-        700,
+        400,
         (
             *((prefix, 1.0) for prefix in (*_MEMORY, "probe")),
             ("sam_mask_decoder.iou_prediction_head", 1.0),
@@ -117,7 +117,7 @@ STAGES: tuple[Stage, ...] = (
             ("", 1.0),
         ),
         _joint,
-        lr=5e-4,
+        lr=2e-4,
         final_lr=0.02,
     ),
 )
