@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from sam2vss_lib.files import sha256_json
 from sam2vss_lib.metrics import PROTOCOL
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
+#: relative result folders in notebooks lie here, wherever the kernel runs
+REPOSITORY = Path(__file__).resolve().parents[2]
 _PACKAGES = ("sam2vss", "torch", "torchvision", "sam2", "transformers", "numpy", "pillow")
 
 
@@ -100,7 +101,7 @@ def _git(*arguments: str) -> str | None:
     """Output of a git command in the checkout; None where there is no git or no checkout."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(_REPOSITORY), *arguments],
+            ["git", "-C", str(REPOSITORY), *arguments],
             capture_output=True,
             text=True,
             timeout=20,

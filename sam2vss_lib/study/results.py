@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from sam2vss_lib.files import atomic_path, write_json, write_text
 from sam2vss_lib.metrics import PROTOCOL
+from sam2vss_lib.study.provenance import REPOSITORY
 from sam2vss_lib.study.stages import Study
 
 FORMAT_VERSION = 1
@@ -25,7 +26,7 @@ class ResultFolder:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self.root = Path(study.settings.out_dir)
+        self.root = REPOSITORY / study.settings.out_dir
 
     def write_result(self, values: dict[str, Any]) -> Path:
         """Write `result.json`: the notebook's values with its settings."""

@@ -22,7 +22,7 @@ from sam2vss_lib.records import is_finished, mark_finished, sha256_files
 from sam2vss_lib.refinement import Vote, refine
 from sam2vss_lib.segmentors import load_segmentor, segment
 from sam2vss_lib.study.evaluation import count_predictions, read_metrics, sums_path, write_metrics
-from sam2vss_lib.study.provenance import Provenance, collect_provenance
+from sam2vss_lib.study.provenance import REPOSITORY, Provenance, collect_provenance
 from sam2vss_lib.study.settings import BaseSystem, StudySettings
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Study:
     def __init__(self, settings: StudySettings) -> None:
         self.settings = settings
         self.log: list[StageRun] = []
-        self._root = Path(settings.stages_dir)
+        self._root = REPOSITORY / settings.stages_dir
         self._device = settings.torch_device
 
     @cached_property

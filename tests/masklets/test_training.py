@@ -114,7 +114,7 @@ def test_tracking_step_reaches_memory_and_leaves_the_model_as_it_was(pool: Pool)
     )  # fmt: skip
     loss.backward()
     assert model._forward_sam_heads == original
-    assert 0 <= numbers["iou"] <= 1
+    assert 0 <= numbers["track_iou"] <= 1
     assert model.memory_attention.layers[0].cross_attn_image.k_proj.weight.grad.abs().sum() > 0
     assert model.image_encoder.neck.convs[0].conv.weight.grad is None
 
