@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,20 +36,29 @@ class ResultFolder:
         write_json(path, {"format_version": FORMAT_VERSION, "settings": settings, **values})
         return path
 
-    def write_table(self, frame: pd.DataFrame, readable: pd.DataFrame, caption: str) -> None:
+    def write_table(
+        self, frame: pd.DataFrame, readable: Mapping[str, pd.DataFrame], caption: str
+    ) -> None:
         """Write `table.csv` (everything), `table.md` and `table.tex` (to read).
 
         Args:
             frame: all columns, flat names, numbers.
-            readable: few columns of text; two-level names are joined.
-            caption: of the LaTeX table; also the first line of the Markdown file.
+            readable: tables of text by what they show; two-level column names are joined.
+            caption: what was measured on what; followed by the name of each readable table.
         """
         write_text(self.root / "table.csv", frame.to_csv(index=False))
-        flat = readable.copy()
-        flat.columns = [" ".join(part for part in name if part) for name in readable.columns]
-        write_text(self.root / "table.md", f"{caption}\n\n{flat.to_markdown(index=False)}\n")
-        latex = flat.to_latex(index=False, escape=True, caption=caption, label="tab:result")
-        write_text(self.root / "table.tex", latex)
+        markdown, latex = [f"{caption}\n"], list[str]()
+        for name, table in readable.items():
+            flat = table.copy()
+            flat.columns = [" ".join(part for part in column if part) for column in table.columns]
+            markdown.append(f"## {name}\n\n{flat.to_markdown(index=False)}\n")
+            label = f"tab:{name.lower().replace(' ', '-')}"
+            text = flat.to_latex(
+                index=False, escape=True, caption=f"{caption} {name}.", label=label
+            )
+            latex.append(text)
+        write_text(self.root / "table.md", "\n".join(markdown))
+        write_text(self.root / "table.tex", "\n".join(latex))
 
     def write_figure(self, name: str, figure: Figure) -> None:
         """Write `fig_<name>.png` and `.svg`."""
