@@ -39,7 +39,7 @@ lint: $(VENV)/.ready
 	$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS))
 
 train-demo: $(VENV)/.ready
-	$(BIN)/python -m sam2vss_lib.masklets.training --out runs/demo-sam2
+	$(BIN)/python -m sam2vss_lib.masklets.training --out runs/demo-sam2 --processes 2
 	$(BIN)/python -m sam2vss_lib.segmentors.training --out runs/demo-segformer
 
 # Versions already in requirements.lock are kept where pyproject.toml allows them.

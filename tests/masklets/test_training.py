@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+from torch import multiprocessing
 
 from sam2vss_lib.datasets.demo.world import World
 from sam2vss_lib.masklets.sam2 import build_model, demo_config, load_sam2
@@ -20,7 +22,8 @@ from sam2vss_lib.masklets.training.pool import (
     region_targets,
     sample_clips,
 )
-from sam2vss_lib.masklets.training.recipe import STAGES, Stage, run_stage
+from sam2vss_lib.masklets.training.recipe import run_stage
+from sam2vss_lib.masklets.training.stages import STAGES, Stage
 from sam2vss_lib.masklets.training.tracking import DeepSupervision, tracking_step
 
 
@@ -119,33 +122,69 @@ def test_tracking_step_reaches_memory_and_leaves_the_model_as_it_was(pool: Pool)
     assert model.image_encoder.neck.convs[0].conv.weight.grad is None
 
 
+def direct(model: Any, probe: Any, pool: Pool, rng: np.random.Generator):
+    return points.direct_step(model, pool, rng)
+
+
+def other(model: Any, probe: Any, pool: Pool, rng: np.random.Generator):
+    """A second loss on the same weights."""
+    loss, _ = points.direct_step(model, pool, rng)
+    return -0.3 * loss, {"other": loss.detach()}
+
+
+RATES = (("sam_mask_decoder.output", 1.0),)
+
+
+def trained(stage: Stage, pool: Pool, folder: Path) -> Any:
+    model = fresh_model()
+    run_stage(model, DeepSupervision(128), stage, pool, folder, seed=0)
+    return model
+
+
+def assert_equal_weights(one: Any, two: Any) -> None:
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, two.state_dict()[name]), name
+
+
 def test_interrupted_stage_ends_with_the_same_weights(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def stage(steps: int) -> Stage:
-        return Stage(
-            "short",
-            steps,
-            (("sam_mask_decoder.output", 1.0),),
-            lambda model, probe, pool, rng: [points.direct_step(model, pool, rng)],
-        )
-
     monkeypatch.setattr("sam2vss_lib.masklets.training.recipe._CHECKPOINT_STEPS", 1)
-    whole = fresh_model()
-    run_stage(whole, stage(2), pool, tmp_path / "whole", seed=0)
+    whole = trained(Stage("short", 2, RATES, (direct,)), pool, tmp_path / "whole")
 
-    def stopped(*_: object) -> list[Any]:
+    def stopped(*_: object) -> Any:
         raise KeyboardInterrupt
 
-    two = stage(2)
-    calls = iter([two.step, stopped])
-    breaking = Stage("short", 2, two.rates, lambda *a: next(calls)(*a))
+    calls = iter([direct, stopped])
+    breaking = Stage("short", 2, RATES, (lambda *a: next(calls)(*a),))
     with pytest.raises(KeyboardInterrupt):
-        run_stage(fresh_model(), breaking, pool, tmp_path / "parts", seed=0)
-    resumed = build_model(demo_config())
-    run_stage(resumed, two, pool, tmp_path / "parts", seed=0)
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+        trained(breaking, pool, tmp_path / "parts")
+    resumed = trained(Stage("short", 2, RATES, (direct,)), pool, tmp_path / "parts")
+    assert_equal_weights(whole, resumed)
+
+
+def in_process(rank: int, folder: Path, pool_folder: Path) -> None:
+    """One of two processes that share the losses of a stage."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{folder / 'meet'}", world_size=2, rank=rank)
+    stage = Stage("short", 2, RATES, (direct, other))
+    model = trained(stage, load_pool(pool_folder, 8, 77), folder)
+    torch.save(model.state_dict(), folder / f"rank{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one(pool: Pool, tmp_path: Path):
+    load_pool(tmp_path / "pool", num_clips=8, first_seed=77)
+    torch.set_num_threads(1)
+    one = trained(Stage("short", 2, RATES, (direct, other)), pool, tmp_path / "one")
+    folder = tmp_path / "two"
+    folder.mkdir()
+    multiprocessing.spawn(in_process, (folder, tmp_path / "pool"), nprocs=2)
+    states = [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    for name, value in one.state_dict().items():
+        assert torch.equal(states[0][name], states[1][name]), name
+        assert torch.allclose(states[0][name], value, atol=1e-6), name
 
 
 def test_every_parameter_is_trained_by_some_stage():

@@ -99,7 +99,7 @@ def tracking_step(
         encoded = model.forward_image(images.flatten(0, 1))
     outputs: dict[str, dict[int, Any]] = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
     losses: list[Tensor] = []
-    seen: list[tuple[float, float]] = []
+    seen: list[list[float]] = []
     flat = labels.flatten(0, 1)
     unmoved = region_targets(flat, clip * num_frames, region, MASK_SIDE)
     with _heard_heads(model) as calls:
@@ -136,10 +136,11 @@ def tracking_step(
             logits, score = heads[0][:, :1].clamp(-60, 60), heads[6]
             coarse = F.adaptive_avg_pool2d(target, MASK_SIDE // 4)
             per_object = mask_loss(logits, target)[:, 0]
-            per_object = per_object + probe_weight * mask_loss(probe(features), coarse)[:, 0]
+            probed = probe(features)
+            per_object = per_object + probe_weight * mask_loss(probed, coarse)[:, 0]
             presence = F.binary_cross_entropy_with_logits(score[:, 0], visible.float())
             losses.append((per_object * visible).mean() + 0.1 * presence)
-            kept = mask_iou(logits, target)[visible].mean().item()
-            seen.append((kept, mask_iou(unmoved - 0.5, target)[visible].mean().item()))
-    iou, still = np.mean(seen, axis=0)
-    return torch.stack(losses).mean(), {"iou": iou, "unmoved": still}
+            pairs = ((logits, target), (probed, coarse), (unmoved - 0.5, target))
+            seen.append([mask_iou(a, b)[visible].mean().item() for a, b in pairs])
+    names = ("track_iou", "probe_iou", "unmoved")
+    return torch.stack(losses).mean(), dict(zip(names, np.mean(seen, axis=0), strict=True))
