@@ -1,8 +1,9 @@
 """SegFormer on the `transformers` classes: building, loading, and inference on frames.
 
 Frames are stretched to the next multiples of 32, as in the published test pipeline of the VSPW
-models, and normalised with ImageNet's mean and deviation. The network's logits, at a quarter of
-that size, go to the size of the frame by bilinear interpolation (`align_corners=False`).
+models, and normalised with ImageNet's mean and deviation. The network's logits, at that size over
+its first stride (4 in the published models, 8 in the demo's), go to the size of the frame by
+bilinear interpolation (`align_corners=False`).
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ class SegFormer:
             with_probabilities: whether probabilities are wanted besides the labels.
 
         Returns:
-            Labels (B, H, W) uint8 and probabilities (B, C, h, w) float16, where (h, w) is a quarter
-            of (H, W) rounded up to multiples of 32.
+            Labels (B, H, W) uint8 and probabilities (B, C, h, w) float16, where (h, w) is (H, W)
+            rounded up to multiples of 32, over the network's first stride.
 
         Raises:
             SettingsError: `frames` has another shape or dtype.
