@@ -12,7 +12,6 @@ from torch import multiprocessing
 from sam2vss_lib.datasets.demo.world import World
 from sam2vss_lib.masklets.sam2 import build_model, demo_config, load_sam2
 from sam2vss_lib.masklets.training import points, quality
-from sam2vss_lib.masklets.training.__main__ import export
 from sam2vss_lib.masklets.training.losses import TEMPERATURE, mask_iou, mask_loss
 from sam2vss_lib.masklets.training.pool import (
     FRAMES_PER_CLIP,
@@ -23,6 +22,7 @@ from sam2vss_lib.masklets.training.pool import (
     sample_clips,
 )
 from sam2vss_lib.masklets.training.recipe import run_stage
+from sam2vss_lib.masklets.training.run import export
 from sam2vss_lib.masklets.training.stages import STAGES, Stage
 from sam2vss_lib.masklets.training.tracking import DeepSupervision, tracking_step
 

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
-import torch
-import torch.distributed as dist
 import typer
-from safetensors.torch import save_file
 from torch import multiprocessing
 
-from sam2vss_lib.files import atomic_path
-from sam2vss_lib.masklets.sam2 import build_model, demo_config
 from sam2vss_lib.masklets.training.pool import load_pool
-from sam2vss_lib.masklets.training.recipe import run_stage
-from sam2vss_lib.masklets.training.stages import STAGES
-from sam2vss_lib.masklets.training.tracking import DeepSupervision
-
-_POOL_SEED = 1_000_000
-_MEETING = "processes"  # file by which processes find each other
-_OBJECT_BIAS = 2.0  # an object counts as present until the score has learnt better
+from sam2vss_lib.masklets.training.run import MEETING, POOL_SEED, train
 
 
 def main(
@@ -32,41 +20,12 @@ def main(
 ) -> None:
     """Run all stages, resuming where an earlier run stopped, and export the weights."""
     out.mkdir(parents=True, exist_ok=True)
-    load_pool(out / "pool", clips, _POOL_SEED)
+    load_pool(out / "pool", clips, POOL_SEED)
     if processes == 1:
         train(0, 1, out, clips, seed)
     else:
-        (out / _MEETING).unlink(missing_ok=True)  # left by a killed run
+        (out / MEETING).unlink(missing_ok=True)  # left by a killed run
         multiprocessing.spawn(train, (processes, out, clips, seed), nprocs=processes)
-
-
-def train(rank: int, world: int, out: Path, clips: int, seed: int) -> None:
-    """What each process does; all of them end with the same weights, the first one exports them."""
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s [{rank}] %(message)s")
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    if world > 1:
-        meeting = (out / _MEETING).resolve()
-        dist.init_process_group("gloo", f"file://{meeting}", world_size=world, rank=rank)
-    pool = load_pool(out / "pool", clips, _POOL_SEED)
-    model = build_model(demo_config())
-    probe = DeepSupervision(model.hidden_dim)
-    torch.nn.init.constant_(
-        model.sam_mask_decoder.pred_obj_score_head.layers[-1].bias, _OBJECT_BIAS
-    )
-    for stage in STAGES:
-        run_stage(model, probe, stage, pool, out, seed)
-    if rank == 0:
-        export(model, out / "sam2_micro.safetensors")
-    if world > 1:
-        dist.destroy_process_group()
-
-
-def export(model: torch.nn.Module, path: Path) -> None:
-    """Write weights in half precision, as they are shipped."""
-    state = {name: value.half().contiguous() for name, value in model.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(state, temporary)
 
 
 if __name__ == "__main__":

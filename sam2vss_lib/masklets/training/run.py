@@ -1,0 +1,50 @@
+"""One training process: all stages in order, alone or beside others, and the export at the end."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+
+from sam2vss_lib.files import atomic_path
+from sam2vss_lib.masklets.sam2 import build_model, demo_config
+from sam2vss_lib.masklets.training.pool import load_pool
+from sam2vss_lib.masklets.training.recipe import run_stage
+from sam2vss_lib.masklets.training.stages import STAGES
+from sam2vss_lib.masklets.training.tracking import DeepSupervision
+
+POOL_SEED = 1_000_000
+MEETING = "processes"  # file by which processes find each other
+_OBJECT_BIAS = 2.0  # an object counts as present until the score has learnt better
+
+
+def train(rank: int, world: int, out: Path, clips: int, seed: int) -> None:
+    """What each process does; all of them end with the same weights, the first one exports them."""
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s [{rank}] %(message)s")
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    if world > 1:
+        meeting = (out / MEETING).resolve()
+        dist.init_process_group("gloo", f"file://{meeting}", world_size=world, rank=rank)
+    pool = load_pool(out / "pool", clips, POOL_SEED)
+    model = build_model(demo_config())
+    probe = DeepSupervision(model.hidden_dim)
+    torch.nn.init.constant_(
+        model.sam_mask_decoder.pred_obj_score_head.layers[-1].bias, _OBJECT_BIAS
+    )
+    for stage in STAGES:
+        run_stage(model, probe, stage, pool, out, seed)
+    if rank == 0:
+        export(model, out / "sam2_micro.safetensors")
+    if world > 1:
+        dist.destroy_process_group()
+
+
+def export(model: torch.nn.Module, path: Path) -> None:
+    """Write weights in half precision, as they are shipped."""
+    state = {name: value.half().contiguous() for name, value in model.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(state, temporary)
