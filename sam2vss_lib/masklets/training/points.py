@@ -18,7 +18,7 @@ from sam2vss_lib.masklets.training.losses import mask_iou, mask_loss
 from sam2vss_lib.masklets.training.pool import SIDE_PX, Pool, region_targets, sample_clips
 
 MASK_SIDE = SIDE_PX // 4  # the decoder's output resolution
-_FEATURE_SCALE = 0.2
+FEATURE_SCALE = 0.2  # of image features against position codes, see initialise_lookup
 
 
 class Prompts(NamedTuple):
@@ -153,7 +153,7 @@ def initialise_lookup(model: Any) -> None:
             for layer, weight in (
                 (attention.q_proj, match),
                 (attention.k_proj, match),
-                (attention.v_proj, copy / _FEATURE_SCALE),
+                (attention.v_proj, copy / FEATURE_SCALE),
                 (attention.out_proj, copy.T),
             ):
                 layer.weight.copy_(weight)
@@ -167,14 +167,14 @@ def initialise_lookup(model: Any) -> None:
             layer.self_attn.out_proj.weight.copy_(identity.T)
             layer.mlp.layers[-1].weight.mul_(0.1)
             layer.cross_attn_image_to_token.out_proj.weight.mul_(0.05)
-            layer.norm4.weight.fill_(_FEATURE_SCALE)
-        decoder.output_upscaling[0].weight.div_(_FEATURE_SCALE)
+            layer.norm4.weight.fill_(FEATURE_SCALE)
+        decoder.output_upscaling[0].weight.div_(FEATURE_SCALE)
         for level in model.image_encoder.neck.convs:
-            level.conv.weight.mul_(_FEATURE_SCALE)
-            level.conv.bias.mul_(_FEATURE_SCALE)
-        model.no_mem_embed.mul_(_FEATURE_SCALE)
+            level.conv.weight.mul_(FEATURE_SCALE)
+            level.conv.bias.mul_(FEATURE_SCALE)
+        model.no_mem_embed.mul_(FEATURE_SCALE)
         for reader in (decoder.conv_s0, decoder.conv_s1):
-            reader.weight.div_(_FEATURE_SCALE)
+            reader.weight.div_(FEATURE_SCALE)
 
 
 def direct_step(model: Any, pool: Pool, rng: np.random.Generator) -> tuple[Tensor, dict[str, Any]]:
@@ -194,9 +194,7 @@ def lookup_step(model: Any, pool: Pool, rng: np.random.Generator) -> tuple[Tenso
         features = encode(model, images[:, 0])
         _, query, maps = direct_masks(model, features, prompts)
     out = decode(model, features, prompts)
-    token_error = (out.tokens - query[:, None]).square().mean()
-    target_maps = maps[prompts.image] * _FEATURE_SCALE
-    image_error = (out.image_side - target_maps).square().mean() / _FEATURE_SCALE**2
+    token_error, image_error = _lookup_errors(out, query, maps[prompts.image])
     iou = mask_iou(out.logits, prompts.target)
     loss = 3 * token_error + image_error + 0.5 * mask_loss(out.logits, prompts.target).mean()
     loss = loss + _score_loss(out, iou)
@@ -211,24 +209,34 @@ def point_step(model: Any, pool: Pool, rng: np.random.Generator) -> tuple[Tensor
     """Loss of the whole point path: all masks, the best of three more, and calibrated scores.
 
     The direct path, which costs next to nothing beside the encoder, goes on teaching the features
-    with three times as many prompts.
+    with three times as many prompts, and stays the decoder's teacher.
     """
     images, labels = sample_clips(pool, rng, batch=10, num_frames=1)
     prompts = draw_prompts(labels[:, 0], rng, per_image=24)
     features = encode(model, images[:, 0])
-    direct, _, _ = direct_masks(model, features, prompts, scale=_FEATURE_SCALE)
+    direct, query, maps = direct_masks(model, features, prompts, scale=FEATURE_SCALE)
     some = Prompts(*(part[::3] for part in prompts))
     out = decode(model, features, some)
     each = mask_loss(out.logits, some.target)  # (n, 4)
     loss = 0.6 * each.mean() + 0.4 * each[:, 1:].min(1).values.mean()
     loss = loss + mask_loss(direct, prompts.target).mean()
+    token_error, image_error = _lookup_errors(out, query.detach()[::3], maps.detach()[some.image])
+    loss = loss + token_error + 0.3 * image_error
     iou = mask_iou(out.logits, some.target)
     return loss + _score_loss(out, iou), {
         "iou": iou.mean(),
         "best": iou[:, 1:].max(1).values.mean(),
         "direct_iou": mask_iou(direct, prompts.target).mean(),
+        "token_mse": token_error.detach(),
         "iou_error": (out.iou - iou).abs().mean().detach(),
     }
+
+
+def _lookup_errors(out: Decoded, query: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """How far tokens (n, 4, D) and image side are from the direct path's query (n, D) and maps."""
+    token_error = (out.tokens - query[:, None]).square().mean()
+    image_error = (out.image_side / FEATURE_SCALE - maps).square().mean()
+    return token_error, image_error
 
 
 def _score_loss(out: Decoded, iou: Tensor) -> Tensor:

@@ -57,6 +57,7 @@ def _long_tracking(
         num_frames=frames,
         train_encoder=True,
         probe_weight=0.3,
+        lookup_weight=1.0,
     )
 
 
@@ -98,8 +99,13 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "joint",
-        steps=550,
-        rates=(*((prefix, 0.1) for prefix in _MLPS), *((p, 2.0) for p in _MEMORY), ("", 1.0)),
+        steps=700,
+        rates=(
+            *((prefix, 0.1) for prefix in _MLPS),
+            *((prefix, 2.0) for prefix in _MEMORY),
+            ("sam_mask_decoder.iou_prediction_head", 4.0),
+            ("", 1.0),
+        ),
         losses=(
             lambda model, probe, pool, rng: points.point_step(model, pool, rng),
             _long_tracking,

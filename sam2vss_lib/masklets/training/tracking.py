@@ -19,6 +19,7 @@ from sam2vss_lib.masklets.training.losses import mask_iou, mask_loss
 from sam2vss_lib.masklets.training.points import MASK_SIDE
 from sam2vss_lib.masklets.training.pool import SIDE_PX, Pool, region_targets, sample_clips
 
+_FIRST_MASK_TOKEN = 2  # behind the tokens of object score and predicted IoU
 _TIME_CODE_FRAMES = 32  # scales the object pointers' time code; a window at test time
 
 
@@ -35,17 +36,21 @@ class DeepSupervision(nn.Module):
 
 
 @contextmanager
-def _heard_heads(model: Any) -> Generator[list[tuple[Tensor, Any]]]:
-    """Record the input features and output of every call of the model's SAM heads.
+def _heard_heads(model: Any) -> Generator[list[tuple[Tensor, Any, Tensor]]]:
+    """Record features going in, output, and first mask token of every call of the SAM heads.
 
     In training mode `track_step` keeps the object scores to itself; this listens in.
     """
-    calls: list[tuple[Tensor, Any]] = []
+    calls: list[tuple[Tensor, Any, Tensor]] = []
+    tokens: list[Tensor] = []
+    hook = model.sam_mask_decoder.transformer.register_forward_hook(
+        lambda _module, _inputs, output: tokens.append(output[0][:, _FIRST_MASK_TOKEN])
+    )
     original = model._forward_sam_heads
 
     def listening(*args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
-        calls.append((kwargs["backbone_features"], output))
+        calls.append((kwargs["backbone_features"], output, tokens[-1]))
         return output
 
     model._forward_sam_heads = listening
@@ -53,6 +58,7 @@ def _heard_heads(model: Any) -> Generator[list[tuple[Tensor, Any]]]:
         yield calls
     finally:
         del model._forward_sam_heads
+        hook.remove()
 
 
 def _draw_objects(labels: Tensor, rng: np.random.Generator, per_clip: int) -> tuple[Tensor, Tensor]:
@@ -66,6 +72,22 @@ def _draw_objects(labels: Tensor, rng: np.random.Generator, per_clip: int) -> tu
     return torch.tensor(clips), torch.tensor(regions)
 
 
+@torch.no_grad()
+def _object_feature(model: Any, features: Tensor, masks: Tensor) -> Tensor:
+    """Mean feature under each object's mask, normalised as the direct path does.
+
+    Args:
+        model: the SAM2 model.
+        features: (n, D, S/16, S/16) of the object's frame.
+        masks: (n, 1, S/16, S/16) in 0..1.
+
+    Returns:
+        (n, D).
+    """
+    mean = (features * masks).sum((-1, -2)) / masks.sum((-1, -2)).clamp(min=1e-3)
+    return F.layer_norm(mean + model.no_mem_embed[0], mean.shape[1:])
+
+
 def tracking_step(
     model: Any,
     probe: DeepSupervision,
@@ -77,6 +99,7 @@ def tracking_step(
     num_frames: int = 4,
     train_encoder: bool = False,
     probe_weight: float = 1.0,
+    lookup_weight: float = 0.0,
 ) -> tuple[Tensor, dict[str, Any]]:
     """Loss of tracking regions from their true mask through `num_frames` frames.
 
@@ -90,6 +113,8 @@ def tracking_step(
         num_frames: frames per clip, the prompted one included.
         train_encoder: let gradients reach the image encoder.
         probe_weight: weight of the deep supervision.
+        lookup_weight: weight of the mask token's distance from the object's own mean feature, with
+            which the direct path would draw its mask.
     """
     images, labels = sample_clips(pool, rng, clips, num_frames)
     if rng.random() < 0.5:
@@ -130,7 +155,7 @@ def tracking_step(
             outputs["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][t] = step
             if t == 0:
                 continue
-            features, heads = calls[-1]
+            features, heads, token = calls[-1]
             target = region_targets(flat, frame, region, MASK_SIDE)
             visible = target.flatten(1).sum(1) > 1
             logits, score = heads[0][:, :1].clamp(-60, 60), heads[6]
@@ -138,6 +163,8 @@ def tracking_step(
             per_object = mask_loss(logits, target)[:, 0]
             probed = probe(features)
             per_object = per_object + probe_weight * mask_loss(probed, coarse)[:, 0]
+            looked_up = _object_feature(model, encoded["backbone_fpn"][-1][frame], coarse)
+            per_object = per_object + lookup_weight * (token - looked_up).square().mean(1)
             presence = F.binary_cross_entropy_with_logits(score[:, 0], visible.float())
             losses.append((per_object * visible).mean() + 0.1 * presence)
             pairs = ((logits, target), (probed, coarse), (unmoved - 0.5, target))
