@@ -50,7 +50,7 @@ lock: $(VENV)/.ready
 
 clean:
 	rm -rf results .pytest_cache .ruff_cache .hypothesis build *.egg-info
-	find sam2vss_lib tests notebooks benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find sam2vss_lib tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 	find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +
 
 # The stamp is written last, so an interrupted set-up is taken up again by the next make.

@@ -50,6 +50,7 @@ app = typer.Typer(
     cls=_OneLineErrors,
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="SAM2 for video semantic segmentation: masklets, refinement, metrics, and the study.",
 )
@@ -292,15 +293,21 @@ def evaluate_command(
     max_clips: MaxClipsOption = None,
     stray_labels: StrayOption = "error",
     device: DeviceOption = "auto",
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     json_output: JsonOption = False,
 ) -> None:
-    """Measure predictions against ground truth: mIoU, FWIoU, mBIoU, mVC8, mVC16."""
+    """Measure predictions against ground truth: mIoU, FWIoU, mBIoU, mVC8, mVC16.
+
+    Beside the JSON file goes an .npz file of the same name with the sums per clip.
+    """
     from sam2vss_lib.datasets import PredictionFolder
+    from sam2vss_lib.records import sha256_files
     from sam2vss_lib.study.evaluation import count_predictions, write_metrics
     from sam2vss_lib.study.provenance import collect_provenance
     from sam2vss_lib.study.settings import resolve_device
 
+    if out.is_dir() or out.suffix != ".json":
+        raise SettingsError(f"--out {out}: expected the name of a .json file")
     opened = _open(dataset, split, num_classes, max_clips, stray_labels)
     _require_folders(predictions=predictions)
     torch_device = resolve_device(device)
@@ -311,6 +318,11 @@ def evaluate_command(
         settings={"split": split, "label_offset": label_offset, "stray_labels": stray_labels},
         data_sha256=opened.content_sha256(),
         checkpoints={},
+        predictions={
+            str(predictions): sha256_files(
+                folder.path(clip, i) for clip in opened for i in range(clip.num_frames)
+            )
+        },
         device=torch_device,
         seed=seed,
     )

@@ -45,6 +45,22 @@ class Sample:
     refined: Labels
 
 
+def main_figure(study: Study, pairs: list[tuple[Row, Row]]) -> Figure:
+    """Figure 3 for the first refinement that was run; says so when there is none."""
+    if not pairs:
+        return _note("no base system was run: nothing to show")
+    base, refined = pairs[0]
+    names = (f"{base.method} {base.backbone}", f"{refined.method} {refined.backbone}")
+    return figure_3(pick_samples(study, base, refined), study.class_names, names)
+
+
+def _note(text: str) -> Figure:
+    """A figure that says why there is no figure."""
+    figure = Figure(figsize=(6, 1))
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
 def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[Sample]:
     """Middle frames of clips spread evenly over the ranking by gain, best and worst included.
 
@@ -197,6 +213,8 @@ def figure_gains(frame: pd.DataFrame, quantity: str) -> Figure:
         frame: of `gains_frame`.
         quantity: label of the axis, such as "IoU gain (points)".
     """
+    if frame.empty:
+        return _note("no base system was run: no gains to show")
     means = frame.pivot_table(index="name", values="gain")
     order = means.sort_values("gain", ascending=False).index.tolist()
     shown = order if len(order) <= 40 else [*order[:20], *order[-20:]]
@@ -218,6 +236,8 @@ def figure_gains(frame: pd.DataFrame, quantity: str) -> Figure:
     )
     axis.axvline(0, color=_INK, linewidth=0.8)
     axis.set(xlabel=quantity, ylabel="")
+    if len(shown) < len(order):
+        axis.set_title(f"the 20 largest and 20 smallest of {len(order)}", fontsize=8)
     axis.grid(axis="x", linewidth=0.3)
     axis.legend(title="", fontsize=7, loc="best")
     return figure

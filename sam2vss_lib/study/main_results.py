@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from sam2vss_lib.datasets.class_names import read_class_names
+from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
 from sam2vss_lib.metrics import PairedGain, paired_gain
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
 from sam2vss_lib.study.settings import BaseSystem
@@ -109,22 +111,36 @@ def pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
     ]
 
 
-def caption(study: Study) -> str:
-    """Caption of the table: what was measured, on what, and that it is not the paper's data."""
-    settings, dataset = study.settings, study.dataset
-    text = (
-        f"SAM2 ({study.sam2.name}) as a refiner on {settings.dataset} {dataset.split}, "
-        f"{len(dataset)} clips; percent."
+def comparable_with_paper(study: Study) -> bool:
+    """Whether the numbers may be read beside the paper's: all clips and classes of VSPW val."""
+    facts = load_datasets_manifest()["vspw"]
+    names = read_class_names(manifest_path(facts.class_names))
+    return (
+        study.dataset.class_names == names
+        and study.dataset.split == "val"
+        and len(study.dataset) == facts.splits["val"].clips
     )
-    if settings.profile == "demo":
-        text += " Generated demo clips: not comparable with the paper's VSPW numbers."
+
+
+def caption(study: Study) -> str:
+    """Caption of the table: what was measured on what, and whether the paper's numbers compare."""
+    settings, dataset = study.settings, study.dataset
+    data = "the generated demo clips" if settings.dataset == "demo" else dataset.root.name
+    text = (
+        f"SAM2 ({study.sam2.name}) as a refiner on {data}, {dataset.split}, {len(dataset)} clips; "
+        "percent."
+    )
+    if not comparable_with_paper(study):
+        text += " This is not the whole of VSPW val: not comparable with the paper's numbers."
     return text
 
 
-def result_values(rows: list[Row], claims: list[Claim]) -> dict[str, Any]:
+def result_values(study: Study, rows: list[Row], claims: list[Claim]) -> dict[str, Any]:
     """The notebook's values for `result.json`."""
     return {
         "table": TABLE,
+        "caption": caption(study),
+        "comparable_with_paper": comparable_with_paper(study),
         "rows": [
             {
                 "method": row.method,
@@ -162,7 +178,8 @@ def reading(rows: list[Row], claims: list[Claim]) -> str:
     )
     if largest is not None:
         sentences.append(f"The largest gain is {largest.gain:+.1f} points: {largest.statement}.")
-    missing = len(rows) - len(run)
+    printed = {*paper_rows(TABLE)}
+    missing = sum(row.evaluated is None and (row.method, row.backbone) in printed for row in rows)
     sentences.append(f"{missing} rows of the paper's table were not run; the table says why.")
     return " ".join(sentences)
 

@@ -27,7 +27,8 @@ class Provenance(BaseModel):
         modified: whether tracked files differed from the commit.
         settings_sha256: hash of the settings the result was made with.
         data_sha256: hash over the paths and contents of all frames and masks in use.
-        checkpoint_sha256: weights file -> hash.
+        checkpoint_sha256: model -> hash of its weights file.
+        predictions_sha256: predictions made elsewhere -> hash over their files.
         protocol: id of the metric protocol.
         versions: package -> version, Python included.
         device: processor or GPU by name.
@@ -41,6 +42,7 @@ class Provenance(BaseModel):
     settings_sha256: str
     data_sha256: str
     checkpoint_sha256: dict[str, str]
+    predictions_sha256: dict[str, str]
     protocol: str
     versions: dict[str, str]
     device: str
@@ -52,6 +54,7 @@ def collect_provenance(
     settings: dict[str, Any],
     data_sha256: str,
     checkpoints: dict[str, str],
+    predictions: dict[str, str],
     device: str,
     seed: int,
 ) -> Provenance:
@@ -60,7 +63,8 @@ def collect_provenance(
     Args:
         settings: JSON-able settings; paths that say only where files lie should be left out.
         data_sha256: see `Dataset.content_sha256`.
-        checkpoints: weights by name -> SHA-256.
+        checkpoints: weights by name of the model -> SHA-256.
+        predictions: predictions made elsewhere by name -> SHA-256 over their files.
         device: "cpu", "cuda" or "cuda:N".
         seed: of everything random.
     """
@@ -72,6 +76,7 @@ def collect_provenance(
         settings_sha256=sha256_json(settings),
         data_sha256=data_sha256,
         checkpoint_sha256=checkpoints,
+        predictions_sha256=predictions,
         protocol=PROTOCOL.id,
         versions={"python": platform.python_version(), **package_versions()},
         device=device_name(device),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import logging
 import shutil
 from pathlib import Path
@@ -15,7 +14,7 @@ from traitlets.config import Config
 
 from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError
 from sam2vss_lib.files import atomic_path
-from sam2vss_lib.study.settings import load_profile, make_settings
+from sam2vss_lib.study.settings import literal_assignments, load_profile, make_settings
 
 _log = logging.getLogger(__name__)
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -39,6 +38,8 @@ def find_notebooks(only: str | None = None) -> list[Path]:
     if only is None:
         return list(found.values())
     wanted = [number.strip().zfill(2) for number in only.split(",") if number.strip()]
+    if not wanted:
+        raise SettingsError(f"--only {only!r}: names no notebook; there are {', '.join(found)}")
     if unknown := [number for number in wanted if number not in found]:
         raise SettingsError(f"--only {unknown[0]}: no such notebook; there are {', '.join(found)}")
     return [found[number] for number in wanted]
@@ -54,16 +55,9 @@ def notebook_parameters(notebook: Path) -> dict[str, Any]:
     tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
     if len(tagged) != 1:
         raise DataError(f"{notebook}: {len(tagged)} cells tagged parameters, expected one")
-    defaults: dict[str, Any] = {}
-    for statement in ast.parse(tagged[0].source).body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                try:
-                    defaults[name] = ast.literal_eval(value)
-                except ValueError:
-                    raise DataError(f"{notebook}: parameter {name} is not a literal") from None
-            case _:
-                raise DataError(f"{notebook}: the parameters cell holds more than assignments")
+    defaults = literal_assignments(tagged[0].source)
+    if defaults is None:
+        raise DataError(f"{notebook}: the parameters cell holds more than assignments of literals")
     return defaults
 
 
@@ -82,14 +76,15 @@ def plan_notebook(
         SettingsError: an unknown name or a wrong value.
     """
     defaults = notebook_parameters(notebook)
+    places = {"profile", "out_dir", "stages_dir"}
+    if fixed := places & overrides.keys():
+        raise SettingsError(f"parameter {min(fixed)!r} follows from the profile and --out")
     root = out.resolve() / profile
-    given = {
-        **load_profile(profile),
-        **overrides,
-        "profile": profile,
-        "out_dir": str(root / notebook.stem),
-        "stages_dir": str(root / "stages"),
-    }
+    given = {**load_profile(profile), **_from_here(overrides), "profile": profile}
+    # a quick try on a few clips must not replace the results of all of them
+    tried = f"_first_{given['max_clips']}" if given.get("max_clips") else ""
+    given["out_dir"] = str(root / f"{notebook.stem}{tried}")
+    given["stages_dir"] = str(root / "stages")
     if unknown := [name for name in given if name not in defaults]:
         known = ", ".join(defaults)
         raise SettingsError(
@@ -97,6 +92,21 @@ def plan_notebook(
         )
     make_settings({**defaults, **given})
     return given
+
+
+def _from_here(overrides: dict[str, Any]) -> dict[str, Any]:
+    """The caller's relative paths made absolute; those of profiles are relative to the project."""
+    result = dict(overrides)
+    if isinstance(dataset := overrides.get("dataset"), str) and dataset != "demo":
+        result["dataset"] = str(Path(dataset).absolute())
+    if isinstance(systems := overrides.get("base_systems"), list):
+        result["base_systems"] = [
+            {**system, "predictions": str(Path(system["predictions"]).absolute())}
+            if isinstance(system, dict) and isinstance(system.get("predictions"), str)
+            else system
+            for system in systems
+        ]
+    return result
 
 
 def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool = False) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,7 +17,6 @@ from sam2vss_lib.refinement import Overlap, RefineSettings, Vote
 Model = TypeVar("Model", bound=BaseModel)
 
 _PROFILES = Path(__file__).parent / "profiles"
-_NOT_PARAMETERS = {"In", "Out", "exit", "quit", "open", "get_ipython"}
 
 
 class BaseSystem(BaseModel):
@@ -50,10 +50,8 @@ class BaseSystem(BaseModel):
         return f"{self.method} {self.backbone}".strip()
 
 
-class StudySettings(BaseModel):
+class StudySettings(MaskletSettings):
     """Everything a notebook depends on; the fields are the names its parameters may have."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     profile: str = Field(description="names the results folder and the kind of numbers in it")
     dataset: str = Field(description="data set root, or demo")
@@ -62,25 +60,28 @@ class StudySettings(BaseModel):
     max_clips: int | None = Field(None, ge=1, description="only the first clips of the split")
     base_systems: tuple[BaseSystem, ...] = Field((), strict=False)
     checkpoint: str = "demo"
-    window: int = Field(32, ge=1)
-    points_per_side: int = Field(16, ge=1)
-    pred_iou_thresh: float = Field(0.6, ge=0, le=1)
-    stability_score_thresh: float = Field(0.8, ge=0, le=1)
-    stability_score_offset: float = Field(0.9, ge=0)
-    precision: Literal["float32", "bfloat16"] = "float32"
     votes: tuple[Vote, ...] = Field(("frame",), strict=False, min_length=1)
     overlap: Overlap = "area"
     device: str = "auto"
-    seed: int = 0
-    bootstrap_samples: int = Field(2000, ge=1)
+    seed: int = Field(default=0, ge=0, description="of everything random")
+    bootstrap_samples: int = Field(default=2000, ge=1, description="resamples of clips")
     out_dir: str = Field(description="folder of this notebook's results")
     stages_dir: str = Field(description="folder of computations shared between notebooks")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> StudySettings:
+        labels = [system.label for system in self.base_systems]
+        for noun, names in (("base_systems", labels), ("votes", [*self.votes])):
+            if repeated := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"{noun}: {min(repeated)} is given twice")
+        return self
 
     @property
     def masklets(self) -> MaskletSettings:
         """The part that masklets depend on."""
-        shared = MaskletSettings.model_fields.keys() & type(self).model_fields.keys()
-        return MaskletSettings(**{name: getattr(self, name) for name in shared})
+        return MaskletSettings(
+            **{name: getattr(self, name) for name in MaskletSettings.model_fields}
+        )
 
     def refinement(self, vote: Vote) -> RefineSettings:
         """The part that refinement depends on, for one of the votes."""
@@ -148,10 +149,10 @@ def validated(model: type[Model], values: dict[str, Any], noun: str) -> Model:
 
 
 def notebook_settings(namespace: dict[str, Any]) -> StudySettings:
-    """Settings from a notebook's variables; to be called right after its parameters cell.
+    """Settings from a notebook's variables; to be called in the cell after its parameters.
 
-    Every plain variable defined so far counts as a parameter, so that a mistyped name that
-    papermill injected is found.
+    Every name that a cell of plain assignments has set counts as a parameter, so that a mistyped
+    one that papermill injected is found, and the cell can be run again after the later ones.
 
     Args:
         namespace: the notebook's `globals()`.
@@ -159,14 +160,24 @@ def notebook_settings(namespace: dict[str, Any]) -> StudySettings:
     Raises:
         SettingsError: see `make_settings`.
     """
-    plain = (str, int, float, list, dict, type(None))
-    return make_settings(
-        {
-            name: value
-            for name, value in namespace.items()
-            if not name.startswith("_") and name not in _NOT_PARAMETERS and isinstance(value, plain)
-        }
-    )
+    names: dict[str, None] = {}
+    for source in namespace["In"]:
+        names |= dict.fromkeys(literal_assignments(source) or {})
+    return make_settings({name: namespace[name] for name in names if name in namespace})
+
+
+def literal_assignments(source: str) -> dict[str, Any] | None:
+    """Names and values of a cell that holds nothing but assignments of literals; else None."""
+    try:
+        statements = ast.parse(source).body
+        values = [
+            (statement.targets[0].id, ast.literal_eval(statement.value))
+            for statement in statements
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+        ]
+    except (SyntaxError, ValueError):
+        return None
+    return dict(values) if len(values) == len(statements) else None
 
 
 def load_profile(name: str) -> dict[str, Any]:

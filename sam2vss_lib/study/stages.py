@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -21,11 +20,12 @@ from sam2vss_lib.metrics import PROTOCOL, MetricSuite
 from sam2vss_lib.records import is_finished, mark_finished, sha256_files
 from sam2vss_lib.refinement import Vote, refine
 from sam2vss_lib.segmentors import load_segmentor, segment
-from sam2vss_lib.study.evaluation import count_predictions, read_metrics, sums_path, write_metrics
+from sam2vss_lib.study.evaluation import count_predictions, sums_path, write_metrics
 from sam2vss_lib.study.provenance import REPOSITORY, Provenance, collect_provenance
 from sam2vss_lib.study.settings import BaseSystem, StudySettings
 
 _log = logging.getLogger(__name__)
+_KEY = 10  # digits of a hash in a folder's name
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,25 @@ class StageRun:
     clips: int
     reused: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Predictions of the data set and what they follow from.
+
+    Attributes:
+        name: for people, as in the tables.
+        folder: the labels.
+        key: for folders of what is made from them; differs whenever the labels may.
+        checkpoints: weights behind them, by model.
+        predictions_sha256: hash over their files where they were made elsewhere, by name.
+    """
+
+    name: str
+    folder: PredictionFolder
+    key: str
+    checkpoints: dict[str, str]
+    predictions_sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -57,6 +76,8 @@ class Evaluated:
 class Study:
     """The stages of one study, computed on demand and reused from `settings.stages_dir`.
 
+    Relative paths in the settings start at the project's folder.
+
     Args:
         settings: of the notebook.
     """
@@ -66,12 +87,14 @@ class Study:
         self.log: list[StageRun] = []
         self._root = REPOSITORY / settings.stages_dir
         self._device = settings.torch_device
+        self._labelled: dict[str, Labelled] = {}
 
     @cached_property
     def dataset(self) -> Dataset:
         """The clips of the study."""
         settings = self.settings
-        opened = open_dataset(settings.dataset, settings.split, stray_labels=settings.stray_labels)
+        root = settings.dataset if settings.dataset == "demo" else REPOSITORY / settings.dataset
+        opened = open_dataset(root, settings.split, stray_labels=settings.stray_labels)
         return opened.take(settings.max_clips)
 
     @property
@@ -94,7 +117,7 @@ class Study:
     def masklets(self) -> MaskletStore:
         """Masklets of all clips, shared by all base systems."""
         settings, model = self.settings.masklets, self.sam2
-        key = f"{settings.sha256()[:10]}-{model.checkpoint_sha256[:10]}"
+        key = self._key(settings.sha256(), model.checkpoint_sha256, model.config_sha256)
         out = self._root / "masklets" / key
         self._timed(
             "masklets",
@@ -107,88 +130,135 @@ class Study:
 
     def why_not(self, system: BaseSystem) -> str | None:
         """Why a base system cannot be run here; None when it can."""
-        if system.predictions is not None and not Path(system.predictions).is_dir():
+        if system.predictions is None:
+            _, _, weights = str(system.segmentor).partition(":")
+            missing = weights and not (REPOSITORY / weights).exists()
+            return f"no weights at {weights}" if missing else None
+        folder = PredictionFolder(REPOSITORY / system.predictions, self.dataset.num_classes)
+        if not folder.root.is_dir():
             return f"no predictions at {system.predictions}"
+        lacking = [clip.name for clip in self.dataset if folder.missing(clip)]
+        if lacking:
+            return (
+                f"predictions at {system.predictions} are incomplete: "
+                f"{len(lacking)} clips, such as {lacking[0]}"
+            )
         return None
 
-    def base(self, system: BaseSystem) -> PredictionFolder:
+    def base(self, system: BaseSystem) -> Labelled:
         """Predictions of a base system, made here or read from where they are.
 
         Raises:
             DataError: they are missing or cannot be used.
         """
-        classes = self.dataset.num_classes
-        if system.segmentor is None:
-            folder = Path(str(system.predictions))
-            return PredictionFolder(folder, classes, system.label_offset)
-        model = load_segmentor(system.segmentor, self._device)
-        key = f"{_slug(system.label)}-{model.checkpoint_sha256[:10]}"
-        out = PredictionFolder(self._root / "base" / key, classes)
-        self._timed("segment", key, lambda tick: segment(self.dataset, model, out, progress=tick))
-        return out
+        if system.label not in self._labelled:
+            make = self._external if system.segmentor is None else self._segmented
+            self._labelled[system.label] = make(system)
+        return self._labelled[system.label]
 
-    def refined(self, system: BaseSystem, vote: Vote) -> PredictionFolder:
+    def _external(self, system: BaseSystem) -> Labelled:
+        root = REPOSITORY / str(system.predictions)
+        folder = PredictionFolder(root, self.dataset.num_classes, system.label_offset)
+        digest = self._sha256_of(folder)
+        key = f"{_slug(system.label)}-{self._key(digest, str(system.label_offset))}"
+        return Labelled(system.label, folder, key, {}, {system.label: digest})
+
+    def _segmented(self, system: BaseSystem) -> Labelled:
+        model = load_segmentor(str(system.segmentor), self._device)
+        key = f"{_slug(system.label)}-{self._key(model.checkpoint_sha256, model.name)}"
+        folder = PredictionFolder(self._root / "base" / key, self.dataset.num_classes)
+        self._timed(
+            "segment", key, lambda tick: segment(self.dataset, model, folder, progress=tick)
+        )
+        return Labelled(system.label, folder, key, {system.label: model.checkpoint_sha256}, {})
+
+    def refined(self, system: BaseSystem, vote: Vote) -> Labelled:
         """A base system's predictions refined by the masklets."""
         base, masklets = self.base(system), self.masklets
         settings = self.settings.refinement(vote)
-        sources = {
-            "base": str(base.root),
-            "masklets": masklets.root.name,
-            "settings": settings.model_dump(mode="json"),
-        }
-        key = f"{_slug(system.label)}-{vote}-{sha256_json(sources)[:10]}"
+        sources = (base.key, masklets.root.name, sha256_json(settings.model_dump(mode="json")))
+        key = f"{_slug(system.label)}-{vote}-{self._key(*sources)}"
         out = PredictionFolder(self._root / "refined" / key, self.dataset.num_classes)
         self._timed(
             "refine",
             key,
             lambda tick: refine(
-                self.dataset, base, masklets, out, settings, device=self._device, progress=tick
+                self.dataset,
+                base.folder,
+                masklets,
+                out,
+                settings,
+                device=self._device,
+                progress=tick,
             ),
         )
-        return out
+        checkpoints = {**base.checkpoints, **self._sam2_checkpoint}
+        name = f"SAM2-{system.label} ({vote} vote)"
+        return Labelled(name, out, key, checkpoints, base.predictions_sha256)
 
-    def evaluated(self, predictions: PredictionFolder) -> Evaluated:
-        """Metrics of predictions, counted once."""
-        key = f"{predictions.root.parent.name}-{predictions.root.name}"
-        folder = self._root / "metrics" / key
-        clips = self.dataset.clips
+    def evaluated(self, labelled: Labelled) -> Evaluated:
+        """Metrics of predictions; frames are counted once, intervals drawn anew every time."""
+        folder, dataset = labelled.folder, self.dataset
         made_from = {
-            "predictions_sha256": sha256_files(
-                predictions.path(clip, frame) for clip in clips for frame in range(clip.num_frames)
-            ),
+            "predictions_sha256": self._sha256_of(folder),
+            "label_offset": folder.label_offset,
             "data_sha256": self.data_sha256,
+            "class_names": list(self.class_names),
+            "stray_labels": self.settings.stray_labels,
             "protocol": PROTOCOL.id,
-            "bootstrap": [self.settings.bootstrap_samples, self.settings.seed],
         }
-        path = folder / "metrics.json"
+        key = f"{labelled.key}-{sha256_json(made_from)[:_KEY]}"
+        path = self._root / "metrics" / key / "metrics.json"
 
-        def evaluate(tick: Callable[[str], None]) -> int:
-            if is_finished(folder, made_from):
-                return len(clips)
-            suite = count_predictions(self.dataset, predictions, device=self._device, progress=tick)
-            samples = self.settings.bootstrap_samples
-            write_metrics(path, suite, self.provenance(), samples=samples)
-            mark_finished(folder, made_from)
+        def count(tick: Callable[[str], None]) -> int:
+            if is_finished(path.parent, made_from):
+                return len(dataset)
+            suite = count_predictions(dataset, folder, device=self._device, progress=tick)
+            suite.save(sums_path(path))
+            mark_finished(path.parent, made_from)
             return 0
 
-        self._timed("evaluate", key, evaluate)
-        return Evaluated(predictions, read_metrics(path), MetricSuite.load(sums_path(path)))
+        self._timed("evaluate", key, count)
+        suite = MetricSuite.load(sums_path(path))
+        provenance = self.provenance(labelled.checkpoints, labelled.predictions_sha256)
+        samples = self.settings.bootstrap_samples
+        return Evaluated(folder, write_metrics(path, suite, provenance, samples=samples), suite)
 
-    def provenance(self) -> Provenance:
-        """What the study's numbers follow from."""
+    def provenance(
+        self, checkpoints: dict[str, str] | None = None, predictions: dict[str, str] | None = None
+    ) -> Provenance:
+        """What numbers follow from: by default everything that the study has used so far."""
+        used = list(self._labelled.values())
+        if checkpoints is None:
+            checkpoints = {**self._sam2_checkpoint, **_merged([b.checkpoints for b in used])}
+        if predictions is None:
+            predictions = _merged([b.predictions_sha256 for b in used])
         return collect_provenance(
             settings=self.settings.identity(),
             data_sha256=self.data_sha256,
-            checkpoints={self.sam2.name: self.sam2.checkpoint_sha256},
+            checkpoints=checkpoints,
+            predictions=predictions,
             device=self._device,
             seed=self.settings.seed,
         )
 
+    @property
+    def _sam2_checkpoint(self) -> dict[str, str]:
+        return {self.sam2.name: self.sam2.checkpoint_sha256}
+
+    def _key(self, *parts: str) -> str:
+        """Short hash of what a stage is made from, and of where its clips come from."""
+        place = [str(self.dataset.root.resolve()), self.dataset.split]
+        return sha256_json([place, parts])[:_KEY]
+
+    def _sha256_of(self, folder: PredictionFolder) -> str:
+        return sha256_files(
+            folder.path(clip, frame) for clip in self.dataset for frame in range(clip.num_frames)
+        )
+
     def _timed(self, stage: str, key: str, work: Callable[[Callable[[str], None]], int]) -> None:
-        """Run a stage with a progress bar over clips and log it, once per stage and key."""
-        if any((run.stage, run.key) == (stage, key) for run in self.log):
-            return
-        total, started = len(self.dataset.clips), time.perf_counter()
+        """Run a stage with a progress bar over clips and log it."""
+        total, started = len(self.dataset), time.perf_counter()
         with tqdm(total=total, desc=f"{stage} {key}", unit="clip", disable=None) as bar:
 
             def tick(_clip: str) -> None:
@@ -198,6 +268,10 @@ class Study:
         run = StageRun(stage, key, total, reused, time.perf_counter() - started)
         _log.info("%s %s: %d clips, %d reused, %.1f s", stage, key, total, reused, run.seconds)
         self.log.append(run)
+
+
+def _merged(parts: list[dict[str, str]]) -> dict[str, str]:
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def _slug(label: str) -> str:

@@ -97,6 +97,7 @@ def test_provenance_names_everything_the_numbers_follow_from(run: dict[str, Any]
     provenance = json.loads((run["out"] / "provenance.json").read_text())
     assert len(provenance["data_sha256"]) == 64
     assert set(provenance["checkpoint_sha256"]) == {"demo"}
+    assert set(provenance["predictions_sha256"]) == {"Coarse x8"}
     assert provenance["protocol"] == "sam2vss-1"
     assert provenance["versions"]["sam2"] == "1.1.0"
     assert provenance["seed"] == 0

@@ -32,6 +32,7 @@ def provenance_of(settings: dict[str, int]):
         settings=settings,
         data_sha256="d" * 64,
         checkpoints={"demo": "c" * 64},
+        predictions={},
         device="cpu",
         seed=3,
     )

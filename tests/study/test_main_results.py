@@ -1,10 +1,14 @@
 """Table 1: our numbers and the paper's stay apart, and rows that were not run say why."""
 
 import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.metrics import PairedGain
 from sam2vss_lib.study.claims import refinement_claims
 from sam2vss_lib.study.main_results import (
@@ -83,15 +87,22 @@ def test_claim_without_interval_is_undecided():
 
 def test_reading_names_what_fails():
     better, worse = rows(0.2, 0.05), rows(0.05, 0.2)
-    assert "do not hold" in reading(better, refinement_claims(better))
+    assert "0 do not hold" in reading(better, refinement_claims(better))
     text = reading(worse, refinement_claims(worse))
     assert "Against the paper's direction: SAM2-CFFM MiT-B1 does not lower mIoU" in text
     assert "1 rows of the paper's table were not run" in text
 
 
-def test_result_values_keep_variants_and_evidence():
+def test_result_values_keep_variants_and_evidence(tiny_vspw: Path):
     table = rows()
-    values = result_values(table, refinement_claims(table))
+    study: Any = SimpleNamespace(
+        settings=SimpleNamespace(dataset="data/x"),
+        sam2=SimpleNamespace(name="demo"),
+        dataset=open_dataset(tiny_vspw, "val"),
+    )
+    values = result_values(study, table, refinement_claims(table))
+    assert values["comparable_with_paper"] is False
+    assert "not comparable with the paper" in values["caption"]
     assert values["rows"][1]["gains"]["mIoU"]["clips"] == 4
     assert "vc_eq4" in values["rows"][0]["variants"]["mVC8"]
     assert values["rows"][2]["ours"]["mIoU"] is None

@@ -33,6 +33,9 @@ def test_defaults_are_the_papers():
     [
         ({"windwo": 16}, ["unknown parameter 'windwo'", "window"]),
         ({"window": "16"}, ["'window'", "integer", "'16'"]),
+        ({"points_per_side": 300}, ["'points_per_side'", "256"]),
+        ({"seed": -1}, ["'seed'", "-1"]),
+        ({"votes": ["frame", "frame"]}, ["votes: frame is given twice"]),
         ({"window": 0}, ["'window'", "greater than or equal to 1"]),
         ({"window": True}, ["'window'", "integer"]),
         ({"votes": ["pixel"]}, ["'votes.0'", "'pixel'"]),
@@ -56,10 +59,12 @@ def test_missing_parameter_is_named():
 
 
 def test_notebook_namespace_gives_settings_and_unknown_variables_are_found():
-    hidden = {"_i1": "text", "In": [], "Out": {}, "pd": pytest}
-    assert notebook_settings({**BASE, **hidden, "window": 4}).window == 4
+    cells = [f"{name} = {value!r}" for name, value in BASE.items()]
+    later = ["rows = compute()", "import pandas as pd", "%matplotlib inline"]
+    namespace = {**BASE, "In": [*cells, "window = 4", *later], "window": 4, "rows": [1]}
+    assert notebook_settings(namespace).window == 4  # also when later cells have run before
     with pytest.raises(SettingsError, match="unknown parameter 'wimdow'"):
-        notebook_settings({**BASE, **hidden, "wimdow": 4})
+        notebook_settings({**BASE, "In": [*cells, "# Parameters\nwimdow = 4"], "wimdow": 4})
 
 
 def test_settings_are_frozen_and_identity_leaves_out_places():

@@ -113,4 +113,15 @@ STAGES: tuple[Stage, ...] = (
         lr=2.5e-4,
         final_lr=0.02,
     ),
+    Stage(
+        "scores",
+        steps=700,
+        # tracking uses none of these, so it stays as it is to the last bit
+        rates=(
+            *((f"sam_mask_decoder.output_hypernetworks_mlps.{k}", 0.3) for k in (1, 2, 3)),
+            ("sam_mask_decoder.iou_prediction_head", 1.0),
+        ),
+        losses=(lambda model, probe, pool, rng: points.score_step(model, pool, rng),),
+        final_lr=0.02,
+    ),
 )
