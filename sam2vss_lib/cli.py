@@ -306,8 +306,8 @@ def evaluate_command(
     from sam2vss_lib.study.provenance import collect_provenance
     from sam2vss_lib.study.settings import resolve_device
 
-    if out.is_dir() or out.suffix != ".json":
-        raise SettingsError(f"--out {out}: expected the name of a .json file")
+    if out.is_dir():
+        raise SettingsError(f"--out {out}: is a folder; expected the name of a file")
     opened = _open(dataset, split, num_classes, max_clips, stray_labels)
     _require_folders(predictions=predictions)
     torch_device = resolve_device(device)

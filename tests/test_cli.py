@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from sam2vss_lib.cli import app
 from sam2vss_lib.datasets import PredictionFolder, open_dataset
+from sam2vss_lib.datasets.demo import DemoSplit, write_demo
 
 MASKLETS = ("--checkpoint", "demo", "--window", "3", "--points-per-side", "4", "--device", "cpu")
 
@@ -62,6 +63,24 @@ def test_masklets_refine_evaluate(tiny_vspw: Path, predictions: Path, tmp_path: 
     assert written["metrics"]["mVC8"] is None
     assert "mVC8" in written["notes"]
     assert written["provenance"]["protocol"] == written["protocol"]["id"]
+
+
+def test_segment_writes_labels_and_probabilities_once(tmp_path: Path):
+    root, out = tmp_path / "data", tmp_path / "base"
+    root.mkdir()
+    write_demo(root, {"val": DemoSplit(first_seed=5, clips=1, frames=2)})
+    arguments = ("segment", "--dataset", root, "--model", "segformer-micro", "--out", out)
+    first = call(*arguments, "--probabilities", "--device", "cpu", "--json")
+    assert first.exit_code == 0, first.output
+    clip = open_dataset(root, "val").clips[0]
+    folder = PredictionFolder(out, 12)
+    assert folder.read(clip, 1).shape == clip.size
+    probabilities = folder.read_probabilities(clip, 1)
+    assert probabilities is not None
+    assert np.allclose(probabilities.astype(float).sum(0), 1, atol=0.01)
+    again = call(*arguments, "--probabilities", "--device", "cpu", "--json")
+    assert json.loads(again.stdout)["reused"] == 1
+    refused(call(*arguments, "--device", "cpu"), 3, "1_demo5")  # now without probabilities
 
 
 def test_verify_and_list(tiny_vspw: Path):
@@ -181,6 +200,8 @@ def test_prediction_faults(tiny_vspw: Path, predictions: Path, tmp_path: Path):
         (("--set", "windwo=8"), ("windwo", "window")),
         (("--set", "window=eight"), ("window", "integer")),
         (("--set", "window"), ("NAME=VALUE",)),
+        (("--set", "out_dir=x"), ("out_dir", "--out")),
+        (("--only", ","), ("names no notebook", "01")),
     ],
 )
 def test_study_refuses_before_it_starts(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from torch import multiprocessing
+from torch.multiprocessing.spawn import spawn
 
 from sam2vss_lib.datasets.demo.world import World
 from sam2vss_lib.masklets.sam2 import build_model, demo_config, load_sam2
@@ -180,7 +180,7 @@ def test_two_processes_train_like_one(pool: Pool, tmp_path: Path):
     one = trained(Stage("short", 2, RATES, (direct, other)), pool, tmp_path / "one")
     folder = tmp_path / "two"
     folder.mkdir()
-    multiprocessing.spawn(in_process, (folder, tmp_path / "pool"), nprocs=2)
+    spawn(in_process, (folder, tmp_path / "pool"), nprocs=2)
     states = [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     for name, value in one.state_dict().items():
         assert torch.equal(states[0][name], states[1][name]), name

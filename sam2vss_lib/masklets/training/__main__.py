@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from torch import multiprocessing
+from torch.multiprocessing.spawn import spawn
 
 from sam2vss_lib.masklets.training.pool import load_pool
 from sam2vss_lib.masklets.training.run import MEETING, POOL_SEED, train
@@ -25,7 +25,7 @@ def main(
         train(0, 1, out, clips, seed)
     else:
         (out / MEETING).unlink(missing_ok=True)  # left by a killed run
-        multiprocessing.spawn(train, (processes, out, clips, seed), nprocs=processes)
+        spawn(train, (processes, out, clips, seed), nprocs=processes)
 
 
 if __name__ == "__main__":
