@@ -115,7 +115,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "scores",
-        steps=700,
+        steps=500,
         # tracking uses none of these, so it stays as it is to the last bit
         rates=(
             *((f"sam_mask_decoder.output_hypernetworks_mlps.{k}", 0.3) for k in (1, 2, 3)),
