@@ -35,11 +35,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """The recipe: cross entropy without void, AdamW, warm-up, polynomial decay.
+    """The recipe: weighted cross entropy without void, AdamW, warm-up, polynomial decay.
 
     Attributes:
         steps: optimiser steps.
-        class_weighted: weight classes by `class_weights`.
         batch: crops per step.
         crop_px: side of the square crops.
         lr: largest learning rate.
@@ -51,7 +50,6 @@ class TrainSettings:
     """
 
     steps: int
-    class_weighted: bool = False
     batch: int = 8
     crop_px: int = 192
     lr: float = 1e-3
@@ -63,7 +61,7 @@ class TrainSettings:
 
 
 RECIPES: dict[str, TrainSettings] = {
-    "segformer-micro": TrainSettings(steps=4000, class_weighted=True),
+    "segformer-micro": TrainSettings(steps=4000),
     "segformer-mini": TrainSettings(steps=1800),
 }
 
@@ -105,8 +103,7 @@ def train(
     )
     recipe = json.dumps({"architecture": dict(architecture), "settings": asdict(settings)})
     first = _resume(checkpoint, recipe, network, optimiser)
-    weighted = settings.class_weighted
-    weight = class_weights(frames, int(architecture["num_labels"])) if weighted else None
+    weight = class_weights(frames, int(architecture["num_labels"]))
     started, losses = time.monotonic(), list[float]()
     for step in range(first, settings.steps):
         for group in optimiser.param_groups:
