@@ -84,6 +84,8 @@ def _is_complete(clip: Clip, out: PredictionFolder, save_probabilities: bool) ->
 def _segment_clip(
     clip: Clip, segmentor: Segmentor, out: PredictionFolder, save_probabilities: bool
 ) -> None:
+    for i in range(clip.num_frames):
+        clip.frame(i)  # a frame that cannot be read stops the clip before anything is written
     for first in range(0, clip.num_frames, _BATCH_FRAMES):
         indices = range(first, min(first + _BATCH_FRAMES, clip.num_frames))
         frames = torch.from_numpy(np.stack([clip.frame(i) for i in indices]))

@@ -1,5 +1,6 @@
 """The stage: files, resuming, and what it refuses."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,14 +92,19 @@ def test_predictions_made_from_something_else_are_refused(
     assert times(out) == before
 
 
-def test_an_unreadable_frame_leaves_no_record(
-    tiny_vspw: Path, tiny_segformer: SegFormer, out: PredictionFolder
+def test_an_unreadable_frame_leaves_nothing_of_its_clip(
+    tiny_vspw: Path,
+    tiny_segformer: SegFormer,
+    out: PredictionFolder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     dataset = open_dataset(tiny_vspw, "val").take(1)
+    # the last frame, behind the first batch of predictions
+    monkeypatch.setattr(sys.modules[segment.__module__], "_BATCH_FRAMES", 2)
     dataset.clips[0].frame_path(4).write_bytes(b"")
     with pytest.raises(DataError, match="empty file"):
         segment(dataset, tiny_segformer, out)
-    assert not list(out.root.rglob("*.json"))
+    assert not list(out.root.rglob("*.*"))
 
 
 def test_another_number_of_classes_is_refused(
