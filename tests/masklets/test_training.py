@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from sam2vss_lib.datasets.demo.world import World
+from sam2vss_lib.errors import DataError
 from sam2vss_lib.masklets.sam2 import build_model, demo_config, load_sam2
 from sam2vss_lib.masklets.training import points, quality
 from sam2vss_lib.masklets.training.losses import TEMPERATURE, mask_iou, mask_loss
@@ -161,6 +162,12 @@ def test_interrupted_stage_ends_with_the_same_weights(
         trained(breaking, pool, tmp_path / "parts")
     resumed = trained(Stage("short", 2, RATES, (direct,)), pool, tmp_path / "parts")
     assert_equal_weights(whole, resumed)
+
+
+def test_checkpoint_of_another_recipe_is_refused(pool: Pool, tmp_path: Path):
+    trained(Stage("short", 1, RATES, (direct,)), pool, tmp_path)
+    with pytest.raises(DataError, match=r"short\.pt: of another recipe or seed; delete it"):
+        trained(Stage("short", 1, RATES, (direct,), lr=2e-3), pool, tmp_path)
 
 
 def in_process(rank: int, folder: Path, pool_folder: Path) -> None:

@@ -43,7 +43,7 @@ def load_pool(folder: Path, num_clips: int, first_seed: int) -> Pool:
     """
     image_path = folder / f"images_{first_seed}_{num_clips}.npy"
     region_path = folder / f"regions_{first_seed}_{num_clips}.npy"
-    if not region_path.exists():
+    if not (image_path.exists() and region_path.exists()):
         with atomic_path(image_path) as images_tmp, atomic_path(region_path) as regions_tmp:
             shape = (num_clips, FRAMES_PER_CLIP, SIDE_PX, SIDE_PX)
             images = np.lib.format.open_memmap(images_tmp, "w+", np.uint8, (*shape, 3))

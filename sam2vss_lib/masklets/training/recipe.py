@@ -14,7 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sam2vss_lib.files import atomic_path
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import atomic_path, sha256_json
 from sam2vss_lib.masklets.training.pool import Pool
 from sam2vss_lib.masklets.training.stages import Stage
 from sam2vss_lib.masklets.training.tracking import DeepSupervision
@@ -40,10 +41,16 @@ def run_stage(
         pool: training clips.
         folder: of the checkpoints.
         seed: of all batches.
+
+    Raises:
+        DataError: the checkpoint was made by another recipe or seed.
     """
     path = folder / f"{stage.name}.pt"
     state = torch.load(path, weights_only=True) if path.exists() else None
+    recipe = _recipe_sha256(stage, seed)
     if state is not None:
+        if state.get("recipe") != recipe:
+            raise DataError(f"{path}: of another recipe or seed; delete it or use a new --out")
         model.load_state_dict(state["model"])
         probe.load_state_dict(state["probe"])
     elif stage.prepare is not None:
@@ -69,7 +76,7 @@ def run_stage(
             pace = (time.monotonic() - started) / (step + 1 - first)
             _log.info("%s %d/%d %.2f s/step %s", stage.name, step + 1, stage.steps, pace, means)
             seen.clear()
-            _save(path, model, probe, optimiser, step + 1)
+            _save(path, (model, probe, optimiser), recipe, step + 1)
 
 
 def _rate(stage: Stage, step: int) -> float:
@@ -134,13 +141,21 @@ def _summed_over_processes(tensors: list[Tensor]) -> list[Tensor]:
     return [piece.view_as(tensor) for piece, tensor in zip(pieces, tensors, strict=True)]
 
 
+def _recipe_sha256(stage: Stage, seed: int) -> str:
+    """Hash of what a stage's checkpoint depends on, apart from code and training clips."""
+    rates = [list(rate) for rate in stage.rates]
+    return sha256_json([stage.name, stage.steps, rates, stage.lr, stage.final_lr, seed])
+
+
 def _save(
-    path: Path, model: Any, probe: nn.Module, optimiser: torch.optim.Optimizer, step: int
+    path: Path, parts: tuple[Any, nn.Module, torch.optim.Optimizer], recipe: str, step: int
 ) -> None:
     """Write a checkpoint; with several processes the first one does."""
     if dist.is_initialized() and dist.get_rank() > 0:
         return
+    model, probe, optimiser = parts
     state = {
+        "recipe": recipe,
         "model": model.state_dict(),
         "probe": probe.state_dict(),
         "optimiser": optimiser.state_dict(),
