@@ -39,10 +39,8 @@ class _OneLineErrors(TyperGroup):
         except Exception as error:
             if os.environ.get("SAM2VSS_DEBUG"):
                 raise
-            reason = (str(error).splitlines() or [""])[0]
-            typer.echo(
-                f"error: {type(error).__name__}: {reason} (SAM2VSS_DEBUG=1 shows where)", err=True
-            )
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            typer.echo(f"error: {reason} (SAM2VSS_DEBUG=1 shows where)", err=True)
             raise typer.Exit(RunError.exit_code) from None
 
 
@@ -89,10 +87,14 @@ def _open(
 ) -> Any:
     from sam2vss_lib.datasets import open_dataset
 
-    if stray not in ("error", "void"):
-        raise SettingsError(f"--stray-labels {stray}: expected error or void")
+    _check_stray(stray)
     opened = open_dataset(dataset, split, num_classes=num_classes, stray_labels=stray)
     return opened.take(max_clips)
+
+
+def _check_stray(stray: str) -> None:
+    if stray not in ("error", "void"):
+        raise SettingsError(f"--stray-labels {stray}: expected error or void")
 
 
 @contextmanager
@@ -145,8 +147,7 @@ def data_verify(
     """Check every clip, frame and mask of a split; exit code 3 if anything is wrong."""
     from sam2vss_lib.datasets import verify_dataset
 
-    if stray_labels not in ("error", "void"):
-        raise SettingsError(f"--stray-labels {stray_labels}: expected error or void")
+    _check_stray(stray_labels)
     report = verify_dataset(root, split, num_classes=num_classes, stray_labels=stray_labels)
     _report(report.model_dump(mode="json"), json_output, report.summary())
     if not report.ok:
@@ -265,8 +266,6 @@ def refine_command(
     settings = validated(RefineSettings, {"vote": vote, "overlap": overlap}, "option")
     opened = _open(dataset, split, num_classes, max_clips)
     _require_folders(predictions=predictions, masklets=masklets)
-    if out.resolve() == predictions.resolve():
-        raise SettingsError(f"--out {out}: is the folder of the base predictions; choose another")
     classes = opened.num_classes
     with _clip_bar(opened, "refine") as tick:
         reused = refine(
@@ -301,8 +300,7 @@ def evaluate_command(
     Beside the JSON file goes an .npz file of the same name with the sums per clip.
     """
     from sam2vss_lib.datasets import PredictionFolder
-    from sam2vss_lib.records import sha256_files
-    from sam2vss_lib.study.evaluation import count_predictions, write_metrics
+    from sam2vss_lib.study.evaluation import count_predictions, predictions_sha256, write_metrics
     from sam2vss_lib.study.provenance import collect_provenance
     from sam2vss_lib.study.settings import resolve_device
 
@@ -318,11 +316,7 @@ def evaluate_command(
         settings={"split": split, "label_offset": label_offset, "stray_labels": stray_labels},
         data_sha256=opened.content_sha256(),
         checkpoints={},
-        predictions={
-            str(predictions): sha256_files(
-                folder.path(clip, i) for clip in opened for i in range(clip.num_frames)
-            )
-        },
+        predictions={str(predictions): predictions_sha256(opened, folder)},
         device=torch_device,
         seed=seed,
     )

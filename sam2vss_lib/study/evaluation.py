@@ -12,6 +12,7 @@ from sam2vss_lib.datasets import Dataset, PredictionFolder
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.files import read_json, write_json
 from sam2vss_lib.metrics import MetricSuite
+from sam2vss_lib.records import sha256_files
 from sam2vss_lib.study.provenance import Provenance
 
 FORMAT_VERSION = 1
@@ -20,6 +21,17 @@ FORMAT_VERSION = 1
 def sums_path(metrics_json: Path) -> Path:
     """The per-clip sums that belong to a metrics file; paired intervals are made from them."""
     return metrics_json.with_suffix(".npz")
+
+
+def predictions_sha256(dataset: Dataset, predictions: PredictionFolder) -> str:
+    """One SHA-256 over the label files of all frames, in order.
+
+    Raises:
+        DataError: a file is missing or not readable.
+    """
+    return sha256_files(
+        predictions.path(clip, frame) for clip in dataset for frame in range(clip.num_frames)
+    )
 
 
 def count_predictions(

@@ -17,10 +17,15 @@ from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import PROTOCOL, MetricSuite
-from sam2vss_lib.records import is_finished, mark_finished, sha256_files
+from sam2vss_lib.records import is_finished, mark_finished
 from sam2vss_lib.refinement import Vote, refine
 from sam2vss_lib.segmentors import load_segmentor, segment
-from sam2vss_lib.study.evaluation import count_predictions, sums_path, write_metrics
+from sam2vss_lib.study.evaluation import (
+    count_predictions,
+    predictions_sha256,
+    sums_path,
+    write_metrics,
+)
 from sam2vss_lib.study.provenance import REPOSITORY, Provenance, collect_provenance
 from sam2vss_lib.study.settings import BaseSystem, StudySettings
 
@@ -159,7 +164,7 @@ class Study:
     def _external(self, system: BaseSystem) -> Labelled:
         root = REPOSITORY / str(system.predictions)
         folder = PredictionFolder(root, self.dataset.num_classes, system.label_offset)
-        digest = self._sha256_of(folder)
+        digest = predictions_sha256(self.dataset, folder)
         key = f"{_slug(system.label)}-{self._key(digest, str(system.label_offset))}"
         return Labelled(system.label, folder, key, {}, {system.label: digest})
 
@@ -200,7 +205,7 @@ class Study:
         """Metrics of predictions; frames are counted once, intervals drawn anew every time."""
         folder, dataset = labelled.folder, self.dataset
         made_from = {
-            "predictions_sha256": self._sha256_of(folder),
+            "predictions_sha256": predictions_sha256(self.dataset, folder),
             "label_offset": folder.label_offset,
             "data_sha256": self.data_sha256,
             "class_names": list(self.class_names),
@@ -250,11 +255,6 @@ class Study:
         """Short hash of what a stage is made from, and of where its clips come from."""
         place = [str(self.dataset.root.resolve()), self.dataset.split]
         return sha256_json([place, parts])[:_KEY]
-
-    def _sha256_of(self, folder: PredictionFolder) -> str:
-        return sha256_files(
-            folder.path(clip, frame) for clip in self.dataset for frame in range(clip.num_frames)
-        )
 
     def _timed(self, stage: str, key: str, work: Callable[[Callable[[str], None]], int]) -> None:
         """Run a stage with a progress bar over clips and log it."""
