@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import yaml
@@ -87,14 +87,14 @@ def _open(
 ) -> Any:
     from sam2vss_lib.datasets import open_dataset
 
-    _check_stray(stray)
-    opened = open_dataset(dataset, split, num_classes=num_classes, stray_labels=stray)
+    opened = open_dataset(dataset, split, num_classes=num_classes, stray_labels=_stray(stray))
     return opened.take(max_clips)
 
 
-def _check_stray(stray: str) -> None:
-    if stray not in ("error", "void"):
-        raise SettingsError(f"--stray-labels {stray}: expected error or void")
+def _stray(value: str) -> Literal["error", "void"]:
+    if value not in ("error", "void"):
+        raise SettingsError(f"--stray-labels {value}: expected error or void")
+    return value
 
 
 @contextmanager
@@ -147,8 +147,8 @@ def data_verify(
     """Check every clip, frame and mask of a split; exit code 3 if anything is wrong."""
     from sam2vss_lib.datasets import verify_dataset
 
-    _check_stray(stray_labels)
-    report = verify_dataset(root, split, num_classes=num_classes, stray_labels=stray_labels)
+    stray = _stray(stray_labels)
+    report = verify_dataset(root, split, num_classes=num_classes, stray_labels=stray)
     _report(report.model_dump(mode="json"), json_output, report.summary())
     if not report.ok:
         raise typer.Exit(DataError.exit_code)
