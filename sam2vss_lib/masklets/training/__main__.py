@@ -17,15 +17,18 @@ def main(
     clips: Annotated[int, typer.Option(help="generated training clips")] = 1200,
     seed: Annotated[int, typer.Option(help="of weights and batches")] = 0,
     processes: Annotated[int, typer.Option(help="1, or 2 for the joint stage's two losses")] = 1,
+    start: Annotated[
+        Path | None, typer.Option(help="exported weights to go on from, with the joint stage")
+    ] = None,
 ) -> None:
     """Run all stages, resuming where an earlier run stopped, and export the weights."""
     out.mkdir(parents=True, exist_ok=True)
     load_pool(out / "pool", clips, POOL_SEED)
     if processes == 1:
-        train(0, 1, out, clips, seed)
+        train(0, 1, out, clips, seed, start)
     else:
         (out / MEETING).unlink(missing_ok=True)  # left by a killed run
-        spawn(train, (processes, out, clips, seed), nprocs=processes)
+        spawn(train, (processes, out, clips, seed, start), nprocs=processes)
 
 
 if __name__ == "__main__":

@@ -212,7 +212,7 @@ def point_step(model: Any, pool: Pool, rng: np.random.Generator) -> tuple[Tensor
     The direct path, which costs next to nothing beside the encoder, goes on teaching the features
     with three times as many prompts, and stays the decoder's teacher.
     """
-    images, labels = sample_clips(pool, rng, batch=10, num_frames=1)
+    images, labels = sample_clips(pool, rng, batch=14, num_frames=1)
     prompts = draw_prompts(labels[:, 0], rng, per_image=24)
     features = encode(model, images[:, 0])
     direct, query, maps = direct_masks(model, features, prompts, scale=FEATURE_SCALE)

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from sam2vss_lib.files import atomic_path
 from sam2vss_lib.masklets.sam2 import build_model, demo_config
 from sam2vss_lib.masklets.training.pool import load_pool
 from sam2vss_lib.masklets.training.recipe import run_stage
-from sam2vss_lib.masklets.training.stages import STAGES
+from sam2vss_lib.masklets.training.stages import JOINT, STAGES
 from sam2vss_lib.masklets.training.tracking import DeepSupervision
 
 POOL_SEED = 1_000_000
@@ -23,8 +23,13 @@ _SHARPEN = 3.0
 _OBJECT_BIAS = 2.0  # an object counts as present until the score has learnt better
 
 
-def train(rank: int, world: int, out: Path, clips: int, seed: int) -> None:
-    """What each process does; all of them end with the same weights, the first one exports them."""
+def train(
+    rank: int, world: int, out: Path, clips: int, seed: int, start: Path | None = None
+) -> None:
+    """What each process does; all of them end with the same weights, the first one exports them.
+
+    With `start`, exported weights, the stages before `JOINT` are left out.
+    """
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s [{rank}] %(message)s")
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -37,25 +42,30 @@ def train(rank: int, world: int, out: Path, clips: int, seed: int) -> None:
     torch.nn.init.constant_(
         model.sam_mask_decoder.pred_obj_score_head.layers[-1].bias, _OBJECT_BIAS
     )
-    for stage in STAGES:
+    stages = STAGES
+    if start is not None:
+        model.load_state_dict(load_file(start))
+        scale_point_logits(model, 1 / _SHARPEN)
+        stages = STAGES[[stage.name for stage in STAGES].index(JOINT) :]
+    for stage in stages:
         run_stage(model, probe, stage, pool, out, seed)
-    sharpen(model)
+    scale_point_logits(model, _SHARPEN)
     if rank == 0:
         export(model, out / "sam2_micro.safetensors")
     if world > 1:
         dist.destroy_process_group()
 
 
-def sharpen(model: Any) -> None:
-    """Steepen the logits of the three masks that point prompts give; the masks stay the same.
+def scale_point_logits(model: Any, factor: float) -> None:
+    """Scale the logits of the three masks that point prompts give; the masks stay the same.
 
     The generator's stability compares areas at logits of +-0.9, a distance chosen for the logits
     of official models. The single mask that tracking uses feeds the memory and stays as trained.
     """
     with torch.no_grad():
         for head in model.sam_mask_decoder.output_hypernetworks_mlps[1:]:
-            head.layers[-1].weight.mul_(_SHARPEN)
-            head.layers[-1].bias.mul_(_SHARPEN)
+            head.layers[-1].weight.mul_(factor)
+            head.layers[-1].bias.mul_(factor)
 
 
 def export(model: torch.nn.Module, path: Path) -> None:

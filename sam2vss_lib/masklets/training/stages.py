@@ -15,6 +15,7 @@ from sam2vss_lib.masklets.training.tracking import DeepSupervision, tracking_ste
 
 #: (model, probe, pool, rng) -> loss and numbers to log
 Loss = Callable[[Any, DeepSupervision, Pool, np.random.Generator], tuple[Tensor, dict[str, Any]]]
+JOINT = "joint"  # the stage that training goes on with from exported weights
 _MEMORY = ("memory_", "obj_ptr", "maskmem", "no_mem", "no_obj", "mask_downsample", "probe")
 _MLPS = ("sam_mask_decoder.transformer.layers.0.mlp", "sam_mask_decoder.transformer.layers.1.mlp")
 
@@ -98,8 +99,8 @@ STAGES: tuple[Stage, ...] = (
         losses=(tracking_step,),
     ),
     Stage(
-        "joint",
-        steps=700,
+        JOINT,
+        steps=1600,
         rates=(
             *((prefix, 0.1) for prefix in _MLPS),
             *((prefix, 2.0) for prefix in _MEMORY),
@@ -110,7 +111,7 @@ STAGES: tuple[Stage, ...] = (
             lambda model, probe, pool, rng: points.point_step(model, pool, rng),
             _long_tracking,
         ),
-        lr=2.5e-4,
+        lr=3e-4,
         final_lr=0.02,
     ),
     Stage(
