@@ -1,0 +1,63 @@
+"""Image encodings: many frames per call, in the two resizings that stock sam2 uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from sam2.utils.transforms import SAM2Transforms
+from torch import Tensor
+
+from sam2vss_lib.masklets.sam2 import Sam2Model
+
+#: stock sam2 resizes a frame in one way for its video predictor (Pillow, bicubic, rounded to 8
+#: bits) and in another for its mask generator (torchvision, bilinear with antialiasing)
+Resizing = Literal["video", "image"]
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class EncodedFrames(NamedTuple):
+    """Encoder features of n frames, finest first, as `SAM2Base.forward_image` gives them.
+
+    Attributes:
+        s4: (n, D/8, S/4, S/4), already reduced for the mask decoder.
+        s8: (n, D/4, S/8, S/8), likewise.
+        s16: (n, D, S/16, S/16), without the no-memory embedding.
+    """
+
+    s4: Tensor
+    s8: Tensor
+    s16: Tensor
+
+    def frame(self, index: int) -> EncodedFrames:
+        """One frame, still with its leading dimension."""
+        return EncodedFrames(*(level[index : index + 1] for level in self))
+
+
+def model_input(image: NDArray[np.uint8], side_px: int, resizing: Resizing) -> Tensor:
+    """Resize and normalise an (H, W, 3) uint8 RGB frame to (3, side_px, side_px) float32."""
+    if resizing == "image":
+        return SAM2Transforms(side_px, mask_threshold=0.0)(image)
+    resized = np.array(Image.fromarray(image).resize((side_px, side_px)))
+    # in double precision first, as stock does
+    x = torch.from_numpy(resized / 255.0).permute(2, 0, 1).float()
+    return (x - torch.tensor(_MEAN)[:, None, None]) / torch.tensor(_STD)[:, None, None]
+
+
+def encode(
+    model: Sam2Model, inputs: Sequence[Tensor], *, precision: str = "float32"
+) -> EncodedFrames:
+    """Run the image encoder once over several frames.
+
+    Args:
+        model: the SAM2 model.
+        inputs: n tensors of `model_input`.
+        precision: "float32" or "bfloat16" (autocast).
+    """
+    batch = torch.stack(list(inputs)).to(model.device)
+    with torch.inference_mode(), model.autocast(precision):
+        return EncodedFrames(*model.predictor.forward_image(batch)["backbone_fpn"])
