@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sam2vss_lib.metrics import PairedGain
-from sam2vss_lib.study.main_results import Row
+from sam2vss_lib.study.tables import Row
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 #: metric -> whether the paper says that refinement raises it, or only that it keeps it
@@ -44,7 +44,7 @@ def refinement_claims(rows: list[Row]) -> list[Claim]:
     """Judge every refined row that was run against what the paper says of refinement.
 
     Args:
-        rows: of `main_results`.
+        rows: of `refinement_rows`.
     """
     claims: list[Claim] = []
     for row in rows:

@@ -108,6 +108,11 @@ class Study:
         names = self.dataset.class_names
         return names or tuple(str(index) for index in range(self.dataset.num_classes))
 
+    @property
+    def status(self) -> str:
+        """What a row that was run was run on."""
+        return f"run on {len(self.dataset)} clips of {self.settings.dataset} {self.dataset.split}"
+
     @cached_property
     def data_sha256(self) -> str:
         """Hash of all frames and masks in use."""

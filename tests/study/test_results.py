@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sam2vss_lib.study.main_results import gains_table, table_frame, values_table
 from sam2vss_lib.study.results import ResultFolder
+from sam2vss_lib.study.tables import gains_table, table_frame, values_table
 from tests.study.rows import rows
 
 

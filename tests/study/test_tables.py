@@ -1,4 +1,4 @@
-"""Table 1: our numbers and the paper's stay apart, and rows that were not run say why."""
+"""Tables: our numbers and the paper's stay apart, and rows that were not run say why."""
 
 import io
 from pathlib import Path
@@ -11,15 +11,8 @@ import pytest
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.metrics import PairedGain
 from sam2vss_lib.study.claims import refinement_claims
-from sam2vss_lib.study.main_results import (
-    Row,
-    gains_table,
-    pairs,
-    reading,
-    result_values,
-    table_frame,
-    values_table,
-)
+from sam2vss_lib.study.tables import Row, gains_table, pairs, table_frame, values_table
+from sam2vss_lib.study.wording import caption, reading, result_values
 from tests.study.rows import rows
 
 
@@ -69,7 +62,9 @@ def test_pairs_are_base_and_refined_of_what_was_run():
 
 def test_claims_follow_the_interval():
     def verdict(metric: str, gain: float, low: float, high: float) -> str:
-        row = Row("SAM2-X", "b", "run", "X", gains={metric: PairedGain(gain, low, high, 4)})
+        row = Row(
+            1, "SAM2-X", "b", "run", ("X", "b"), gains={metric: PairedGain(gain, low, high, 4)}
+        )
         return refinement_claims([row])[0].verdict
 
     assert verdict("mBIoU", 2.0, 1.0, 3.0) == "holds"
@@ -81,14 +76,21 @@ def test_claims_follow_the_interval():
 
 
 def test_claim_without_interval_is_undecided():
-    row = Row("SAM2-X", "b", "run", "X", gains={"mVC8": PairedGain(None, None, None, 1, "short")})
+    row = Row(
+        1,
+        "SAM2-X",
+        "b",
+        "run",
+        ("X", "b"),
+        gains={"mVC8": PairedGain(None, None, None, 1, "short")},
+    )
     assert [claim.verdict for claim in refinement_claims([row])] == ["undecided"]
 
 
 def test_reading_names_what_fails():
     better, worse = rows(0.2, 0.05), rows(0.05, 0.2)
-    assert "0 do not hold" in reading(better, refinement_claims(better))
-    text = reading(worse, refinement_claims(worse))
+    assert "0 do not hold" in reading(1, better, refinement_claims(better))
+    text = reading(1, worse, refinement_claims(worse))
     assert "Against the paper's direction: SAM2-CFFM MiT-B1 does not lower mIoU" in text
     assert "1 rows of the paper's table were not run" in text
 
@@ -100,7 +102,7 @@ def test_result_values_keep_variants_and_evidence(tiny_vspw: Path):
         sam2=SimpleNamespace(name="demo"),
         dataset=open_dataset(tiny_vspw, "val"),
     )
-    values = result_values(study, table, refinement_claims(table))
+    values = result_values(study, 1, table, refinement_claims(table), caption(study, 1))
     assert values["comparable_with_paper"] is False
     assert "not comparable with the paper" in values["caption"]
     assert values["rows"][1]["gains"]["mIoU"]["clips"] == 4

@@ -1,0 +1,193 @@
+"""A table of the study: rows of our numbers, each beside what the paper prints for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from sam2vss_lib.metrics import PairedGain
+from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
+from sam2vss_lib.study.stages import Evaluated
+
+Name = tuple[str, str]  # method (or setting) and backbone, as the paper prints them
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        table: number of the paper's table.
+        method: such as CFFM or SAM2-CFFM, or the value of a setting.
+        backbone: such as MiT-B1; "" where the table has none.
+        status: what was run, or why nothing was.
+        reference: the row that gains are taken over, if any.
+        evaluated: our numbers, None where the row was not run.
+        gains: gain over the reference by metric.
+        printed_as: the paper's name of the row where it differs from ours.
+    """
+
+    table: int
+    method: str
+    backbone: str
+    status: str
+    reference: Name | None = None
+    evaluated: Evaluated | None = None
+    gains: dict[str, PairedGain] = field(default_factory=dict)
+    printed_as: Name | None = None
+
+    @property
+    def name(self) -> Name:
+        """Method and backbone."""
+        return self.method, self.backbone
+
+    @property
+    def label(self) -> str:
+        """Method and backbone in one word."""
+        return f"{self.method} {self.backbone}".strip()
+
+    @property
+    def ours(self) -> dict[str, float | None]:
+        """Our value of every metric, None where not run or not defined."""
+        if self.evaluated is None:
+            return dict.fromkeys(PAPER_METRICS)
+        return {metric: self.evaluated.metrics["metrics"][metric] for metric in PAPER_METRICS}
+
+    def paper(self, metric: str) -> float | None:
+        """The paper's value of a metric, None where it prints none."""
+        return paper_value(self.table, *(self.printed_as or self.name), metric)
+
+    def paper_gain(self, metric: str) -> float | None:
+        """The paper's value minus that of the reference row, in percentage points."""
+        if self.reference is None:
+            return None
+        value, reference = self.paper(metric), paper_value(self.table, *self.reference, metric)
+        return None if value is None or reference is None else round(value - reference, 2)
+
+
+def rows_not_run(table: int, rows: Sequence[Row], reason: str) -> list[Row]:
+    """The paper's rows that `rows` lack, in printed order.
+
+    Args:
+        table: number of the paper's table.
+        rows: our rows.
+        reason: why there is no number; `{row}` is replaced by the row's name.
+    """
+    have = {row.printed_as or row.name for row in rows}
+    return [
+        Row(
+            table, method, backbone, f"not run: {reason.format(row=f'{method} {backbone}'.strip())}"
+        )
+        for method, backbone in paper_rows(table)
+        if (method, backbone) not in have
+    ]
+
+
+def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Reference and row of every gain that was measured."""
+    by_name = {row.name: row for row in rows}
+    return [
+        (by_name[row.reference], row)
+        for row in rows
+        if row.reference is not None and row.gains and row.evaluated is not None
+    ]
+
+
+def row_values(row: Row) -> dict[str, Any]:
+    """A row as JSON-able values for `result.json`."""
+    return {
+        "method": row.method,
+        "backbone": row.backbone,
+        "status": row.status,
+        "ours": row.ours,
+        "paper": {metric: row.paper(metric) for metric in PAPER_METRICS},
+        "gains": {metric: asdict(gain) for metric, gain in row.gains.items()},
+        "paper_gains": {metric: row.paper_gain(metric) for metric in PAPER_METRICS},
+        "variants": row.evaluated.metrics["variants"] if row.evaluated else None,
+    }
+
+
+def table_frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """A table with everything, for `table.csv`: ours, gain and paper per metric.
+
+    Returns:
+        Columns method, backbone, then for each metric `<m>`, `<m>_paper`, `<m>_gain`,
+        `<m>_gain_low`, `<m>_gain_high`, `<m>_gain_paper`, then status; percent, 4 decimals.
+    """
+    lines: list[dict[str, object]] = []
+    for row in rows:
+        line: dict[str, object] = {"method": row.method, "backbone": row.backbone}
+        for metric, value in row.ours.items():
+            gain = row.gains.get(metric)
+            line[metric] = value
+            line[f"{metric}_paper"] = row.paper(metric)
+            line[f"{metric}_gain"] = gain and gain.gain
+            line[f"{metric}_gain_low"] = gain and gain.low
+            line[f"{metric}_gain_high"] = gain and gain.high
+            line[f"{metric}_gain_paper"] = row.paper_gain(metric)
+        lines.append({**line, "status": row.status})
+    frame = pd.DataFrame(lines)
+    numbers = [c for c in frame.columns if c not in ("method", "backbone", "status")]
+    return frame.astype(dict.fromkeys(numbers, "float64")).round(4)
+
+
+def values_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
+    """A table to read: per metric our value and the paper's in separate columns."""
+    lines = [
+        {
+            **_names(row, heading, rows),
+            **{
+                key: text
+                for metric, value in row.ours.items()
+                for key, text in (
+                    ((metric, "ours"), _text(value, 2)),
+                    ((metric, "paper"), _text(row.paper(metric), 1)),
+                )
+            },
+            ("", "Status"): row.status,
+        }
+        for row in rows
+    ]
+    return pd.DataFrame(lines)
+
+
+def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
+    """Gains over reference rows in percentage points, with 95 % intervals, beside the paper's."""
+    lines = [
+        {
+            **_names(row, heading, rows),
+            **{
+                key: text
+                for metric in PAPER_METRICS
+                for key, text in (
+                    ((metric, "ours"), _gain_text(row.gains.get(metric))),
+                    ((metric, "paper"), _text(row.paper_gain(metric), 1, sign=True)),
+                )
+            },
+        }
+        for row in rows
+        if row.reference is not None
+    ]
+    return pd.DataFrame(lines)
+
+
+def _names(row: Row, heading: str, rows: Sequence[Row]) -> dict[tuple[str, str], str]:
+    """The leading columns; that of the backbone only where a row has one."""
+    named = any(other.backbone for other in rows)
+    return {("", heading): row.method} | ({("", "Backbone"): row.backbone} if named else {})
+
+
+def _text(value: float | None, digits: int, *, sign: bool = False) -> str:
+    if value is None:
+        return "–"
+    return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+
+
+def _gain_text(gain: PairedGain | None) -> str:
+    if gain is None or gain.gain is None:
+        return "–"
+    text = f"{gain.gain:+.2f}"
+    return text if gain.low is None else f"{text} [{gain.low:+.2f}, {gain.high:+.2f}]"

@@ -1,0 +1,85 @@
+"""What is said about a table: its caption, whether the paper's numbers compare, our reading."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sam2vss_lib.datasets.class_names import read_class_names
+from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
+from sam2vss_lib.study.claims import Claim
+from sam2vss_lib.study.paper import paper_rows
+from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.tables import Row, row_values
+
+#: tables of the paper that are not about VSPW
+_PAPER_DATA = {2: "VIPSeg"}
+
+
+def comparable_with_paper(study: Study, table: int) -> bool:
+    """Whether numbers may be read beside the paper's: all clips of its val, with its classes."""
+    facts = load_datasets_manifest()[_paper_data(table).lower()]
+    names = read_class_names(manifest_path(facts.class_names))
+    return (
+        study.dataset.class_names == names
+        and study.dataset.split == "val"
+        and len(study.dataset) == facts.splits["val"].clips
+    )
+
+
+def caption(study: Study, table: int, what: str = "as a refiner") -> str:
+    """Caption of a table: what was measured on what, and whether the paper's numbers compare."""
+    settings, dataset = study.settings, study.dataset
+    demo = settings.dataset.startswith("demo")
+    data = f"the generated clips of {settings.dataset}" if demo else dataset.root.name
+    text = f"SAM2 ({study.sam2.name}) {what} on {data}, {dataset.split}, {len(dataset)} clips"
+    text += "; percent."
+    if not comparable_with_paper(study, table):
+        whole = f"the whole of {_paper_data(table)} val"
+        text += f" This is not {whole}: not comparable with the paper's numbers."
+    return text
+
+
+def _paper_data(table: int) -> str:
+    return _PAPER_DATA.get(table, "VSPW")
+
+
+def result_values(
+    study: Study, table: int, rows: Sequence[Row], claims: Sequence[Claim], text: str
+) -> dict[str, Any]:
+    """A notebook's values for `result.json`; `text` is its caption."""
+    return {
+        "table": table,
+        "caption": text,
+        "comparable_with_paper": comparable_with_paper(study, table),
+        "rows": [row_values(row) for row in rows],
+        "claims": [claim.model_dump() for claim in claims],
+    }
+
+
+def reading(table: int, rows: Sequence[Row], claims: Sequence[Claim]) -> str:
+    """Our reading of the result in a few sentences of Markdown, from the numbers alone."""
+    run = [row for row in rows if row.evaluated is not None]
+    if not claims:
+        return f"{len(run)} rows were run, none of them comparable: nothing to judge."
+    counts = Counter(claim.verdict for claim in claims)
+    sentences = [
+        f"Of {len(claims)} statements, {counts['holds']} hold, "
+        f"{counts['does not hold']} do not hold and {counts['undecided']} are undecided."
+    ]
+    failed = [claim.statement for claim in claims if claim.verdict == "does not hold"]
+    if failed:
+        sentences.append(f"Against the paper's direction: {'; '.join(failed)}.")
+    largest = max(
+        (claim for claim in claims if claim.gain is not None),
+        key=lambda claim: claim.gain or 0.0,
+        default=None,
+    )
+    if largest is not None:
+        sentences.append(f"The largest gain is {largest.gain:+.1f} points: {largest.statement}.")
+    printed = {*paper_rows(table)}
+    missing = sum(r.evaluated is None and (r.printed_as or r.name) in printed for r in rows)
+    if missing:
+        sentences.append(f"{missing} rows of the paper's table were not run; the table says why.")
+    return " ".join(sentences)
