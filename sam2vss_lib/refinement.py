@@ -98,6 +98,33 @@ def paint(prediction: Tensor, masks: Tensor, classes: Tensor, priority: Tensor) 
     return torch.where(top > 0, painted, prediction)
 
 
+def paint_frame(
+    labels: Tensor,
+    part: FrameMasklets,
+    classes: Tensor,
+    overlap: Overlap,
+    masks: Tensor | None = None,
+) -> Tensor:
+    """Paint the masklets of one frame in their classes (Eq. 1).
+
+    Args:
+        labels: (H, W) uint8, kept where no masklet paints.
+        part: the frame's n masklets.
+        classes: (n,) uint8 on the device of `labels`; masklets of class 255 paint nothing.
+        overlap: which masklet is on top.
+        masks: (n, H, W) bool, `part.masks()` where the caller has them already.
+
+    Returns:
+        (H, W) uint8.
+    """
+    if overlap == "logit":
+        masks = torch.from_numpy(part.masks("rle_visible")).to(labels.device)
+    elif masks is None:
+        masks = torch.from_numpy(part.masks()).to(labels.device)
+    priority = torch.from_numpy(_priority(part, overlap)).to(labels.device)
+    return paint(labels, masks, classes, priority)
+
+
 def refine(
     dataset: Dataset,
     predictions: PredictionFolder,
@@ -137,7 +164,7 @@ def refine(
             raise DataError(f"{path}: no such prediction; run sam2vss segment first")
         stored = masklets.read(clip.name)
         path = masklets.path(clip.name)
-        _check_fit(clip, stored, path)
+        check_fit(clip, stored, path)
         made_from: dict[str, Any] = {
             "settings": settings.model_dump(mode="json"),
             "predictions_label_offset": predictions.label_offset,
@@ -160,8 +187,17 @@ def refine(
     return reused
 
 
-def _check_fit(clip: Clip, stored: ClipMasklets, path: Path) -> None:
-    """Masklets must be of as many frames as the clip, and of its size."""
+def check_fit(clip: Clip, stored: ClipMasklets, path: Path) -> None:
+    """Masklets must be of as many frames as the clip, and of its size.
+
+    Args:
+        clip: the clip.
+        stored: what is meant to be its masklets.
+        path: their file, for the error.
+
+    Raises:
+        DataError: they are of something else.
+    """
     kept = (stored.num_frames, *clip.size)
     if stored.table.num_rows:
         size = (stored.table[name][0].as_py() for name in ("height", "width"))
@@ -214,10 +250,7 @@ def _refine_window(
     for part in window:
         labels, masks = read(part)
         votes = votes_on(labels, masks) if window_votes is None else window_votes
-        if settings.overlap == "logit":
-            masks = torch.from_numpy(part.masks("rle_visible")).to(device)
-        priority = torch.from_numpy(_priority(part, settings.overlap)).to(device)
-        yield part.frame, paint(labels, masks, winning_classes(votes), priority)
+        yield part.frame, paint_frame(labels, part, winning_classes(votes), settings.overlap, masks)
 
 
 def _priority(part: FrameMasklets, overlap: Overlap) -> NDArray[Any]:
