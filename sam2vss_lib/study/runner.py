@@ -14,7 +14,13 @@ from traitlets.config import Config
 
 from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError
 from sam2vss_lib.files import atomic_path
-from sam2vss_lib.study.settings import literal_assignments, load_profile, make_settings
+from sam2vss_lib.study.settings import (
+    NotebookSettings,
+    literal_assignments,
+    load_profile,
+    make_settings,
+    validated,
+)
 
 _log = logging.getLogger(__name__)
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -66,6 +72,8 @@ def plan_notebook(
 ) -> dict[str, Any]:
     """Parameters of one run: the profile's over the notebook's, the caller's over both; checked.
 
+    A notebook without a parameter `dataset` uses none, and takes of the profile what it knows.
+
     Args:
         notebook: the notebook.
         profile: name of the profile.
@@ -85,12 +93,18 @@ def plan_notebook(
     tried = f"_first_{given['max_clips']}" if given.get("max_clips") else ""
     given["out_dir"] = str(root / f"{notebook.stem}{tried}")
     given["stages_dir"] = str(root / "stages")
+    without_data = "dataset" not in defaults
+    if without_data:
+        given = {k: v for k, v in given.items() if k in defaults or k in overrides}
     if unknown := [name for name in given if name not in defaults]:
         known = ", ".join(defaults)
         raise SettingsError(
             f"{notebook.name} has no parameter {unknown[0]!r}; its parameters are: {known}"
         )
-    make_settings({**defaults, **given})
+    if without_data:
+        validated(NotebookSettings, {**defaults, **given}, "parameter")
+    else:
+        make_settings({**defaults, **given})
     return given
 
 

@@ -50,10 +50,23 @@ class BaseSystem(BaseModel):
         return f"{self.method} {self.backbone}".strip()
 
 
-class StudySettings(MaskletSettings):
-    """Everything a notebook depends on; the fields are the names its parameters may have."""
+class NotebookSettings(BaseModel):
+    """What every notebook has; enough for one that uses no data set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     profile: str = Field(description="names the results folder and the kind of numbers in it")
+    out_dir: str = Field(description="folder of this notebook's results")
+
+    def identity(self) -> dict[str, Any]:
+        """JSON-able settings without the places where results are kept."""
+        places = {"out_dir", "stages_dir"} & type(self).model_fields.keys()
+        return self.model_dump(mode="json", exclude=places)
+
+
+class StudySettings(NotebookSettings, MaskletSettings):
+    """Everything a notebook depends on; the fields are the names its parameters may have."""
+
     dataset: str = Field(description="data set root, or demo")
     split: str = "val"
     stray_labels: Literal["error", "void"] = "error"
@@ -65,7 +78,6 @@ class StudySettings(MaskletSettings):
     device: str = "auto"
     seed: int = Field(default=0, ge=0, description="of everything random")
     bootstrap_samples: int = Field(default=2000, ge=1, description="resamples of clips")
-    out_dir: str = Field(description="folder of this notebook's results")
     stages_dir: str = Field(description="folder of computations shared between notebooks")
 
     @model_validator(mode="after")
@@ -92,10 +104,6 @@ class StudySettings(MaskletSettings):
         """`device`, with `auto` resolved to a GPU when there is one."""
         return resolve_device(self.device)
 
-    def identity(self) -> dict[str, Any]:
-        """JSON-able settings without the places where results are kept."""
-        return self.model_dump(mode="json", exclude={"out_dir", "stages_dir"})
-
 
 def resolve_device(device: str) -> str:
     """A usable torch device name.
@@ -117,7 +125,7 @@ def resolve_device(device: str) -> str:
 
 
 def make_settings(parameters: dict[str, Any]) -> StudySettings:
-    """Validate notebook parameters.
+    """Validate the parameters of a notebook about a data set.
 
     Raises:
         SettingsError: an unknown name, a wrong type or a value out of range; one line.
@@ -160,10 +168,20 @@ def notebook_settings(namespace: dict[str, Any]) -> StudySettings:
     Raises:
         SettingsError: see `make_settings`.
     """
+    return make_settings(_assigned(namespace))
+
+
+def settings_without_data(namespace: dict[str, Any]) -> NotebookSettings:
+    """As `notebook_settings`, for a notebook that uses no data set."""
+    return validated(NotebookSettings, _assigned(namespace), "parameter")
+
+
+def _assigned(namespace: dict[str, Any]) -> dict[str, Any]:
+    """Values of the names that cells of plain assignments have set."""
     names: dict[str, None] = {}
     for source in namespace["In"]:
         names |= dict.fromkeys(literal_assignments(source) or {})
-    return make_settings({name: namespace[name] for name in names if name in namespace})
+    return {name: namespace[name] for name in names if name in namespace}
 
 
 def literal_assignments(source: str) -> dict[str, Any] | None:

@@ -94,3 +94,15 @@ def test_failing_notebook_gives_its_error_and_no_result(
         run_notebook(notebook, {"out_dir": str(out)})
     assert "\n" not in str(caught.value)
     assert [path.name for path in out.iterdir()] == ["failed.ipynb"]
+
+
+def test_notebook_without_a_data_set_takes_of_the_profile_what_it_knows(tmp_path: Path):
+    cell = ('profile = "demo"\nout_dir = "results"', ["parameters"])
+    notebook = write_notebook(tmp_path / "77_words.ipynb", cell)
+    plan = plan_notebook(notebook, "vspw", tmp_path, {})
+    assert plan == {"profile": "vspw", "out_dir": str(tmp_path / "vspw" / "77_words")}
+    with pytest.raises(SettingsError, match="no parameter 'window'"):
+        plan_notebook(notebook, "vspw", tmp_path, {"window": 3})
+    cell = (cell[0] + "\nwindow = 3", cell[1])
+    with pytest.raises(SettingsError, match="unknown parameter 'window'"):
+        plan_notebook(write_notebook(tmp_path / "77_words.ipynb", cell), "demo", tmp_path, {})

@@ -12,6 +12,7 @@ from sam2vss_lib.study.settings import (
     make_settings,
     notebook_settings,
     resolve_device,
+    settings_without_data,
 )
 
 BASE: dict[str, Any] = {
@@ -65,6 +66,16 @@ def test_notebook_namespace_gives_settings_and_unknown_variables_are_found():
     assert notebook_settings(namespace).window == 4  # also when later cells have run before
     with pytest.raises(SettingsError, match="unknown parameter 'wimdow'"):
         notebook_settings({**BASE, "In": [*cells, "# Parameters\nwimdow = 4"], "wimdow": 4})
+
+
+def test_notebook_without_a_data_set_shares_the_checks():
+    cells = ['profile = "demo"', 'out_dir = "out"', "frame = load()"]
+    namespace: dict[str, Any] = {"profile": "demo", "out_dir": "out", "In": cells}
+    assert settings_without_data(namespace).identity() == {"profile": "demo"}
+    with pytest.raises(SettingsError, match="unknown parameter 'window'; known are: profile"):
+        settings_without_data({**namespace, "In": [*cells, "window = 3"], "window": 3})
+    with pytest.raises(SettingsError, match="'out_dir'"):
+        settings_without_data({**namespace, "out_dir": 3})
 
 
 def test_settings_are_frozen_and_identity_leaves_out_places():
