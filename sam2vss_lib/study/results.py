@@ -5,17 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from sam2vss_lib.files import atomic_path, write_json, write_text
 from sam2vss_lib.metrics import PROTOCOL
-from sam2vss_lib.study.provenance import REPOSITORY
-from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.provenance import REPOSITORY, Provenance
+from sam2vss_lib.study.schema import FORMAT_VERSION, ResultFigure, parse_result
+from sam2vss_lib.study.settings import NotebookSettings
+from sam2vss_lib.study.stages import StageRun
 
-FORMAT_VERSION = 1
+
+class Source(Protocol):
+    """What results come from: a `Study`, or anything else with settings and a provenance."""
+
+    @property
+    def settings(self) -> NotebookSettings:
+        """Of the notebook."""
+        ...
+
+    @property
+    def log(self) -> list[StageRun]:
+        """The stages that were computed or reused."""
+        ...
+
+    def provenance(self) -> Provenance:
+        """What the results follow from."""
+        ...
 
 
 class ResultFolder:
@@ -25,15 +43,26 @@ class ResultFolder:
         study: the notebook's study; its settings say where the folder is.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Source) -> None:
         self._study = study
+        self._figures: list[ResultFigure] = []
         self.root = REPOSITORY / study.settings.out_dir
 
     def write_result(self, values: dict[str, Any]) -> Path:
-        """Write `result.json`: the notebook's values with its settings."""
+        """Write `result.json`: the notebook's values with its settings and figure captions.
+
+        Raises:
+            DataError: the values do not follow `schema.Result`, so the report could not show them.
+        """
         path = self.root / "result.json"
-        settings = self._study.settings.identity()
-        write_json(path, {"format_version": FORMAT_VERSION, "settings": settings, **values})
+        written = {
+            "format_version": FORMAT_VERSION,
+            "settings": self._study.settings.identity(),
+            "figures": [figure.model_dump() for figure in self._figures],
+            **values,
+        }
+        parse_result(written, "result.json")
+        write_json(path, written)
         return path
 
     def write_table(
@@ -60,8 +89,16 @@ class ResultFolder:
         write_text(self.root / "table.md", "\n".join(markdown))
         write_text(self.root / "table.tex", "\n".join(latex))
 
-    def write_figure(self, name: str, figure: Figure) -> None:
-        """Write `fig_<name>.png` and `.svg`."""
+    def write_figure(self, name: str, figure: Figure, caption: str = "", alt: str = "") -> None:
+        """Write `fig_<name>.png` and `.svg`; to be called before `write_result`.
+
+        Args:
+            name: of the files.
+            figure: what to draw.
+            caption: for the report.
+            alt: what can be seen, for readers who cannot see it.
+        """
+        self._figures.append(ResultFigure(name=name, caption=caption, alt=alt))
         for suffix in (".png", ".svg"):
             with atomic_path(self.root / f"fig_{name}{suffix}") as temporary:
                 figure.savefig(temporary, dpi=150, bbox_inches="tight")

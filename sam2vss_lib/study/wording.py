@@ -10,6 +10,7 @@ from sam2vss_lib.datasets.class_names import read_class_names
 from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
 from sam2vss_lib.study.claims import Claim
 from sam2vss_lib.study.paper import paper_rows
+from sam2vss_lib.study.schema import Coverage
 from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.tables import Row, row_values
 
@@ -25,6 +26,17 @@ def comparable_with_paper(study: Study, table: int) -> bool:
         study.dataset.class_names == names
         and study.dataset.split == "val"
         and len(study.dataset) == facts.splits["val"].clips
+    )
+
+
+def coverage(study: Study, table: int) -> Coverage:
+    """On how much of the paper's data the numbers of a table are."""
+    facts = load_datasets_manifest()[_paper_data(table).lower()]
+    names = read_class_names(manifest_path(facts.class_names))
+    return Coverage(
+        demo=study.settings.dataset.startswith("demo"),
+        clips=len(study.dataset),
+        paper_clips=facts.splits["val"].clips if study.dataset.class_names == names else None,
     )
 
 
@@ -53,6 +65,7 @@ def result_values(
         "table": table,
         "caption": text,
         "comparable_with_paper": comparable_with_paper(study, table),
+        "coverage": coverage(study, table).model_dump(),
         "rows": [row_values(row) for row in rows],
         "claims": [claim.model_dump() for claim in claims],
     }

@@ -1,0 +1,204 @@
+"""What `result.json` holds: the one shape that every notebook writes and the report reads.
+
+A notebook may keep further fields of its own; the report passes over them. Numbers are in the
+unit of their metric, percent unless `metrics` says otherwise; gains in points of that unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sam2vss_lib.errors import DataError
+
+FORMAT_VERSION = 1
+Verdict = Literal[
+    "holds", "does not hold", "undecided",  # directions that the paper reports, on our numbers
+    "consistent", "inconsistent", "cannot tell",  # the paper against itself
+]  # fmt: skip
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Metric(_Part):
+    """A column of the table: how its numbers are shown."""
+
+    name: str
+    label: str = ""
+    unit: str = "%"
+    digits: int = Field(default=2, ge=0)
+
+
+class Gain(_Part):
+    """A difference to the row's reference, with its 95 % interval over clips."""
+
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class ResultRow(_Part):
+    """A row: what was run (or why not), our numbers, the paper's, and gains of both.
+
+    Attributes:
+        method: name of the row; for ablations the value of the setting.
+        backbone: second name, "" where the table has none.
+        status: "run on ..." or "not run: why".
+        ours: metric -> value, None where it could not be computed.
+        paper: metric -> value as printed, None where the paper prints none.
+        gains: metric -> our gain over the reference row.
+        paper_gains: metric -> the paper's gain over the same row.
+    """
+
+    method: str
+    backbone: str = ""
+    status: str = ""
+    ours: dict[str, float | None] = {}
+    paper: dict[str, float | None] = {}
+    gains: dict[str, Gain] = {}
+    paper_gains: dict[str, float | None] = {}
+
+    @property
+    def was_run(self) -> bool:
+        """Whether there is any number of ours."""
+        return any(value is not None for value in self.ours.values())
+
+    @property
+    def reason(self) -> str:
+        """Why the row was not run."""
+        return self.status.removeprefix("not run: ") or "no reason given"
+
+
+class ResultClaim(_Part):
+    """A statement with its verdict.
+
+    Attributes:
+        statement: in words.
+        verdict: one of `Verdict`.
+        gain: the difference it is judged by, if it is judged by one; `low` and `high` its interval.
+        where: place in the paper.
+        evidence: the computed values in words.
+        why: why it matters.
+    """
+
+    statement: str
+    verdict: Verdict
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    where: str = ""
+    evidence: str = ""
+    why: str = ""
+
+
+class ResultFigure(_Part):
+    """Caption and description of `fig_<name>.png` and `.svg`."""
+
+    name: str
+    caption: str = ""
+    alt: str = ""
+
+
+class TextTable(_Part):
+    """A table that is not ours against the paper's: columns and lines of text."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+    @model_validator(mode="after")
+    def _rectangular(self) -> TextTable:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"every row needs {len(self.columns)} cells, as there are columns")
+        return self
+
+
+class Coverage(_Part):
+    """On how much of the paper's data the numbers are.
+
+    Attributes:
+        demo: whether it is generated data.
+        clips: clips that were used.
+        paper_clips: clips that the paper's table is about; None where that is not known.
+    """
+
+    demo: bool
+    clips: int
+    paper_clips: int | None = None
+
+
+class Result(_Part):
+    """Contents of a notebook's `result.json`.
+
+    Attributes:
+        format_version: of this schema.
+        title: of the section; by default the notebook's first heading.
+        question: what the notebook asks; by default its paragraph **Question.**
+        table: number of the paper's table, if the notebook reproduces one.
+        caption: what was measured on what.
+        comparable_with_paper: whether `ours` may be read beside `paper`.
+        coverage: on how much of the paper's data.
+        tolerance_points: a value this close to the paper's counts as reproduced.
+        headings: of the columns `method` and `backbone`.
+        metrics: columns in order; by default those of the rows, in percent.
+        rows: the table.
+        claims: statements with verdicts.
+        tables: further tables.
+        figures: captions; figures without one are shown too.
+        reading: our reading in words.
+        notes: limits and remarks.
+        settings: what the numbers were made with.
+    """
+
+    format_version: Literal[1] = FORMAT_VERSION
+    title: str = ""
+    question: str = ""
+    table: int | None = None
+    caption: str = ""
+    comparable_with_paper: bool = False
+    coverage: Coverage | None = None
+    tolerance_points: float = Field(default=0.5, gt=0)
+    headings: tuple[str, str] = ("Method", "Backbone")
+    metrics: list[Metric] = []
+    rows: list[ResultRow] = []
+    claims: list[ResultClaim] = []
+    tables: list[TextTable] = []
+    figures: list[ResultFigure] = []
+    reading: str = ""
+    notes: list[str] = []
+    settings: dict[str, Any] = {}
+
+    @property
+    def demo(self) -> bool:
+        """Whether the numbers are about generated data."""
+        if self.coverage is not None:
+            return self.coverage.demo
+        return str(self.settings.get("dataset", "")).startswith("demo")
+
+    @property
+    def columns(self) -> list[Metric]:
+        """Metrics in the order of the table."""
+        names = dict.fromkeys(name for row in self.rows for name in [*row.ours, *row.paper])
+        return self.metrics or [Metric(name=name) for name in names]
+
+
+def parse_result(values: Mapping[str, Any], where: str) -> Result:
+    """Check the contents of a `result.json`.
+
+    Args:
+        values: its contents.
+        where: the file, for the message.
+
+    Raises:
+        DataError: a field is missing or wrong; one line that names it.
+    """
+    try:
+        return Result.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{where}: {field}: {first['msg']}") from None
