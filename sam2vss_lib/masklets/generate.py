@@ -1,26 +1,21 @@
-"""From frames to masklets, window by window, clip by clip, into the store."""
+"""From frames to masklets, clip by clip, into the stores of one or several settings."""
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from sam2vss_lib.datasets import Clip, Dataset
-from sam2vss_lib.masklets.propagation import propagate
-from sam2vss_lib.masklets.proposals import ProposalGenerator
+from sam2vss_lib.masklets import stock
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.masklets.store import MaskletStore, Table, frame_table
+from sam2vss_lib.masklets.store import ClipWriter, MaskletStore
+from sam2vss_lib.masklets.work import Work
 from sam2vss_lib.records import check_same_inputs, sha256_files
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -32,6 +27,7 @@ class MaskletRun:
         reused: clips found complete.
         frames: frames computed.
         masklets: masklets computed.
+        object_frames: rows computed, which is objects propagated times frames had it run alone.
         seconds_by_clip: wall time of the computed clips.
     """
 
@@ -39,7 +35,21 @@ class MaskletRun:
     reused: int = 0
     frames: int = 0
     masklets: int = 0
+    object_frames: int = 0
     seconds_by_clip: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class SharedRun:
+    """What a run of `generate_shared` did.
+
+    Attributes:
+        by_settings: one report per setting; their times are shared.
+        work: what was computed for all of them together.
+    """
+
+    by_settings: dict[MaskletSettings, MaskletRun]
+    work: Work = field(default_factory=Work)
 
 
 def generate_masklets(
@@ -48,6 +58,7 @@ def generate_masklets(
     settings: MaskletSettings,
     out: str | Path,
     *,
+    max_objects_per_batch: int | None = None,
     progress: Callable[[str], None] = lambda clip: None,
 ) -> MaskletRun:
     """Compute the masklets of every clip and store them; finished clips are reused.
@@ -57,6 +68,7 @@ def generate_masklets(
         model: the SAM2 model.
         settings: windows, grid and thresholds.
         out: folder of the store.
+        max_objects_per_batch: objects propagated together; None finds a number.
         progress: called with each clip's name when it is in the store.
 
     Returns:
@@ -66,31 +78,92 @@ def generate_masklets(
         DataError: a frame cannot be read, or the store holds masklets made with other settings,
             another model or other frames.
     """
-    store, run = MaskletStore(out), MaskletRun()
-    generator = ProposalGenerator(model, settings)
+    run = generate_shared(
+        dataset,
+        model,
+        {settings: Path(out)},
+        max_objects_per_batch=max_objects_per_batch,
+        progress=progress,
+    )
+    return run.by_settings[settings]
+
+
+def generate_shared(
+    dataset: Dataset,
+    model: Sam2Model,
+    outs: Mapping[MaskletSettings, Path],
+    *,
+    max_objects_per_batch: int | None = None,
+    progress: Callable[[str], None] = lambda clip: None,
+) -> SharedRun:
+    """Compute the masklets of several settings, doing once whatever they have in common.
+
+    Args:
+        dataset: the clips; ground truth is not read.
+        model: the SAM2 model.
+        outs: folder of the store of every setting; each gets what a run of its own would give it.
+        max_objects_per_batch: objects propagated together; None finds a number.
+        progress: called with each clip's name when it is in all stores.
+
+    Raises:
+        DataError: as for `generate_masklets`.
+    """
+    stores = {settings: MaskletStore(out) for settings, out in outs.items()}
+    run = SharedRun({settings: MaskletRun() for settings in outs})
     for clip in dataset:
-        made_from = _made_from(clip, model, settings)
-        path = store.path(clip.name)
-        if path.is_file():
-            check_same_inputs(path, store.metadata(clip.name), made_from)
-            run.reused += 1
-        else:
+        inputs = _inputs(clip, model)
+        missing: list[MaskletSettings] = []
+        for settings, store in stores.items():
+            path, made_from = store.path(clip.name), _made_from(settings, inputs)
+            if path.is_file():
+                check_same_inputs(path, store.metadata(clip.name), made_from)
+                run.by_settings[settings].reused += 1
+            else:
+                missing.append(settings)
+            run.by_settings[settings].clips += 1
+        for group in _groups(missing):
             started = time.perf_counter()
-            tables = list(_clip_tables(clip, model, generator, settings))
-            store.write(clip.name, tables, made_from)
-            run.seconds_by_clip[clip.name] = time.perf_counter() - started
-            run.frames += clip.num_frames
-            run.masklets += tables[-1]["masklet"][-1].as_py() + 1 if tables else 0
-        run.clips += 1
+            with ExitStack() as stack:
+                writers = {
+                    s: stack.enter_context(stores[s].writer(clip.name, _made_from(s, inputs)))
+                    for s in group
+                }
+                run.work += _write(clip, model, writers)
+            for settings, writer in writers.items():
+                _count(run.by_settings[settings], clip, writer, time.perf_counter() - started)
         progress(clip.name)
     return run
 
 
-def _made_from(clip: Clip, model: Sam2Model, settings: MaskletSettings) -> dict[str, Any]:
-    """What a clip's masklets depend on, as stored in its file."""
+def _groups(settings: Sequence[MaskletSettings]) -> list[list[MaskletSettings]]:
+    """Settings that can share a pass over the frames."""
+    groups: dict[tuple[str, ...], list[MaskletSettings]] = {}
+    for one in settings:
+        # the stock path shares nothing
+        key = ("stock", one.sha256())
+        groups.setdefault(key, []).append(one)
+    return list(groups.values())
+
+
+def _write(
+    clip: Clip,
+    model: Sam2Model,
+    writers: Mapping[MaskletSettings, ClipWriter],
+) -> Work:
+    first = next(iter(writers))
+    return stock.write_clip(clip, model, first, writers[first])
+
+
+def _count(run: MaskletRun, clip: Clip, writer: ClipWriter, seconds: float) -> None:
+    run.frames += clip.num_frames
+    run.masklets += writer.masklets
+    run.object_frames += writer.rows
+    run.seconds_by_clip[clip.name] = seconds
+
+
+def _inputs(clip: Clip, model: Sam2Model) -> dict[str, Any]:
+    """What a clip's masklets depend on beside the settings."""
     return {
-        "settings": settings.model_dump(mode="json"),
-        "settings_sha256": settings.sha256(),
         "checkpoint_sha256": model.checkpoint_sha256,
         "config_sha256": model.config_sha256,
         "clip": clip.name,
@@ -99,46 +172,10 @@ def _made_from(clip: Clip, model: Sam2Model, settings: MaskletSettings) -> dict[
     }
 
 
-def _clip_tables(
-    clip: Clip, model: Sam2Model, generator: ProposalGenerator, settings: MaskletSettings
-) -> Iterator[Table]:
-    """Rows of a clip by window and frame: windows are disjoint, the last one may be shorter."""
-    next_masklet = 0
-    for window, anchor in enumerate(range(0, clip.num_frames, settings.window)):
-        indices = range(anchor, min(anchor + settings.window, clip.num_frames))
-        # sam2 reads the files itself, but neither reports a bad one in a line nor compares sizes
-        images = [clip.frame(i) for i in indices]
-        found = generator(images[0])
-        if not len(found.masks):
-            _log.info("%s: no proposal on frame %d", clip.name, anchor)
-            continue
-        paths = [clip.frame_path(i) for i in indices]
-        for part in propagate(model, paths, found.masks, precision=settings.precision):
-            yield frame_table(
-                (part.logits > 0).cpu().numpy(),
-                visible_parts(part.logits).cpu().numpy(),
-                window=window,
-                anchor=anchor,
-                frame=anchor + part.offset,
-                first_masklet=next_masklet,
-                predicted_iou=found.predicted_iou,
-                stability=found.stability,
-                object_score=part.object_score,
-            )
-        next_masklet += len(found.masks)
-
-
-def visible_parts(logits: Tensor) -> Tensor:
-    """Disjoint masks by largest logit.
-
-    Args:
-        logits: (n, H, W), n > 0.
-
-    Returns:
-        (n, H, W) bool: where a masklet's logit is positive and the largest; ties go to the first.
-    """
-    best = logits.amax(0)
-    # argmax promises nothing about ties, and prompts' logits are mostly equal on their own frame
-    index = torch.arange(len(logits), dtype=torch.int32, device=logits.device)[:, None, None]
-    first = torch.where(logits == best, index, len(logits)).amin(0)
-    return (index == first) & (best > 0)
+def _made_from(settings: MaskletSettings, inputs: dict[str, Any]) -> dict[str, Any]:
+    """What a clip's masklets depend on, as stored in its file."""
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "settings_sha256": settings.sha256(),
+        **inputs,
+    }

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from sam2vss_lib.files import sha256_json
 
 
-class MaskletSettings(BaseModel):
+class MaskletSettings(BaseModel, frozen=True, extra="forbid", strict=True, allow_inf_nan=False):
     """Settings of proposals and propagation; the defaults are the paper's (section 3.1).
 
     The generator's remaining arguments, which the paper does not name, keep the defaults of
     `SAM2AutomaticMaskGenerator`. Hole filling is off: the published wheel lacks the compiled
     extension that stock SAM2 needs for it, so stock runs without it too.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     window: int = Field(default=32, ge=1, description="frames a masklet is propagated through")
     points_per_side: int = Field(
@@ -37,6 +35,9 @@ class MaskletSettings(BaseModel):
     )
     points_per_batch: int = Field(default=64, ge=1, description="prompts decoded together")
     fill_hole_area_px: Literal[0] = Field(default=0, description="largest hole filled in a mask")
+    engine: Literal["batched", "stock"] = Field(
+        default="batched", description="all objects at once, or stock sam2 calls"
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="autocast type"
     )

@@ -3,117 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 
 from sam2vss_lib.errors import DataError, first_line
 from sam2vss_lib.files import atomic_path
+from sam2vss_lib.masklets.rows import SCHEMA, Table, decode_masks, frame_table
 
-Table: TypeAlias = Any  # a pyarrow.Table; pyarrow ships no types
 FORMAT_VERSION = 1
-#: one row per masklet and frame, empty masks included; `rle_visible` holds the pixels of `rle` at
-#: which no other masklet of the window has a larger logit (the `logit` overlap rule)
-SCHEMA = pa.schema(
-    [
-        ("window", pa.int32()),
-        ("anchor", pa.int32()),
-        ("masklet", pa.int32()),
-        ("frame", pa.int32()),
-        ("rle", pa.binary()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        ("area", pa.int32()),
-        ("x", pa.int32()),
-        ("y", pa.int32()),
-        ("w", pa.int32()),
-        ("h", pa.int32()),
-        ("predicted_iou", pa.float32()),
-        ("stability", pa.float32()),
-        ("object_score", pa.float32()),
-        ("rle_visible", pa.binary()),
-    ]
-)
 _TEXTS = ("settings_sha256", "checkpoint_sha256", "config_sha256", "clip", "frames_sha256")
 _REDO = "delete it and run sam2vss masklets again"
-
-
-def encode_masks(masks: NDArray[np.bool_]) -> list[bytes]:
-    """COCO compressed run lengths of (n, H, W) masks."""
-    columns = np.asfortranarray(np.moveaxis(masks, 0, -1).astype(np.uint8))
-    return [rle["counts"] for rle in cast(list[dict[str, bytes]], coco.encode(columns))]
-
-
-def decode_masks(rles: Sequence[bytes], height: int, width: int) -> NDArray[np.bool_]:
-    """The inverse of `encode_masks`; returns (n, height, width)."""
-    if not rles:
-        return np.zeros((0, height, width), np.bool_)
-    decoded = coco.decode(_with_size(rles, height, width))
-    return np.ascontiguousarray(np.moveaxis(decoded, -1, 0)).astype(np.bool_)
-
-
-def _with_size(rles: Sequence[bytes], height: int, width: int) -> Any:
-    """Run lengths as pycocotools takes them."""
-    return [{"size": [height, width], "counts": rle} for rle in rles]
-
-
-def frame_table(
-    masks: NDArray[np.bool_],
-    visible: NDArray[np.bool_],
-    *,
-    window: int,
-    anchor: int,
-    frame: int,
-    first_masklet: int,
-    predicted_iou: NDArray[np.float32],
-    stability: NDArray[np.float32],
-    object_score: NDArray[np.float32],
-) -> Table:
-    """The rows of one window on one frame, as in `SCHEMA`.
-
-    Args:
-        masks: (n, H, W) masks of the window's masklets on this frame, n > 0.
-        visible: (n, H, W) their disjoint parts by largest logit.
-        window: index of the window.
-        anchor: frame index of the window's first frame.
-        frame: frame index in the clip.
-        first_masklet: clip-wide id of the first masklet; the others follow.
-        predicted_iou: (n,) of the proposals.
-        stability: (n,) of the proposals.
-        object_score: (n,) logits on this frame.
-    """
-    count, height, width = masks.shape
-    rles = encode_masks(masks)
-    x, y, w, h = coco.toBbox(_with_size(rles, height, width)).astype(np.int32).T
-    return pa.table(
-        {
-            "window": np.full(count, window),
-            "anchor": np.full(count, anchor),
-            "masklet": np.arange(first_masklet, first_masklet + count),
-            "frame": np.full(count, frame),
-            "rle": rles,
-            "height": np.full(count, height),
-            "width": np.full(count, width),
-            "area": masks.sum((1, 2)),
-            "x": x,
-            "y": y,
-            "w": w,
-            "h": h,
-            "predicted_iou": predicted_iou,
-            "stability": stability,
-            "object_score": object_score,
-            "rle_visible": encode_masks(visible),
-        },
-        schema=SCHEMA,
-    )
 
 
 @dataclass(frozen=True)
@@ -173,6 +81,44 @@ class ClipMasklets:
             yield group
 
 
+class ClipWriter:
+    """Takes the rows of a clip, ordered by window, then frame; windows go to disk one by one.
+
+    Attributes:
+        masklets: masklets so far.
+        rows: rows so far.
+    """
+
+    def __init__(self, file: Any, schema: Any) -> None:
+        self._file, self._schema = file, schema
+        self._window: int | None = None
+        self._pending: list[Table] = []
+        self._first = self.masklets = self.rows = 0
+
+    def add(
+        self, masks: Table, rle_visible: Sequence[bytes], *, window: int, **columns: Any
+    ) -> None:
+        """Add one window's rows on one frame; arguments as for `frame_table`.
+
+        Masklets are numbered as they come; those of a window are the same on all its frames.
+        """
+        if window != self._window:
+            self.flush()
+            self._window, self._first = window, self.masklets
+            self.masklets += masks.num_rows
+        self._pending.append(
+            frame_table(masks, rle_visible, window=window, first_masklet=self._first, **columns)
+        )
+        self.rows += masks.num_rows
+
+    def flush(self) -> None:
+        """Write what is pending as one row group."""
+        if self._pending:
+            table = pa.concat_tables(self._pending).replace_schema_metadata(self._schema.metadata)
+            self._file.write_table(table)
+            self._pending.clear()
+
+
 class MaskletStore:
     """A folder of masklet files, `<root>/<clip>.parquet`.
 
@@ -187,21 +133,26 @@ class MaskletStore:
         """File of a clip."""
         return self.root / f"{clip}.parquet"
 
-    def write(self, clip: str, frames: Sequence[Table], metadata: dict[str, Any]) -> None:
-        """Write a clip's masklets; the file appears whole or not at all.
+    @contextmanager
+    def writer(self, clip: str, metadata: dict[str, Any]) -> Generator[ClipWriter]:
+        """Write a clip's masklets; the file appears whole when the block ends, or not at all.
 
         Args:
             clip: name of the clip.
-            frames: as made by `frame_table`, ordered by window, then frame.
             metadata: what the masklets were made from, by the keys that `metadata` returns.
         """
         stored = {
             key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
             for key, value in {**metadata, "format_version": FORMAT_VERSION}.items()
         }
-        table = pa.concat_tables([SCHEMA.empty_table(), *frames]).replace_schema_metadata(stored)
-        with atomic_path(self.path(clip)) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        schema = SCHEMA.with_metadata(stored)
+        with (
+            atomic_path(self.path(clip)) as temporary,
+            pq.ParquetWriter(temporary, schema, compression="zstd") as file,
+        ):
+            writer = ClipWriter(file, schema)
+            yield writer
+            writer.flush()
 
     def metadata(self, clip: str) -> dict[str, Any]:
         """What a clip's masklets were made from.

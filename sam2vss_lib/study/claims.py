@@ -10,8 +10,10 @@ from sam2vss_lib.metrics import PairedGain
 from sam2vss_lib.study.tables import Row
 
 Verdict = Literal["holds", "does not hold", "undecided"]
+Direction = Literal["raises", "lowers", "does not lower", "hardly changes"]
+SMALL_POINTS = 0.5  # "hardly changes": the paper calls differences up to this negligible (Tab. 5)
 #: metric -> whether the paper says that refinement raises it, or only that it keeps it
-_REFINEMENT: dict[str, Literal["raises", "does not lower"]] = {
+_REFINEMENT: dict[str, Direction] = {
     "mIoU": "does not lower",
     "mBIoU": "raises",
     "mVC8": "raises",
@@ -28,7 +30,8 @@ class Claim(BaseModel):
         low: lower end of the 95 % interval over clips.
         high: upper end.
         verdict: `holds` and `does not hold` need an interval on one side of zero; for "does not
-            lower" a gain that is not below zero is enough.
+            lower" a gain that is not below zero is enough, and "hardly changes" needs an interval
+            within `SMALL_POINTS` of zero, or one wholly outside to fail.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,24 +55,33 @@ def refinement_claims(rows: list[Row]) -> list[Claim]:
             gain = row.gains.get(metric)
             if gain is None:
                 continue
-            statement = f"{row.method} {row.backbone} {direction} {metric}"
-            claims.append(
-                Claim(
-                    statement=statement,
-                    gain=gain.gain,
-                    low=gain.low,
-                    high=gain.high,
-                    verdict=_verdict(gain, direction),
-                )
-            )
+            claims.append(judge(f"{row.label} {direction} {metric}", gain, direction))
     return claims
 
 
-def _verdict(gain: PairedGain, direction: str) -> Verdict:
+def judge(statement: str, gain: PairedGain, direction: Direction) -> Claim:
+    """Hold a statement about the direction of a gain against its interval."""
+    return Claim(
+        statement=statement,
+        gain=gain.gain,
+        low=gain.low,
+        high=gain.high,
+        verdict=_verdict(gain, direction),
+    )
+
+
+def _verdict(gain: PairedGain, direction: Direction) -> Verdict:
     if gain.gain is None or gain.low is None or gain.high is None:
         return "undecided"
-    if gain.high < 0:
+    low, high = gain.low, gain.high
+    if direction == "hardly changes":
+        if -SMALL_POINTS <= low and high <= SMALL_POINTS:
+            return "holds"
+        return "does not hold" if low > SMALL_POINTS or high < -SMALL_POINTS else "undecided"
+    if direction == "lowers":
+        low, high = -high, -low
+    if high < 0:
         return "does not hold"
-    if direction == "raises":
-        return "holds" if gain.low > 0 else "undecided"
-    return "holds" if gain.gain >= 0 else "undecided"
+    if direction == "does not lower":
+        return "holds" if gain.gain >= 0 else "undecided"
+    return "holds" if low > 0 else "undecided"

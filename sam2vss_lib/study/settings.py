@@ -16,6 +16,7 @@ from sam2vss_lib.refinement import Overlap, RefineSettings, Vote
 
 Model = TypeVar("Model", bound=BaseModel)
 
+Swept = Literal["window", "points_per_side", "pred_iou_thresh", "stability_score_thresh"]
 _PROFILES = Path(__file__).parent / "profiles"
 
 
@@ -75,6 +76,8 @@ class StudySettings(NotebookSettings, MaskletSettings):
     checkpoint: str = "demo"
     votes: tuple[Vote, ...] = Field(("frame",), strict=False, min_length=1)
     overlap: Overlap = "area"
+    sweep: Swept | None = Field(None, description="the setting that an ablation varies")
+    sweep_values: tuple[int | float, ...] = Field((), strict=False)
     device: str = "auto"
     seed: int = Field(default=0, ge=0, description="of everything random")
     bootstrap_samples: int = Field(default=2000, ge=1, description="resamples of clips")
@@ -83,9 +86,17 @@ class StudySettings(NotebookSettings, MaskletSettings):
     @model_validator(mode="after")
     def _distinct(self) -> StudySettings:
         labels = [system.label for system in self.base_systems]
-        for noun, names in (("base_systems", labels), ("votes", [*self.votes])):
+        values = [str(value) for value in self.sweep_values]
+        for noun, names in (
+            ("base_systems", labels),
+            ("votes", [*self.votes]),
+            ("sweep_values", values),
+        ):
             if repeated := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"{noun}: {min(repeated)} is given twice")
+        if (self.sweep is None) != (not self.sweep_values):
+            raise ValueError("give both sweep and sweep_values, or neither")
+        self.masklet_sweep()  # every value must be a possible one
         return self
 
     @property
@@ -94,6 +105,13 @@ class StudySettings(NotebookSettings, MaskletSettings):
         return MaskletSettings(
             **{name: getattr(self, name) for name in MaskletSettings.model_fields}
         )
+
+    def masklet_sweep(self) -> dict[int | float, MaskletSettings]:
+        """Settings of the masklets for every value of the sweep; empty without one."""
+        return {
+            value: MaskletSettings(**{**self.masklets.model_dump(), str(self.sweep): value})
+            for value in self.sweep_values
+        }
 
     def refinement(self, vote: Vote) -> RefineSettings:
         """The part that refinement depends on, for one of the votes."""

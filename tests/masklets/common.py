@@ -7,12 +7,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
+from sam2vss_lib.masklets.rows import encode_masks, mask_columns
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.masklets.store import MaskletStore, frame_table
+from sam2vss_lib.masklets.store import MaskletStore
 
 #: few points and nearly no thresholds: some masks on any frame, in a fraction of a second
 LOOSE = MaskletSettings(
-    window=2, points_per_side=3, pred_iou_thresh=0.05, stability_score_thresh=0.05
+    window=2,
+    points_per_side=3,
+    pred_iou_thresh=0.05,
+    stability_score_thresh=0.05,
+    engine="stock",
 )
 METADATA = {
     "settings": {"window": 2},
@@ -42,25 +47,22 @@ def write_masklets(
         windows: (T, n, H, W) masks of each window; n may be 0, T may differ.
         scores: (2, n) predicted IoU and stability of each window's masklets.
     """
-    tables, anchor, first = [], 0, 0
-    for index, (masks, (iou, stability)) in enumerate(zip(windows, scores, strict=True)):
-        length, count = masks.shape[:2]
-        tables += [
-            frame_table(
-                masks[offset],
-                disjoint(masks[offset]),
-                window=index,
-                anchor=anchor,
-                frame=anchor + offset,
-                first_masklet=first,
-                predicted_iou=iou,
-                stability=stability,
-                object_score=np.zeros(count, np.float32),
-            )
-            for offset in range(length if count else 0)
-        ]
-        anchor, first = anchor + length, first + count
-    store.write(clip, tables, {**METADATA, "clip": clip, "frames": anchor})
+    frames = sum(len(masks) for masks in windows)
+    with store.writer(clip, {**METADATA, "clip": clip, "frames": frames}) as writer:
+        anchor = 0
+        for index, (masks, (iou, stability)) in enumerate(zip(windows, scores, strict=True)):
+            for offset in range(len(masks) if masks.shape[1] else 0):
+                writer.add(
+                    mask_columns(masks[offset]),
+                    encode_masks(disjoint(masks[offset])),
+                    window=index,
+                    anchor=anchor,
+                    frame=anchor + offset,
+                    predicted_iou=iou,
+                    stability=stability,
+                    object_score=np.zeros(masks.shape[1], np.float32),
+                )
+            anchor += len(masks)
 
 
 def read_plainly(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray[np.bool_]]]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.masklets.store import MaskletStore, decode_masks, encode_masks
+from sam2vss_lib.masklets.rows import decode_masks, encode_masks
+from sam2vss_lib.masklets.store import MaskletStore
 from tests.masklets.common import METADATA, read_plainly, write_masklets
 
 CONTRACT = {
@@ -104,16 +105,10 @@ def test_clip_without_any_masklet(tmp_path: Path) -> None:
     assert pd.read_parquet(store.path("bare")).empty
 
 
-def test_interrupted_write_leaves_nothing(
-    store: MaskletStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def cut_short(table: object, path: Path, **_: object) -> None:
-        path.write_bytes(b"PAR1")
+def test_interrupted_write_leaves_nothing(store: MaskletStore) -> None:
+    metadata = {**METADATA, "clip": "other", "frames": 1}
+    with pytest.raises(KeyboardInterrupt), store.writer("other", metadata):
         raise KeyboardInterrupt
-
-    monkeypatch.setattr(pq, "write_table", cut_short)
-    with pytest.raises(KeyboardInterrupt):
-        store.write("other", [], {**METADATA, "clip": "other", "frames": 1})
     assert [path.name for path in store.root.iterdir()] == ["clip.parquet"]
 
 

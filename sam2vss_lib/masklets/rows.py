@@ -1,0 +1,137 @@
+"""The rows of the masklet store: masks as run lengths, and what is kept beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+from torch import Tensor
+
+Table: TypeAlias = Any  # a pyarrow.Table; pyarrow ships no types
+#: one row per masklet and frame, empty masks included; `rle_visible` holds the pixels of `rle` at
+#: which no other masklet of the window has a larger logit (the `logit` overlap rule)
+SCHEMA = pa.schema(
+    [
+        ("window", pa.int32()),
+        ("anchor", pa.int32()),
+        ("masklet", pa.int32()),
+        ("frame", pa.int32()),
+        ("rle", pa.binary()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("area", pa.int32()),
+        ("x", pa.int32()),
+        ("y", pa.int32()),
+        ("w", pa.int32()),
+        ("h", pa.int32()),
+        ("predicted_iou", pa.float32()),
+        ("stability", pa.float32()),
+        ("object_score", pa.float32()),
+        ("rle_visible", pa.binary()),
+    ]
+)
+
+
+def encode_masks(masks: NDArray[np.bool_]) -> list[bytes]:
+    """COCO compressed run lengths of (n, H, W) masks."""
+    columns = np.asfortranarray(np.moveaxis(masks, 0, -1).astype(np.uint8))
+    return [rle["counts"] for rle in cast(list[dict[str, bytes]], coco.encode(columns))]
+
+
+def decode_masks(rles: Sequence[bytes], height: int, width: int) -> NDArray[np.bool_]:
+    """The inverse of `encode_masks`; returns (n, height, width)."""
+    if not rles:
+        return np.zeros((0, height, width), np.bool_)
+    decoded = coco.decode(_with_size(rles, height, width))
+    return np.ascontiguousarray(np.moveaxis(decoded, -1, 0)).astype(np.bool_)
+
+
+def _with_size(rles: Sequence[bytes], height: int, width: int) -> Any:
+    """Run lengths as pycocotools takes them."""
+    return [{"size": [height, width], "counts": rle} for rle in rles]
+
+
+def mask_areas(rles: Sequence[bytes], height: int, width: int) -> NDArray[np.int64]:
+    """Pixels of each mask, (n,), counted on the run lengths."""
+    if not rles:
+        return np.zeros(0, np.int64)
+    return np.asarray(coco.area(_with_size(rles, height, width)), np.int64)
+
+
+def mask_columns(masks: NDArray[np.bool_]) -> Table:
+    """The columns of (n, H, W) masks that follow from the masks alone; n > 0."""
+    count, height, width = masks.shape
+    rles = encode_masks(masks)
+    x, y, w, h = coco.toBbox(_with_size(rles, height, width)).astype(np.int32).T
+    columns = {
+        "rle": rles,
+        "height": np.full(count, height),
+        "width": np.full(count, width),
+        "area": mask_areas(rles, height, width),
+        "x": x,
+        "y": y,
+        "w": w,
+        "h": h,
+    }
+    return pa.table(columns, schema=pa.schema([SCHEMA.field(name) for name in columns]))
+
+
+def frame_table(
+    masks: Table,
+    rle_visible: Sequence[bytes],
+    *,
+    window: int,
+    anchor: int,
+    frame: int,
+    first_masklet: int,
+    predicted_iou: NDArray[np.float32],
+    stability: NDArray[np.float32],
+    object_score: NDArray[np.float32],
+) -> Table:
+    """The rows of one window on one frame, as in `SCHEMA`.
+
+    Args:
+        masks: of `mask_columns`, n rows.
+        rle_visible: run lengths of the n disjoint parts by largest logit.
+        window: index of the window.
+        anchor: frame index of the window's first frame.
+        frame: frame index in the clip.
+        first_masklet: clip-wide id of the first masklet; the others follow.
+        predicted_iou: (n,) of the proposals.
+        stability: (n,) of the proposals.
+        object_score: (n,) logits on this frame.
+    """
+    count = masks.num_rows
+    columns = {
+        **{name: masks[name] for name in masks.column_names},
+        "window": np.full(count, window),
+        "anchor": np.full(count, anchor),
+        "masklet": np.arange(first_masklet, first_masklet + count),
+        "frame": np.full(count, frame),
+        "predicted_iou": predicted_iou,
+        "stability": stability,
+        "object_score": object_score,
+        "rle_visible": list(rle_visible),
+    }
+    return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
+
+
+def visible_parts(logits: Tensor) -> Tensor:
+    """Disjoint masks by largest logit.
+
+    Args:
+        logits: (n, H, W), n > 0.
+
+    Returns:
+        (n, H, W) bool: where a masklet's logit is positive and the largest; ties go to the first.
+    """
+    best = logits.amax(0)
+    # argmax promises nothing about ties, and prompts' logits are mostly equal on their own frame
+    index = torch.arange(len(logits), dtype=torch.int32, device=logits.device)[:, None, None]
+    first = torch.where(logits == best, index, len(logits)).amin(0)
+    return (index == first) & (best > 0)
