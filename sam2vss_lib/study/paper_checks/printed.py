@@ -1,0 +1,85 @@
+"""Printed cells and their differences, without the noise of binary fractions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
+
+DEFAULTS = {4: "32", 5: "16x16", 6: "0.6", 7: "0.8"}
+ABLATION_NAMES = {4: "window", 5: "point grid", 6: "confidence", 7: "stability"}
+ABLATION_METRICS = ("mIoU", "FWIoU", "mVC8", "mVC16")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric of one system before and after.
+
+    Attributes:
+        system: such as CFFM MiT-B0.
+        metric: such as mBIoU.
+        before: as printed.
+        after: as printed.
+    """
+
+    system: str
+    metric: str
+    before: float
+    after: float
+
+    @property
+    def points(self) -> float:
+        """After minus before."""
+        return round(self.after - self.before, 2)
+
+    @property
+    def percent(self) -> float:
+        """After minus before, as a percentage of before."""
+        return round(100 * (self.after - self.before) / self.before, 1)
+
+
+def changes(
+    table: int, before: tuple[str, str], after: tuple[str, str], metrics: Iterable[str]
+) -> list[Change]:
+    """Changes between two rows of a table, of the metrics that both have."""
+    found: list[Change] = []
+    for metric in metrics:
+        values = [paper_value(table, *row, metric) for row in (before, after)]
+        if values[0] is not None and values[1] is not None:
+            found.append(Change(" ".join(before).strip(), metric, values[0], values[1]))
+    return found
+
+
+def refinements(table: int) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """Base row and refined row of Table 1 or 2; Table 2 prints refined rows without backbone."""
+    rows = paper_rows(table)
+    pairs: list[tuple[tuple[str, str], tuple[str, str]]] = []
+    for method, backbone in rows:
+        for refined in ((f"SAM2-{method}", backbone), (f"SAM2-{method}", "")):
+            if refined in rows:
+                pairs.append(((method, backbone), refined))
+                break
+    return pairs
+
+
+def gains(table: int, metrics: Iterable[str] = PAPER_METRICS) -> list[Change]:
+    """All gains by refinement that a table allows."""
+    metrics = list(metrics)
+    return [c for pair in refinements(table) for c in changes(table, *pair, metrics)]
+
+
+def sweep(table: int, metric: str) -> dict[str, float]:
+    """A column of Tables 4 to 7: setting -> value, in printed order."""
+    found: dict[str, float] = {}
+    for setting, _ in paper_rows(table):
+        value = paper_value(table, setting, "", metric)
+        if value is not None:
+            found[setting] = value
+    return found
+
+
+def span(values: Iterable[float]) -> str:
+    """Smallest to largest, with signs."""
+    ordered = sorted(values)
+    return f"{ordered[0]:+.1f} to {ordered[-1]:+.1f}"

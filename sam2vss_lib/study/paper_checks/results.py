@@ -1,0 +1,90 @@
+"""From checks to the notebook's files: table, values, reading, provenance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from sam2vss_lib.datasets.manifests import manifest_path
+from sam2vss_lib.files import sha256_file
+from sam2vss_lib.study.paper_checks.ablations import Best, best_lines
+from sam2vss_lib.study.provenance import Provenance, collect_provenance
+from sam2vss_lib.study.schema import ResultClaim, TextTable
+from sam2vss_lib.study.settings import NotebookSettings
+from sam2vss_lib.study.stages import StageRun
+
+CAPTION = (
+    "The paper's printed numbers against each other and against its text; nothing here was "
+    "measured by this study."
+)
+
+
+class PaperStudy:
+    """What the checks come from: the table of printed numbers, and no data set or model.
+
+    Args:
+        settings: of the notebook.
+    """
+
+    def __init__(self, settings: NotebookSettings) -> None:
+        self.settings = settings
+        self.log: list[StageRun] = []
+
+    def provenance(self) -> Provenance:
+        """The hash of the printed numbers stands for the data."""
+        return collect_provenance(
+            settings=self.settings.identity(),
+            data_sha256=sha256_file(manifest_path("paper_tables.csv")),
+            checkpoints={},
+            predictions={},
+            device="cpu",
+            seed=0,
+        )
+
+
+def checks_frame(checks: Sequence[ResultClaim]) -> pd.DataFrame:
+    """One line per check: `check` (from 1), `statement`, `where`, `evidence`, `verdict`, `why`."""
+    columns = ["statement", "where", "evidence", "verdict", "why"]
+    lines = [
+        {"check": number, **check.model_dump(include={*columns})}
+        for number, check in enumerate(checks, start=1)
+    ]
+    return pd.DataFrame(lines, columns=["check", *columns])
+
+
+def reading(checks: Sequence[ResultClaim]) -> str:
+    """What the checks say, in a few sentences, from their verdicts alone."""
+    counts = Counter(check.verdict for check in checks)
+    against = [check.statement.rstrip(".") for check in checks if check.verdict == "inconsistent"]
+    text = (
+        f"Of {len(checks)} statements, {counts['consistent']} agree with the printed numbers, "
+        f"{counts['inconsistent']} do not, and {counts['cannot tell']} cannot be settled from "
+        "them."
+    )
+    if against:
+        text += f" Not in agreement: {'; '.join(against)}."
+    return text
+
+
+def result_values(checks: Sequence[ResultClaim]) -> dict[str, Any]:
+    """The notebook's values for `result.json`."""
+    return {
+        "caption": CAPTION,
+        "claims": [check.model_dump() for check in checks],
+        "tables": [
+            TextTable(
+                title="Chosen and best value of every ablated setting",
+                columns=[name.replace("_", " ") for name in Best._fields],
+                rows=[[str(value) for value in line] for line in best_lines()],
+            ).model_dump()
+        ],
+        "reading": reading(checks),
+        "notes": [
+            "Differences of printed numbers are uncertain by 0.1 points. The paper gives no "
+            "intervals and no seeds, so small differences can be compared but not judged.",
+            "Typography (bold face) and the figures were not checked.",
+        ],
+    }
