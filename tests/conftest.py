@@ -7,7 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+# a busy machine must not fail a test; the same examples on every machine
+settings.register_profile("everywhere", deadline=None, derandomize=True)
+settings.load_profile("everywhere")
 
 TINY_CLIPS = ("first", "second")
 TINY_CLASSES = ("sky", "road", "car")

@@ -75,7 +75,7 @@ def _verdict(gain: PairedGain, direction: Direction) -> Verdict:
         return "undecided"
     low, high = gain.low, gain.high
     if direction == "hardly changes":
-        if -SMALL_POINTS <= low and high <= SMALL_POINTS:
+        if low >= -SMALL_POINTS and high <= SMALL_POINTS:
             return "holds"
         return "does not hold" if low > SMALL_POINTS or high < -SMALL_POINTS else "undecided"
     if direction == "lowers":
