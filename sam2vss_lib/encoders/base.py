@@ -1,0 +1,87 @@
+"""What every encoder offers to the pooling of features: one map per frame, and who it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2vss_lib.errors import SettingsError
+
+
+class Encoder(Protocol):
+    """An image encoder ready to use."""
+
+    @property
+    def name(self) -> str:
+        """For people; also says which of its features are meant."""
+        ...
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the encoder's input per cell of the map."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """D, the number of channels."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all that its features depend on, the frame aside: weights, sizes, level."""
+        ...
+
+    def encode(self, image: NDArray[np.uint8]) -> Tensor:
+        """Encode a frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+
+        Returns:
+            (D, h, w) float on the encoder's device; the map covers the whole frame.
+
+        Raises:
+            SettingsError: `image` has another shape or dtype.
+        """
+        ...
+
+
+def encoder_identity(encoder: Encoder) -> dict[str, Any]:
+    """What outputs record of the encoder they follow from; JSON-able."""
+    return {
+        "name": encoder.name,
+        "sha256": encoder.sha256,
+        "dim": encoder.dim,
+        "stride": encoder.stride,
+    }
+
+
+def check_image(image: NDArray[Any]) -> None:
+    """Check that an array is an (H, W, 3) uint8 image.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise SettingsError(f"the image is {image.dtype} {image.shape}, not uint8 (H, W, 3)")
+
+
+def concatenate_maps(maps: Sequence[Tensor]) -> Tensor:
+    """Stack maps of several strides on the grid of the first.
+
+    Cells are repeated, not interpolated, so that pooling the stack gives the pooled maps in a row.
+
+    Args:
+        maps: (D_i, h_i, w_i) each; the first is the finest.
+
+    Returns:
+        (sum of D_i, h_0, w_0).
+    """
+    size = maps[0].shape[1:]
+    return torch.cat([F.interpolate(m[None], size=size, mode="nearest-exact")[0] for m in maps])

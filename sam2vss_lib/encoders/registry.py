@@ -1,0 +1,59 @@
+"""Encoders by name: `sam2:CHECKPOINT`, a base model, `transformers:FOLDER`, `timm:NAME:FILE`."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+
+from sam2vss_lib.encoders.base import Encoder
+from sam2vss_lib.encoders.hugging_face import load_transformers
+from sam2vss_lib.encoders.sam2 import Sam2Encoder, Sam2Level
+from sam2vss_lib.encoders.segmentors import segmentor_encoder
+from sam2vss_lib.encoders.timm_models import load_timm
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.masklets.sam2 import load_sam2
+from sam2vss_lib.segmentors import load_segmentor
+
+
+def load_encoder(spec: str, device: str | torch.device = "cpu") -> Encoder:
+    """Load an encoder; nothing is ever downloaded.
+
+    Args:
+        spec: one of the following; what stands after the last `@` may be left out.
+
+            `sam2:CHECKPOINT@LEVEL`, with a checkpoint as for `load_sam2` and a level of
+            `Sam2Encoder` (`fpn16`);
+            `MODEL@FEATURE` or `MODEL:WEIGHTS@FEATURE`, a base model as for `load_segmentor` and
+            one of its features (SegFormers: `4`, the last stage, `1` to `3`, or `all`);
+            `transformers:NAME@SIDE`, a folder in Hugging Face layout or the name of a model in the
+            local Hugging Face cache, and the side in px to which frames are squashed;
+            `timm:NAME:FILE@SIDE`, an architecture of timm and a `.safetensors` file.
+        device: where to put the model.
+
+    Raises:
+        SettingsError: the name or what follows it is unknown, or timm is not installed.
+        DataError: the weights are missing, unreadable, or do not fit.
+    """
+    before, _, after = spec.rpartition("@")
+    name, feature = (before, after) if before else (spec, None)
+    kind, _, rest = name.partition(":")
+    if kind == "sam2":
+        model = load_sam2(rest or "demo", device=device)
+        return Sam2Encoder(model, cast(Sam2Level, feature or "fpn16"))
+    if kind == "transformers":
+        return load_transformers(rest, _side_px(spec, feature), device)
+    if kind == "timm":
+        architecture, _, weights = rest.partition(":")
+        return load_timm(architecture, weights, _side_px(spec, feature), device)
+    return segmentor_encoder(load_segmentor(name, device), feature)
+
+
+def _side_px(spec: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isdecimal() or not int(text):
+        raise SettingsError(
+            f"encoder {spec!r}: {text!r} after @ is no side in px; give one or none"
+        )
+    return int(text)

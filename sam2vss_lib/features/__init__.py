@@ -1,0 +1,14 @@
+"""One feature vector a masklet: pooling (Eq. 3), the store, and the stage that fills it."""
+
+from sam2vss_lib.features.extract import FeatureSettings, extract_features
+from sam2vss_lib.features.pooling import MaskletPool, pool_features
+from sam2vss_lib.features.store import ClipFeatures, FeatureStore
+
+__all__ = [
+    "ClipFeatures",
+    "FeatureSettings",
+    "FeatureStore",
+    "MaskletPool",
+    "extract_features",
+    "pool_features",
+]

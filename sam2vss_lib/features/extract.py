@@ -1,0 +1,177 @@
+"""From masklets and an encoder to labelled feature rows, clip by clip, into the feature store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from sam2vss_lib.datasets import VOID, Clip, Dataset
+from sam2vss_lib.encoders import Encoder, encoder_identity
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.features.pooling import MaskletPool, Pooled, pool_features
+from sam2vss_lib.features.store import WHOLE_WINDOW, FeatureRows, FeatureStore
+from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
+from sam2vss_lib.records import check_same_inputs, sha256_files
+from sam2vss_lib.refinement import check_fit, count_votes, winning_classes
+
+
+class FeatureSettings(BaseModel):
+    """What one feature vector stands for.
+
+    Attributes:
+        pool: `masklet` pools all pixels of a masklet in its window (Eq. 3 as the text has it: one
+            vector a masklet); `frame` pools every frame by itself.
+        frame_stride: encode every k-th frame of a window, from its first. A masklet that is hidden
+            on all of them has no row.
+        dtype: of the stored features.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    pool: Literal["masklet", "frame"] = "masklet"
+    frame_stride: int = Field(default=1, ge=1)
+    dtype: Literal["float16", "float32"] = "float16"
+
+
+def extract_features(
+    dataset: Dataset,
+    masklets: MaskletStore,
+    encoder: Encoder,
+    out: FeatureStore,
+    settings: FeatureSettings | None = None,
+    *,
+    with_labels: bool = True,
+    progress: Callable[[str], None] = lambda clip: None,
+) -> int:
+    """Pool the features of every clip's masklets and store them; finished clips are reused.
+
+    One frame and one window's sums are in memory at a time. Masklets without a pixel on the frames
+    read have no row.
+
+    Args:
+        dataset: the clips.
+        masklets: their masklets.
+        encoder: whose features are pooled, on its own device.
+        out: the store.
+        settings: what a row stands for.
+        with_labels: whether to read ground truth and store each row's class, as training needs.
+        progress: called with each clip's name when it is in the store.
+
+    Returns:
+        Number of clips that were reused.
+
+    Raises:
+        DataError: a frame, a mask or a masklet file is missing or unreadable, the masklets do not
+            fit the clip, features do not fit the stored type, or the store holds features made from
+            something else.
+    """
+    settings = settings or FeatureSettings()
+    reused = 0
+    for clip in dataset:
+        stored = masklets.read(clip.name)
+        check_fit(clip, stored, masklets.path(clip.name))
+        made_from: dict[str, Any] = {
+            "clip": clip.name,
+            "settings": settings.model_dump(mode="json"),
+            "encoder": encoder_identity(encoder),
+            "masklets_sha256": sha256_files([masklets.path(clip.name)]),
+            "frames_sha256": sha256_files(clip.frame_path(i) for i in range(clip.num_frames)),
+            "num_classes": dataset.num_classes if with_labels else None,
+            "truth_sha256": _truth_sha256(clip) if with_labels else None,
+        }
+        if out.path(clip.name).is_file():
+            check_same_inputs(out.path(clip.name), out.metadata(clip.name), made_from)
+            reused += 1
+        else:
+            num_classes = dataset.num_classes if with_labels else None
+            parts = list(_clip_rows(clip, stored, encoder, settings, num_classes))
+            out.write(clip.name, parts, made_from)
+        progress(clip.name)
+    return reused
+
+
+def _truth_sha256(clip: Clip) -> str:
+    """Hash of the labels as they are read: what they follow from differs between data sets."""
+    digest = hashlib.sha256()
+    for i in range(clip.num_frames):
+        digest.update(clip.ground_truth(i).tobytes())
+    return digest.hexdigest()
+
+
+def _clip_rows(
+    clip: Clip,
+    stored: ClipMasklets,
+    encoder: Encoder,
+    settings: FeatureSettings,
+    num_classes: int | None,
+) -> Iterator[FeatureRows]:
+    """Rows by window, and by frame where frames are pooled by themselves."""
+    for window in stored.windows():
+        pool, window_votes = MaskletPool(), list[Tensor]()
+        for part in window[:: settings.frame_stride]:
+            features = encoder.encode(clip.frame(part.frame))
+            masks = torch.from_numpy(part.masks()).to(features.device)
+            votes = _votes(clip, part.frame, masks, num_classes)
+            if settings.pool == "frame":
+                pooled = pool_features(features, masks)
+                yield _rows(clip, part, part.frame, pooled, votes, settings)
+            else:
+                pool.add(features, masks)
+                window_votes.append(votes)
+        if settings.pool == "masklet":
+            total = torch.stack(window_votes).sum(0)
+            yield _rows(clip, window[0], WHOLE_WINDOW, pool.result(), total, settings)
+
+
+def _votes(clip: Clip, frame: int, masks: Tensor, num_classes: int | None) -> Tensor:
+    """(n, C) ground-truth pixels of each class under each mask; (n, 0) without ground truth."""
+    if num_classes is None:
+        return torch.zeros((len(masks), 0), dtype=torch.int64, device=masks.device)
+    truth = torch.from_numpy(clip.ground_truth(frame)).to(masks.device)
+    return count_votes(masks, truth, num_classes)
+
+
+def _rows(
+    clip: Clip,
+    part: FrameMasklets,
+    frame: int,
+    pooled: Pooled,
+    votes: Tensor,
+    settings: FeatureSettings,
+) -> FeatureRows:
+    """Rows of the masklets that have a pixel."""
+    kept = pooled.weight > 0
+    area, votes = pooled.weight[kept], votes[kept]
+    labelled = votes.sum(1)
+    label = torch.full_like(area, VOID, dtype=torch.uint8)
+    most = torch.zeros_like(area)
+    if votes.shape[1]:
+        label, most = winning_classes(votes), votes.amax(1)
+    with np.errstate(over="ignore"):  # said below, in a line
+        features = pooled.mean[kept].cpu().numpy().astype(settings.dtype)
+    if not np.isfinite(features).all():
+        raise DataError(
+            f"{clip.frame_path(part.frame)}: its features do not fit {settings.dtype}; use float32"
+        )
+
+    def column(values: Tensor, dtype: type[np.generic]) -> NDArray[Any]:
+        return values.cpu().numpy().astype(dtype)
+
+    chosen = kept.cpu().numpy()
+    return FeatureRows(
+        window=part.values("window")[chosen],
+        masklet=part.values("masklet")[chosen],
+        frame=np.full(int(chosen.sum()), frame, np.int32),
+        area_px=column(area, np.int64),
+        label=column(label, np.uint8),
+        purity=column(most / labelled.clamp(min=1), np.float32),
+        void_share=column(1 - labelled / area, np.float32),
+        features=features,
+    )
