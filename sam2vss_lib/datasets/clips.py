@@ -1,4 +1,4 @@
-"""A video clip in VSPW layout: its frames and ground truth, read when asked for."""
+"""A video clip: its frames and ground truth, read when asked for."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.images import check_same_size, image_size, read_frame, read_label_image
+from sam2vss_lib.datasets.images import (
+    check_same_size,
+    image_size,
+    read_frame,
+    read_id_image,
+    read_label_image,
+)
 from sam2vss_lib.datasets.labels import Labels, StrayLabels, ground_truth_from_mask
+from sam2vss_lib.datasets.layout import VSPW_LAYOUT, Layout
+from sam2vss_lib.datasets.panoptic import labels_from_panoptic, labels_from_segments
+from sam2vss_lib.datasets.segments import read_segments
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,7 @@ class Clip:
         has_ground_truth: whether every frame has a mask (else none has).
         class_count: C, or None when unknown, in which case there is no ground truth to read.
         stray_labels: what to do with mask values that are no class.
+        layout: where its files lie and what its masks hold.
     """
 
     name: str
@@ -33,6 +43,7 @@ class Clip:
     has_ground_truth: bool
     class_count: int | None = None
     stray_labels: StrayLabels = "error"
+    layout: Layout = VSPW_LAYOUT
 
     @property
     def frames(self) -> tuple[str, ...]:
@@ -43,11 +54,6 @@ class Clip:
     def num_frames(self) -> int:
         """Number of frames."""
         return len(self.frame_files)
-
-    @property
-    def folder(self) -> Path:
-        """The clip's folder, which holds `origin/` and `mask/`."""
-        return self.root / "data" / self.name
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -60,11 +66,12 @@ class Clip:
 
     def frame_path(self, i: int) -> Path:
         """Path of frame `i` (0-based)."""
-        return self.folder / "origin" / self.frame_files[i]
+        return self.layout.frame_folder(self.root, self.name) / self.frame_files[i]
 
     def mask_path(self, i: int) -> Path:
         """Path of the mask of frame `i`, whether or not there is one."""
-        return self.folder / "mask" / f"{Path(self.frame_files[i]).stem}.png"
+        folder = self.layout.mask_folder(self.root, self.name)
+        return folder / f"{Path(self.frame_files[i]).stem}.png"
 
     def frame(self, i: int) -> NDArray[np.uint8]:
         """Read frame `i`.
@@ -92,17 +99,47 @@ class Clip:
         """
         if not self.has_ground_truth:
             raise FileFault(
-                self.folder / "mask",
+                self.layout.mask_folder(self.root, self.name),
                 f"clip {self.name} has no masks",
                 "the test split has no public masks: use a split that has them, such as val",
             )
+        labels = self.read_mask(i)
+        self.check_size(self.mask_path(i), labels.shape)
+        return labels
+
+    def read_mask(self, i: int) -> Labels:
+        """Read the mask of frame `i` as `ground_truth` does, but whatever its size.
+
+        Returns:
+            (h, w) uint8; 0..C-1 are classes, 255 is void.
+
+        Raises:
+            DataError: the number of classes is unknown, or the mask is not readable or holds values
+                that are no class.
+        """
         num_classes = known_num_classes(self.class_count, self.root)
-        path = self.mask_path(i)
-        mask = read_label_image(path)
-        self.check_size(path, mask.shape)
-        return ground_truth_from_mask(
-            mask, num_classes, stray_labels=self.stray_labels, source=path
-        )
+        path, layout = self.mask_path(i), self.layout
+        match layout.mask_values:
+            case "labels":
+                return ground_truth_from_mask(
+                    read_label_image(path),
+                    num_classes,
+                    stray_labels=self.stray_labels,
+                    source=path,
+                )
+            case "panoptic":
+                return labels_from_panoptic(
+                    read_id_image(path, "grey"),
+                    num_classes,
+                    things=layout.things,
+                    stray_labels=self.stray_labels,
+                    source=path,
+                )
+            case "segments":
+                index = read_segments(self.root / str(layout.segments_file))
+                segments = index.frame(self.name, self.frames[i])
+                ids = read_id_image(path, "rgb")
+                return labels_from_segments(ids, segments, num_classes, path, index.path)
 
     def check_size(self, path: Path, shape: tuple[int, ...]) -> None:
         """Check that an image that belongs to this clip has its size.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,34 @@ def read_label_image(path: Path) -> Labels:
             "write label values as 8-bit palette or 8-bit grey PNG, not colours",
         )
     return np.array(image, dtype=np.uint8)
+
+
+def read_id_image(path: Path, coding: Literal["grey", "rgb"]) -> NDArray[np.int32]:
+    """Read a panoptic image, whose values are segment ids rather than labels.
+
+    Args:
+        path: the PNG file.
+        coding: "grey" for ids stored as the values of an 8-bit or 16-bit grey or palette PNG (as
+            VIPSeg does), "rgb" for an 8-bit RGB PNG with id = R + 256 G + 65536 B (as COCO does).
+
+    Returns:
+        (H, W) int32, the ids.
+
+    Raises:
+        DataError: missing, empty, truncated or undecodable file, or another kind of image.
+    """
+    data = read_bytes(path)
+    image = _decode(path, data, ("PNG",))
+    depth, colour_type = _png_kind(data)
+    known = {"grey": colour_type == 3 or (colour_type, depth) in ((0, 8), (0, 16))}
+    known["rgb"] = (colour_type, depth) == (2, 8)
+    if not known[coding]:
+        wanted = {"grey": "8-bit or 16-bit grey", "rgb": "8-bit RGB"}[coding]
+        kind = f"{depth}-bit {_PNG_COLOUR_TYPES.get(colour_type)} PNG"
+        hint = "check which of the panoptic formats the files have"
+        raise FileFault(path, f"{kind} where ids as {wanted} are read", hint)
+    values = np.array(image, dtype=np.int32)
+    return values if coding == "grey" else values @ np.array([1, 256, 65536], dtype=np.int32)
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The VSPW layout on disk: split lists, and the pairing of frames and masks in a clip's folder.
+"""Layouts on disk: where frames and masks lie, split lists, and the pairing of frames and masks.
 
 Everything here lists and compares names; no image is opened. Faults are returned rather than
 raised, so that opening a data set can stop at the first and verification can show them all.
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.errors import SettingsError
@@ -20,12 +21,43 @@ _PLAIN_NAME = re.compile(r"[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*")
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where clips lie under a data set root, and what the values of their masks are.
+
+    Attributes:
+        frames: folder of a clip's frames, relative to the root, with `{clip}` for its name.
+        masks: folder of its masks, likewise.
+        mask_values: "labels" for 0..C (VSPW), "panoptic" for `category * 100 + instance` (VIPSeg),
+            "segments" for RGB-coded ids that `segments_file` maps to categories (COCO panoptic).
+        segments_file: that JSON file, relative to the root; None for the other kinds.
+        things: the mask labels (1..C) of countable classes; None where no list is known.
+    """
+
+    frames: str
+    masks: str
+    mask_values: Literal["labels", "panoptic", "segments"] = "labels"
+    segments_file: str | None = None
+    things: frozenset[int] | None = None
+
+    def frame_folder(self, root: Path, clip: str) -> Path:
+        """Folder of a clip's frames."""
+        return root / self.frames.format(clip=clip)
+
+    def mask_folder(self, root: Path, clip: str) -> Path:
+        """Folder of a clip's masks, whether or not there are any."""
+        return root / self.masks.format(clip=clip)
+
+
+VSPW_LAYOUT = Layout(frames="data/{clip}/origin", masks="data/{clip}/mask")
+
+
+@dataclass(frozen=True)
 class ClipListing:
     """The files of one clip.
 
     Attributes:
-        frame_files: file names in `origin/`, in the order of time.
-        mask_stems: names without suffix of the PNGs in `mask/`.
+        frame_files: file names of the frames, in the order of time.
+        mask_stems: names without suffix of the masks.
     """
 
     frame_files: tuple[str, ...]
@@ -103,7 +135,9 @@ def read_split(path: Path) -> tuple[tuple[str, ...], list[FileFault]]:
     return tuple(first_line), faults
 
 
-def list_clip(root: Path, name: str) -> tuple[ClipListing, list[FileFault]]:
+def list_clip(
+    root: Path, name: str, layout: Layout = VSPW_LAYOUT
+) -> tuple[ClipListing, list[FileFault]]:
     """List a clip's frames and masks and check that they pair up.
 
     A clip without any mask is in order (test splits have no public masks); a clip with some of
@@ -112,6 +146,7 @@ def list_clip(root: Path, name: str) -> tuple[ClipListing, list[FileFault]]:
     Args:
         root: the data set root.
         name: the clip's name.
+        layout: where its files lie.
 
     Returns:
         What is there, and the faults found.
@@ -119,10 +154,12 @@ def list_clip(root: Path, name: str) -> tuple[ClipListing, list[FileFault]]:
     Raises:
         DataError: a folder cannot be listed.
     """
-    folder = root / "data" / name
-    frames, masks = folder / "origin", folder / "mask"
+    frames, masks = layout.frame_folder(root, name), layout.mask_folder(root, name)
+    # in VSPW layout a clip's folder holds both, elsewhere its frames alone
+    folder = frames.parent if layout == VSPW_LAYOUT else frames
     if not folder.is_dir():
-        fault = FileFault(folder, "no such clip folder", "check the split list and data/")
+        hint = f"check the split list and {layout.frames.split('/')[0]}/"
+        fault = FileFault(folder, "no such clip folder", hint)
         return ClipListing((), frozenset()), [fault]
     by_stem: dict[str, str] = {}
     faults: list[FileFault] = []

@@ -38,6 +38,7 @@ class DatasetFacts(_Facts):
     frames_per_second: float | None
     classes: PositiveInt
     class_names: str  # file in data_manifests/
+    things: list[PositiveInt] | None  # mask labels (1..C) of countable classes
     frames: PositiveInt
     splits: dict[str, SplitFacts]
     obtain: list[str]

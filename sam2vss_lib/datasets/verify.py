@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
-from sam2vss_lib.datasets.class_names import find_class_names
 from sam2vss_lib.datasets.clips import Clip, known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.images import check_same_size, read_frame, read_label_image
-from sam2vss_lib.datasets.labels import StrayLabels, ground_truth_from_mask
-from sam2vss_lib.datasets.layout import list_clip, read_split, split_file
+from sam2vss_lib.datasets.labels import StrayLabels
+from sam2vss_lib.datasets.layout import Layout, list_clip, read_split
+from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_file
 from sam2vss_lib.datasets.vspw import agreed_num_classes, resolve_root
 from sam2vss_lib.errors import SettingsError
 
@@ -87,7 +88,7 @@ def verify_dataset(
     progress.
 
     Args:
-        root: the data set root, or "demo" for the generated data set.
+        root: the data set root, or "demo" or "demo-b" for generated data.
         split: name of the split.
         num_classes: C; by default that of the root's class list.
         stray_labels: whether mask values that are no class are a fault ("error") or not ("void").
@@ -104,21 +105,22 @@ def verify_dataset(
     if workers < 1:
         raise SettingsError(f"workers is {workers}; it must be at least 1")
     root = resolve_root(root)
-    names, faults = read_split(split_file(root, split))
+    layout = find_layout(root, split)
+    names, faults = read_split(find_split_file(root, split, layout))
     if clips is not None:
         unknown = sorted(set(clips) - set(names))
         if unknown:
             raise SettingsError(f"clips: {unknown[0]!r} is not in split {split!r} of {root}")
         names = tuple(name for name in names if name in clips)
     try:
-        class_names = find_class_names(root)
+        class_names, layout = find_classes(root, layout)
     except FileFault as fault:
         faults.append(fault)
         class_names = None
     class_count = agreed_num_classes(num_classes, class_names, root)
 
     def verify_clip(name: str) -> tuple[int, int, list[FileFault]]:
-        return _verify_clip(root, name, class_count, stray_labels)
+        return _verify_clip(root, name, class_count, stray_labels, layout)
 
     num_frames = num_masks = 0
     unmasked: list[str] = []
@@ -132,7 +134,7 @@ def verify_dataset(
             if frames and not masks:
                 unmasked.append(name)
     for name in unmasked if num_masks else ():
-        folder = root / "data" / name / "mask"
+        folder = layout.mask_folder(root, name)
         problem = f"clip {name} has no masks, though other clips of the split have"
         faults.append(FileFault(folder, problem, "likely not copied: add the folder"))
     if num_masks and class_count is None:
@@ -153,31 +155,30 @@ def verify_dataset(
 
 
 def _verify_clip(
-    root: Path, name: str, class_count: int | None, stray_labels: StrayLabels
+    root: Path, name: str, class_count: int | None, stray_labels: StrayLabels, layout: Layout
 ) -> tuple[int, int, list[FileFault]]:
     """Read one clip; returns the numbers of its frames and masks, and its faults."""
     try:
-        listing, faults = list_clip(root, name)
+        listing, faults = list_clip(root, name, layout)
     except FileFault as fault:
         return 0, 0, [fault]
 
-    def read_mask(path: Path) -> NDArray[np.uint8]:
-        mask = read_label_image(path)
-        if class_count is not None:
-            ground_truth_from_mask(mask, class_count, stray_labels=stray_labels, source=path)
-        return mask
-
-    clip = Clip(name, root, listing.frame_files, bool(listing.mask_stems))
-    files: list[tuple[Path, Callable[[Path], NDArray[np.uint8]]]] = []
+    has_masks = bool(listing.mask_stems)
+    clip = Clip(name, root, listing.frame_files, has_masks, class_count, stray_labels, layout)
+    files: list[tuple[Path, Callable[[], NDArray[np.uint8]]]] = []
     for i, stem in enumerate(clip.frames):
-        files.append((clip.frame_path(i), read_frame))
+        path = clip.frame_path(i)
+        files.append((path, partial(read_frame, path)))
         if stem in listing.mask_stems:
-            files.append((clip.mask_path(i), read_mask))
+            path = clip.mask_path(i)
+            # without a number of classes at least the image can be checked
+            unlabelled = partial(read_label_image, path)
+            files.append((path, unlabelled if class_count is None else partial(clip.read_mask, i)))
     # The first readable image stands for the clip's size, so that one bad frame hides no other.
     reference: tuple[Path, tuple[int, ...]] | None = None
     for path, read in files:
         try:
-            shape = read(path).shape[:2]
+            shape = read().shape[:2]
             reference = reference or (path, shape)
             check_same_size(path, shape, *reference)
         except FileFault as fault:

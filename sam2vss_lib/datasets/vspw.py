@@ -1,4 +1,4 @@
-"""Splits of a data set in VSPW layout: opening lists folders and reads no image."""
+"""Splits of a data set in VSPW or VIPSeg layout: opening lists folders and reads no image."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sam2vss_lib.datasets.class_names import find_class_names
 from sam2vss_lib.datasets.clips import Clip, known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels, check_num_classes
-from sam2vss_lib.datasets.layout import list_clip, read_split, split_file
+from sam2vss_lib.datasets.layout import Layout, list_clip, read_split
+from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_file
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import sha256_file, sha256_json
+
+GENERATED = ("demo", "demo-b")
+"""Data sets that need no folder: they are generated on first use."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Dataset:
         return replace(self, clips=self.clips[:max_clips])
 
     def content_sha256(self) -> str:
-        """Hash what is read: relative path and SHA-256 of every frame and mask in use.
+        """Hash what is read: relative path and SHA-256 of every frame, mask and list in use.
 
         Returns:
             SHA-256 as hexadecimal; the same wherever the root lies and however clips are ordered.
@@ -89,6 +92,8 @@ class Dataset:
             if clip.has_ground_truth
             for i in range(clip.num_frames)
         ]
+        lists = {c.root / c.layout.segments_file for c in self if c.layout.segments_file}
+        paths += sorted(lists)
         try:
             return sha256_json(
                 sorted(
@@ -109,10 +114,10 @@ def open_dataset(
     stray_labels: StrayLabels = "error",
     clips: Sequence[str] | None = None,
 ) -> Dataset:
-    """Open a split of a data set in VSPW layout; folders are listed, no image is read.
+    """Open a split of a data set in VSPW or VIPSeg layout; folders are listed, no image is read.
 
     Args:
-        root: the data set root, or "demo" for the generated data set.
+        root: the data set root, or "demo" or "demo-b" for generated data.
         split: name of the split: `<root>/<split>.txt` lists its clips.
         num_classes: C; by default that of the root's class list. Only ground truth needs it.
         stray_labels: "error" refuses mask values that are no class, "void" reads them as void.
@@ -126,29 +131,30 @@ def open_dataset(
         SettingsError: an argument cannot be used, or disagrees with the class list.
     """
     root = resolve_root(root)
-    path = split_file(root, split)
+    layout = find_layout(root, split)
+    path = find_split_file(root, split, layout)
     names, faults = read_split(path)
     if faults:
         raise faults[0]
-    class_names = find_class_names(root)
+    class_names, layout = find_classes(root, layout)
     class_count = agreed_num_classes(num_classes, class_names, root)
     chosen = names if clips is None else tuple(dict.fromkeys(clips))
     unknown = [name for name in chosen if name not in names]
     if unknown or not chosen:
         problem = f"{unknown[0]!r} is not in {path}" if unknown else "no name is given"
         raise SettingsError(f"clips: {problem}; name clips of that list, or leave clips out")
-    opened = tuple(_open_clip(root, name, class_count, stray_labels) for name in chosen)
+    opened = tuple(_open_clip(root, name, class_count, stray_labels, layout) for name in chosen)
     return Dataset(root, split, opened, class_names, class_count, stray_labels)
 
 
 def resolve_root(root: str | Path) -> Path:
-    """The folder of a data set root; "demo" stands for the generated data set."""
-    if str(root) != "demo":
+    """The folder of a data set root; `GENERATED` names stand for generated data."""
+    if str(root) not in GENERATED:
         return Path(root)
     # Imported here: no other data set should wait for the generator's imports.
     from sam2vss_lib.datasets.demo import demo_root
 
-    return demo_root()
+    return demo_root(str(root))
 
 
 def agreed_num_classes(
@@ -170,12 +176,13 @@ def agreed_num_classes(
     return num_classes
 
 
-def _open_clip(root: Path, name: str, class_count: int | None, stray_labels: StrayLabels) -> Clip:
+def _open_clip(
+    root: Path, name: str, class_count: int | None, stray_labels: StrayLabels, layout: Layout
+) -> Clip:
     """List a clip and raise its first fault, if any."""
-    listing, faults = list_clip(root, name)
+    listing, faults = list_clip(root, name, layout)
     if faults:
         more = f" (and {len(faults) - 1} more faults in clip {name})" if len(faults) > 1 else ""
         raise FileFault(faults[0].file, faults[0].problem, faults[0].hint + more)
-    return Clip(
-        name, root, listing.frame_files, bool(listing.mask_stems), class_count, stray_labels
-    )
+    has_masks = bool(listing.mask_stems)
+    return Clip(name, root, listing.frame_files, has_masks, class_count, stray_labels, layout)

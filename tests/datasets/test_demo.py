@@ -1,12 +1,21 @@
-"""The generated world: deterministic, exact, varied, and in VSPW layout on disk."""
+"""The generated worlds: deterministic, exact, varied, and in VSPW layout on disk."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sam2vss_lib.datasets import open_dataset, verify_dataset
-from sam2vss_lib.datasets.demo import DEMO_SPLITS, DemoSplit, demo_root, write_demo
+from sam2vss_lib.datasets.demo import (
+    DEMO_B_SPLITS,
+    DEMO_SPLITS,
+    DemoSplit,
+    demo_root,
+    write_demo,
+)
+from sam2vss_lib.datasets.demo.night import NIGHT
+from sam2vss_lib.datasets.demo.scenery import DAY
 from sam2vss_lib.datasets.demo.world import AMBIGUOUS, CLASS_NAMES, World
 
 
@@ -76,13 +85,51 @@ def test_demo_is_generated_once_under_the_generators_hash(
     assert demo_root() == root
     assert (root / "val.txt").stat().st_mtime_ns == stamp
     assert [path.name for path in tmp_path.iterdir()] == [root.name]
-    monkeypatch.setattr("sam2vss_lib.datasets.demo._generator_sha256", lambda: "0" * 64)
+    monkeypatch.setattr("sam2vss_lib.datasets.demo._generator_sha256", lambda name: "0" * 64)
     assert demo_root() != root
 
 
 def test_splits_do_not_share_seeds():
     seeds = [
         set(range(split.first_seed, split.first_seed + split.clips))
-        for split in DEMO_SPLITS.values()
+        for split in (*DEMO_SPLITS.values(), *DEMO_B_SPLITS.values())
     ]
     assert not set.intersection(*seeds)
+
+
+@pytest.mark.parametrize(
+    ("seed", "digest"),
+    [
+        (1, "90d0b9bc82e8626f0670772804a82dfdbfd39e8b65e941622a7f1f795d4d6072"),
+        (10_057, "463cd06ccc3619c763e8f4ad178fa95d6bfd0f7338ccf98171fd8b015cde7941"),
+    ],
+)
+def test_the_first_world_never_changes(seed: int, digest: str):
+    """Models were trained on it, so its labels and the paths of its things are fixed for good."""
+    world = World(seed)
+    regions = hashlib.sha256()
+    for t in (0, 19):
+        frame = world.frame(t)
+        regions.update(frame.regions.tobytes() + frame.labels.tobytes())
+    assert regions.hexdigest() == digest
+
+
+def test_the_second_world_has_the_same_classes_and_other_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SAM2VSS_CACHE", str(tmp_path))
+    small = {"val": DemoSplit(first_seed=500_001, clips=2, frames=2)}
+    monkeypatch.setattr("sam2vss_lib.datasets.demo.DEMO_B_SPLITS", small)
+    dataset = open_dataset("demo-b", "val")
+    assert dataset.class_names == CLASS_NAMES
+    assert dataset.root.name.startswith("demo-b-")
+    assert verify_dataset("demo-b", "val").ok
+    night = [World(seed, scenery=NIGHT) for seed in range(500_001, 500_041)]
+    day = [World(seed, scenery=DAY) for seed in range(500_001, 500_041)]
+    labels = [np.concatenate([w.region_labels for w in worlds]) for worlds in (night, day)]
+    assert set(labels[0]) >= set(range(1, len(CLASS_NAMES) + 1))
+    aloft = [CLASS_NAMES.index(name) + 1 for name in ("balloon", "kite")]
+    share = [np.isin(found, aloft).mean() for found in labels]
+    assert share[0] < 0.6 * share[1]
+    light = [np.mean([w.frame(0).image.mean() for w in worlds]) for worlds in (night, day)]
+    assert light[0] < 0.8 * light[1]

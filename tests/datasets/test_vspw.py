@@ -70,7 +70,7 @@ def test_the_first_clips_can_be_taken(tiny_vspw: Path) -> None:
 def test_demo_stands_for_the_generated_data_set(
     tiny_vspw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sam2vss_lib.datasets.demo.demo_root", lambda: tiny_vspw)
+    monkeypatch.setattr("sam2vss_lib.datasets.demo.demo_root", lambda name: tiny_vspw)
     assert open_dataset("demo", "val") == open_dataset(tiny_vspw, "val")
 
 

@@ -1,4 +1,4 @@
-"""The embedded demo data set: generated clips in VSPW layout, made once per machine."""
+"""The embedded demo data sets: generated clips in VSPW layout, made once per machine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+from sam2vss_lib.datasets.demo.night import NIGHT
+from sam2vss_lib.datasets.demo.scenery import DAY, Scenery
 from sam2vss_lib.datasets.demo.world import CLASS_NAMES, World
 from sam2vss_lib.datasets.images import write_label_image
 from sam2vss_lib.datasets.labels import class_palette
@@ -35,6 +37,10 @@ DEMO_SPLITS: dict[str, DemoSplit] = {
     "train": DemoSplit(first_seed=10_000, clips=120, frames=16),
     "val": DemoSplit(first_seed=1, clips=8, frames=40),
 }
+#: the second world only serves to measure: nothing is trained on it
+DEMO_B_SPLITS: dict[str, DemoSplit] = {
+    "val": DemoSplit(first_seed=500_001, clips=6, frames=24),
+}
 _FIRST_FRAME = 1  # VSPW frames count from 1, in eight digits
 
 
@@ -43,18 +49,23 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SAM2VSS_CACHE", Path.home() / ".cache" / "sam2vss"))
 
 
-def demo_root() -> Path:
-    """Root of the demo data set, generated on first use.
+def demo_root(name: str = "demo") -> Path:
+    """Root of a demo data set, generated on first use.
 
     The folder's name carries a hash of the generator's code, so a changed generator never meets
     pictures of an older one.
+
+    Args:
+        name: "demo", or "demo-b" for the second world, where models of the first meet surfaces,
+            motion and frequencies of classes they were not trained on.
     """
-    root = cache_folder() / f"demo-{_generator_sha256()[:12]}"
+    splits, scenery = {"demo": (DEMO_SPLITS, DAY), "demo-b": (DEMO_B_SPLITS, NIGHT)}[name]
+    root = cache_folder() / f"{name}-{_generator_sha256(name)[:12]}"
     if not root.is_dir():
         root.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=".demo-", dir=root.parent))
         try:
-            write_demo(building, DEMO_SPLITS)
+            write_demo(building, splits, scenery)
             building.chmod(0o755)
             building.rename(root)
         except OSError:
@@ -65,31 +76,33 @@ def demo_root() -> Path:
     return root
 
 
-def _generator_sha256() -> str:
+def _generator_sha256(name: str) -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+        if name != "demo" or path.name != "night.py":  # which the first world has no part of
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def write_demo(root: Path, splits: dict[str, DemoSplit]) -> None:
+def write_demo(root: Path, splits: dict[str, DemoSplit], scenery: Scenery = DAY) -> None:
     """Generate a data set in VSPW layout.
 
     Args:
         root: an existing, empty folder.
         splits: what to generate, by name of the split.
+        scenery: the world to generate.
     """
     write_json(root / "classes.json", {str(i + 1): name for i, name in enumerate(CLASS_NAMES)})
     for name, split in splits.items():
         clips = [f"{i + 1}_demo{split.first_seed + i}" for i in range(split.clips)]
         for index, clip in enumerate(tqdm(clips, desc=f"demo {name} clips", disable=None)):
-            _write_clip(root / "data" / clip, split.first_seed + index, split.frames)
+            _write_clip(root / "data" / clip, split.first_seed + index, split.frames, scenery)
         write_text(root / f"{name}.txt", "\n".join(clips) + "\n")
     _log.info("generated the demo data set in %s", root)
 
 
-def _write_clip(folder: Path, seed: int, frames: int) -> None:
-    world = World(seed, num_frames=frames)
+def _write_clip(folder: Path, seed: int, frames: int, scenery: Scenery) -> None:
+    world = World(seed, num_frames=frames, scenery=scenery)
     palette = class_palette(len(CLASS_NAMES) + 1)
     (folder / "origin").mkdir(parents=True)
     for t in range(frames):

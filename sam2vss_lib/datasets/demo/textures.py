@@ -42,45 +42,60 @@ def value_noise(
     return total / np.float32(weight_sum)
 
 
-def _mix(low: Image, high: Image, amount: Image) -> Image:
+def mix(low: Image, high: Image, amount: Image) -> Image:
     """Blend two colours (3,) by `amount` (H, W)."""
     return low + (high - low) * amount[..., None]
 
 
-def _colour(rng: np.random.Generator, rgb: tuple[float, float, float], spread: float) -> Image:
+def near_colour(rng: np.random.Generator, rgb: tuple[float, float, float], spread: float) -> Image:
     """A colour near `rgb`."""
     jitter = rng.normal(0, spread, 3) + rng.normal(0, spread)
     return np.clip(np.array(rgb) + jitter, 0.03, 0.97).astype(np.float32)
 
 
 def _sky(rng: np.random.Generator, h: int, w: int) -> Image:
-    top, horizon = _colour(rng, (0.35, 0.55, 0.85), 0.06), _colour(rng, (0.78, 0.86, 0.93), 0.05)
+    top, horizon = (
+        near_colour(rng, (0.35, 0.55, 0.85), 0.06),
+        near_colour(rng, (0.78, 0.86, 0.93), 0.05),
+    )
     fall = np.linspace(0, 1, h, dtype=np.float32)[:, None].repeat(w, 1)
     clouds = np.clip((value_noise(rng, h, w, 3) - 0.55) * 4, 0, 1) * np.float32(rng.uniform(0, 0.6))
-    return _mix(_mix(top, horizon, fall), np.array([0.95, 0.95, 0.97], np.float32), clouds)
+    return mix(mix(top, horizon, fall), np.array([0.95, 0.95, 0.97], np.float32), clouds)
 
 
 def _hill(rng: np.random.Generator, h: int, w: int) -> Image:
-    dark, light = _colour(rng, (0.42, 0.36, 0.42), 0.06), _colour(rng, (0.62, 0.55, 0.56), 0.06)
-    return _mix(dark, light, np.clip((value_noise(rng, h, w, 5) - 0.5) * 2.2 + 0.5, 0, 1))
+    dark, light = (
+        near_colour(rng, (0.42, 0.36, 0.42), 0.06),
+        near_colour(rng, (0.62, 0.55, 0.56), 0.06),
+    )
+    return mix(dark, light, np.clip((value_noise(rng, h, w, 5) - 0.5) * 2.2 + 0.5, 0, 1))
 
 
 def _forest(rng: np.random.Generator, h: int, w: int) -> Image:
-    dark, light = _colour(rng, (0.07, 0.20, 0.10), 0.03), _colour(rng, (0.22, 0.42, 0.18), 0.05)
-    return _mix(dark, light, np.clip((value_noise(rng, h, w, 24, 3) - 0.5) * 2.5 + 0.5, 0, 1))
+    dark, light = (
+        near_colour(rng, (0.07, 0.20, 0.10), 0.03),
+        near_colour(rng, (0.22, 0.42, 0.18), 0.05),
+    )
+    return mix(dark, light, np.clip((value_noise(rng, h, w, 24, 3) - 0.5) * 2.5 + 0.5, 0, 1))
 
 
 def _water(rng: np.random.Generator, h: int, w: int) -> Image:
-    deep, crest = _colour(rng, (0.10, 0.33, 0.48), 0.05), _colour(rng, (0.38, 0.62, 0.70), 0.05)
+    deep, crest = (
+        near_colour(rng, (0.10, 0.33, 0.48), 0.05),
+        near_colour(rng, (0.38, 0.62, 0.70), 0.05),
+    )
     rows = np.arange(h, dtype=np.float32)[:, None]
     phase = rows * np.float32(2 * np.pi / rng.uniform(7, 14)) + 9 * value_noise(rng, h, w, 4, 3)
-    return _mix(deep, crest, 0.5 + 0.5 * np.sin(phase))
+    return mix(deep, crest, 0.5 + 0.5 * np.sin(phase))
 
 
 def _meadow(rng: np.random.Generator, h: int, w: int) -> Image:
-    dark, light = _colour(rng, (0.38, 0.55, 0.20), 0.06), _colour(rng, (0.66, 0.74, 0.34), 0.06)
+    dark, light = (
+        near_colour(rng, (0.38, 0.55, 0.20), 0.06),
+        near_colour(rng, (0.66, 0.74, 0.34), 0.06),
+    )
     grain = 0.5 * value_noise(rng, h, w, 6) + 0.5 * rng.random((h, w), dtype=np.float32)
-    return _mix(dark, light, grain)
+    return mix(dark, light, grain)
 
 
 #: painter(rng, height, width) -> (height, width, 3) float32, per stuff class in order from top.

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2vss_lib.datasets.demo.scenery import DAY, Scenery
 from sam2vss_lib.datasets.demo.textures import STUFF, Image, value_noise
 from sam2vss_lib.datasets.demo.things import KINDS, Kind, Style, paint
 
 #: raw label k + 1 is CLASS_NAMES[k]; puffs of smoke have no class and are void (raw label 0)
 CLASS_NAMES: tuple[str, ...] = (*STUFF, *(name for name in KINDS if name != "puff"))
 AMBIGUOUS = 255  # raw mask value of the half transparent rim of a puff
-_GROUP_CHANCE = 0.3  # of a thing being a group of touching instances
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,19 @@ class World:
         height_px: rows of a frame.
         width_px: columns of a frame.
         num_frames: length of the clip, which centres the camera's path.
+        scenery: what the clip is made of; the classes are the same in all.
     """
 
     def __init__(
-        self, seed: int, *, height_px: int = 240, width_px: int = 320, num_frames: int = 40
+        self,
+        seed: int,
+        *,
+        height_px: int = 240,
+        width_px: int = 320,
+        num_frames: int = 40,
+        scenery: Scenery = DAY,
     ) -> None:
+        self.scenery = scenery
         self.height_px, self.width_px, self.num_frames = height_px, width_px, num_frames
         self._rng = np.random.default_rng([seed, height_px, width_px])
         self._margin = height_px // 4
@@ -97,8 +105,9 @@ class World:
         h, w = self.height_px + 2 * margin, self.width_px + 2 * margin
         names = list(STUFF)
         count = int(rng.integers(2, len(names) + 1))
-        chosen = sorted(rng.choice(len(names), count, replace=False).tolist())
-        if rng.random() < 0.85:
+        weights = self.scenery.stuff_weights
+        chosen = sorted(rng.choice(len(names), count, replace=False, p=weights).tolist())
+        if rng.random() < self.scenery.sky_chance:
             chosen[0] = 0
         cuts = margin + self.height_px * np.sort(rng.uniform(0.15, 0.9, len(chosen) - 1))
         layers = np.zeros((h, w), np.uint8)
@@ -115,51 +124,59 @@ class World:
         for index, stuff in enumerate(chosen):
             inside = layers == index
             if inside.any():
-                canvas[inside] = STUFF[names[stuff]](rng, h, w)[inside]
+                canvas[inside] = self.scenery.stuff[names[stuff]](rng, h, w)[inside]
         self._canvas, self._layers = canvas, layers
         self._layer_labels = [stuff + 1 for stuff in chosen]
 
     def _make_camera(self) -> None:
         """Pan, light, blur and sensor noise of the clip."""
         rng = self._rng
-        heading, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0, 1.2)
+        heading, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0, self.scenery.pan_px)
         self._pan_velocity = speed * np.array([np.cos(heading), 0.3 * np.sin(heading)])
         self._pan_sway = rng.uniform(0, 3, 2)
         self._pan_rate = rng.uniform(0.1, 0.4, 2)
         self._light = (rng.uniform(0, 0.12), rng.uniform(0.05, 0.3), rng.uniform(0, 6.3))
         self._cast = rng.uniform(-0.04, 0.04, 3).astype(np.float32)
         self._blur = float(max(0.0, rng.uniform(-0.6, 0.8)))
-        self._noise_level = np.float32(rng.uniform(0.004, 0.03))
+        self._noise_level = np.float32(rng.uniform(*self.scenery.noise))
         self._noise_seed = int(rng.integers(2**31))
 
     def _make_things(self) -> list[_Thing]:
         """Three to eight things, some of them groups of touching instances, plus smoke at times."""
         rng = self._rng
-        wanted, things = int(rng.integers(3, 9)), []
+        wanted, things = int(rng.integers(*self.scenery.things)), []
         names = [name for name in KINDS if name != "puff"]
         while len(things) < wanted:
-            name = names[int(rng.integers(len(names)))]
+            name = self._draw_kind(names)
             first = self._make_thing(name)
             things.append(first)
-            if name != "lamp" and rng.random() < _GROUP_CHANCE:
+            if name != "lamp" and rng.random() < self.scenery.group_chance:
                 things += self._companions(first, name, min(2, wanted - len(things)))
         # further down in the picture is nearer to the camera
         things.sort(key=lambda thing: thing.centre[1] + thing.size)
-        if rng.random() < 0.4:
+        if rng.random() < self.scenery.puff_chance:
             things.append(self._make_thing("puff"))
         return things
+
+    def _draw_kind(self, names: list[str]) -> str:
+        weights = self.scenery.thing_weights
+        if weights is None:
+            return names[int(self._rng.integers(len(names)))]
+        return names[int(self._rng.choice(len(names), p=[weights[name] for name in names]))]
 
     def _make_thing(self, name: str) -> _Thing:
         rng, kind, h = self._rng, KINDS[name], self.height_px
         y = rng.uniform(*kind.band)
         # nearer things look larger
         size = h * float(np.exp(rng.uniform(*np.log(kind.size)))) * (0.75 + 0.4 * y)
+        size *= self.scenery.size
         main = rng.uniform(0.05, 0.95, 3)
         main[int(rng.integers(3))] = rng.choice([0.05, 0.95])  # saturated enough to be seen
         second = np.clip(main + rng.choice([-1, 1], 3) * rng.uniform(0.15, 0.6, 3), 0.03, 0.97)
         style = Style(main.astype(np.float32), second.astype(np.float32), float(rng.random()))
         moving = np.array(kind.speed) > 0
-        velocity = rng.uniform(0.25, 1, 2) * rng.choice([-1, 1], 2) * np.array(kind.speed) * h
+        pace = h * self.scenery.speed
+        velocity = rng.uniform(0.25, 1, 2) * rng.choice([-1, 1], 2) * np.array(kind.speed) * pace
         return _Thing(
             kind=kind,
             label=CLASS_NAMES.index(name) + 1 if name in CLASS_NAMES else 0,
@@ -234,6 +251,8 @@ class World:
             np.clip((u + 1.5) * 21, 0, 63).astype(np.intp),
         ]
         shade = 1 + thing.shade[0] * u + thing.shade[1] * v + 0.35 * grain
+        if self.scenery.thing_light is not None:
+            colour = colour * np.array(self.scenery.thing_light, np.float32)
         softness = np.float32(3.0 if thing.label == 0 else 1.0)
         alpha = np.clip(0.5 - distance * np.float32(size) / softness, 0, 1)
         window = np.s_[int(ys[0]) : int(ys[-1]) + 1, int(xs[0]) : int(xs[-1]) + 1]

@@ -1,0 +1,114 @@
+"""From panoptic images to labels: segments lose their instance and keep their class.
+
+Classes come out in the order of the class list, 0..C-1, the same as in VSPW: VIPSeg numbers its
+categories 0..123 in JSON and 1..124 in masks, and these are VSPW's labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2vss_lib.datasets.faults import FileFault
+from sam2vss_lib.datasets.labels import VOID, Labels, StrayLabels, check_num_classes
+from sam2vss_lib.errors import SettingsError
+
+_INSTANCES = 100  # a thing's id is 100 * category + instance
+NOTHING = 0
+"""Id of pixels without a segment."""
+
+
+def labels_from_panoptic(
+    ids: NDArray[np.integer[Any]],
+    num_classes: int,
+    *,
+    things: frozenset[int] | None = None,
+    stray_labels: StrayLabels = "error",
+    source: Path | str = "panoptic image",
+) -> Labels:
+    """Convert ids of VIPSeg's form: 0 is void, 1..C a class, 100 * class + instance a thing.
+
+    Args:
+        ids: (H, W) integers, at least 0.
+        num_classes: C.
+        things: the classes (1..C) that have instances. An instance of any other class is void:
+            value 200 in clip `353_-5sqmCF8OFU` of VIPSeg is a known mistake for void. None takes
+            every class for one that may have instances.
+        stray_labels: "error" refuses ids of no class, "void" reads them as void.
+        source: the image's file, for the error.
+
+    Returns:
+        (H, W) uint8; 0..C-1 are classes, 255 is void.
+
+    Raises:
+        DataError: an id belongs to no class and `stray_labels` is "error".
+        SettingsError: `num_classes` or `stray_labels` cannot be used.
+    """
+    check_num_classes(num_classes)
+    if stray_labels not in ("error", "void"):
+        raise SettingsError(f"stray_labels is {stray_labels!r}; it must be 'error' or 'void'")
+    values, inverse = np.unique(ids, return_inverse=True)
+    labels: list[int] = []
+    strays: list[int] = []
+    for value in values.tolist():
+        category = value if value <= num_classes else value // _INSTANCES
+        is_class = 1 <= category <= num_classes
+        if value != NOTHING and not is_class:
+            strays.append(value)
+        is_mistake = value > num_classes and things is not None and category not in things
+        labels.append(category - 1 if is_class and not is_mistake else VOID)
+    if strays and stray_labels == "error":
+        raise FileFault(
+            source,
+            f"id {', '.join(map(str, strays[:8]))} is neither void (0), class (1..{num_classes}) "
+            f"nor instance ({_INSTANCES} * class + instance)",
+            "check num_classes and classes.json, or read stray labels as void",
+        )
+    return np.array(labels, dtype=np.uint8)[inverse].reshape(ids.shape)
+
+
+def labels_from_segments(
+    ids: NDArray[np.integer[Any]],
+    segments: Mapping[int, int],
+    num_classes: int,
+    source: Path | str,
+    segments_file: Path | str,
+) -> Labels:
+    """Convert ids of COCO's panoptic form, whose categories are listed beside the image.
+
+    Args:
+        ids: (H, W) integers; 0 is void.
+        segments: category 0..C-1 by segment id.
+        num_classes: C.
+        source: the image's file, for the error.
+        segments_file: the file that lists the segments, for the error.
+
+    Returns:
+        (H, W) uint8; 0..C-1 are classes, 255 is void.
+
+    Raises:
+        DataError: an id is not listed, a listed id has no pixel (image and list are not of one
+            run), or a category is no class.
+        SettingsError: `num_classes` cannot be used.
+    """
+    check_num_classes(num_classes)
+    values, inverse = np.unique(ids, return_inverse=True)
+    present = set(values.tolist()) - {NOTHING}
+    hint = "image and list must come from one run: take both from the same folder"
+    if unlisted := present - segments.keys():
+        problem = f"segment id {min(unlisted)} is not listed for this frame in {segments_file}"
+        raise FileFault(source, problem, hint)
+    if unseen := segments.keys() - present:
+        problem = f"no pixel has id {min(unseen)}, which {segments_file} lists for this frame"
+        raise FileFault(source, problem, hint)
+    for segment, category in segments.items():
+        if not 0 <= category < num_classes:
+            problem = f"category_id {category} of segment {segment} of {source} is no class"
+            wanted = f"categories must be 0..{num_classes - 1}: check that they are of this data"
+            raise FileFault(segments_file, problem, wanted)
+    table = [segments.get(value, VOID) for value in values.tolist()]
+    return np.array(table, dtype=np.uint8)[inverse].reshape(ids.shape)
