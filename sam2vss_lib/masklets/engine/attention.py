@@ -1,0 +1,122 @@
+"""Attention of sam2's own modules, arranged so that what objects share is computed once.
+
+Everywhere a leading size of 1 stands for "the same for all objects" and broadcasts. Nothing is
+approximated: the formulas of the modules are kept, only the order of products changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from sam2.modeling.sam.transformer import RoPEAttention
+from torch import Tensor
+
+
+def tokens_to_image(attention: Any, tokens: Tensor, image_k: Tensor, image_v: Tensor) -> Tensor:
+    """Let few tokens attend to many pixels, moving the tokens into pixel space, not vice versa.
+
+    A query's product with the keys' bias is the same for all keys, which a softmax ignores.
+
+    Args:
+        attention: a sam2 `Attention`.
+        tokens: (b, t, C) queries, b is 1 or n.
+        image_k: (n, p, C) what keys are projected from.
+        image_v: (n, p, C) what values are projected from.
+
+    Returns:
+        (n, t, C), without the residual.
+    """
+    heads, scale, n = attention.num_heads, _scale(attention), len(image_k)
+    t = tokens.shape[1]
+    q = _heads_of(attention.q_proj(tokens) * scale, heads)
+    folded = q @ attention.k_proj.weight.unflatten(0, (heads, -1))  # (b, heads, t, C)
+    folded = folded.flatten(1, 2).expand(n, -1, -1)
+    mixed = torch.softmax(folded @ image_k.transpose(1, 2), -1) @ image_v
+    v_weight = attention.v_proj.weight.unflatten(0, (heads, -1)).transpose(1, 2)
+    out = mixed.unflatten(1, (heads, t)) @ v_weight  # (n, heads, t, d)
+    return attention.out_proj(out.transpose(1, 2).flatten(2) + attention.v_proj.bias)
+
+
+def image_to_tokens(
+    attention: Any, image: Tensor, image_q: Tensor, tokens_k: Tensor, tokens_v: Tensor
+) -> Tensor:
+    """Let many pixels attend to few tokens, moving the tokens into pixel space.
+
+    Args:
+        attention: a sam2 `Attention`.
+        image: (n, p, C) residual that the outcome is added to.
+        image_q: (n, p, C) what queries are projected from.
+        tokens_k: (n, t, C) what keys are projected from.
+        tokens_v: (n, t, C) what values are projected from.
+
+    Returns:
+        (n, p, C).
+    """
+    heads, scale, t = attention.num_heads, _scale(attention), tokens_k.shape[1]
+    k = _heads_of(attention.k_proj(tokens_k) * scale, heads)
+    v = _heads_of(attention.v_proj(tokens_v), heads)
+    folded_k = (k @ attention.q_proj.weight.unflatten(0, (heads, -1))).flatten(1, 2)
+    bias = (k @ attention.q_proj.bias.view(heads, -1, 1)).flatten(1).unsqueeze(1)
+    scores = torch.baddbmm(bias, image_q, folded_k.transpose(1, 2))  # (n, p, heads * t)
+    weights = torch.softmax(scores.unflatten(2, (heads, t)), -1).flatten(2)
+    out_weight = attention.out_proj.weight.unflatten(1, (heads, -1)).permute(1, 2, 0)
+    folded_v = (v @ out_weight).flatten(1, 2)  # (n, heads * t, C)
+    return torch.baddbmm(image + attention.out_proj.bias, weights, folded_v)
+
+
+def attend(attention: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Softmax attention of projected, rotated tokens, and the output projection.
+
+    Args:
+        attention: a sam2 `Attention`.
+        q: (b, p, I) with b 1 or n.
+        k: (n, m, I).
+        v: (n, m, I).
+
+    Returns:
+        (n, p, C), without the residual.
+    """
+    q, k, v = (_heads_of(x, attention.num_heads) for x in (q, k, v))
+    out = F.scaled_dot_product_attention(q.expand(len(k), -1, -1, -1), k, v)
+    return attention.out_proj(out.transpose(1, 2).flatten(2))
+
+
+def rotate(attention: Any, x: Tensor, count: int) -> Tensor:
+    """Rotate the first tokens by their place in the image, as sam2's `RoPEAttention` does.
+
+    Args:
+        attention: a sam2 attention; one without rotary codes leaves its tokens as they are.
+        x: (b, m, I) freshly projected queries or keys, which may be overwritten.
+        count: how many leading tokens are pixels, a multiple of the pixels of one image.
+
+    Returns:
+        (b, m, I).
+    """
+    if not isinstance(attention, RoPEAttention) or count == 0:
+        return x
+    codes = attention.freqs_cis  # (p, d / 2) complex
+    pixels = x[:, :count].float()  # a view, unless under autocast
+    pairs = pixels.unflatten(2, (attention.num_heads, -1, 2))
+    torch.view_as_complex(pairs).unflatten(1, (-1, len(codes))).mul_(codes[:, None])
+    if pixels.dtype != x.dtype:
+        x[:, :count] = pixels
+    return x
+
+
+def fit_rotary_codes(attention: Any, side: int, device: torch.device) -> None:
+    """Give a `RoPEAttention` its table for (side, side) features, as its first call would."""
+    if isinstance(attention, RoPEAttention):
+        if len(attention.freqs_cis) != side * side:
+            attention.freqs_cis = attention.compute_cis(end_x=side, end_y=side)
+        attention.freqs_cis = attention.freqs_cis.to(device)
+
+
+def _heads_of(x: Tensor, heads: int) -> Tensor:
+    """(b, t, I) to (b, heads, t, d)."""
+    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def _scale(attention: Any) -> float:
+    return (attention.internal_dim // attention.num_heads) ** -0.5

@@ -1,0 +1,212 @@
+"""The mask decoder and object pointers of many objects on one frame, without prompts.
+
+What `SAM2Base._forward_sam_heads` computes for a tracked object, with the image kept as pixels by
+channels throughout: no large tensor is ever transposed, and only a mask that is used is made.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from sam2.modeling.sam2_base import NO_OBJ_SCORE
+from torch import Tensor
+
+from sam2vss_lib.masklets.engine.attention import image_to_tokens, tokens_to_image
+from sam2vss_lib.masklets.engine.encoder import EncodedFrames
+
+
+class Decoded(NamedTuple):
+    """What the decoder says of n objects.
+
+    Attributes:
+        masks: (n, 1, S/4, S/4) float32 logits, `NO_OBJ_SCORE` where the object is absent.
+        pointers: (n, C) object pointers.
+        scores: (n, 1) presence logits.
+    """
+
+    masks: Tensor
+    pointers: Tensor
+    scores: Tensor
+
+
+class _Tokens(NamedTuple):
+    """Output tokens after the transformer."""
+
+    score: Tensor | None  # (n, C)
+    iou: Tensor  # (n, C)
+    masks: Tensor  # (n, 4, C)
+    image: Tensor  # (n, p, C)
+
+
+class Heads:
+    """The stock prompt encoder and mask decoder, called without points or boxes."""
+
+    def __init__(self, predictor: Any) -> None:
+        self._predictor, self._decoder = predictor, predictor.sam_mask_decoder
+        self._multimask = bool(predictor._use_multimask(False, None))
+        decoder, encoder = self._decoder, predictor.sam_prompt_encoder
+        device = predictor.device
+        with torch.inference_mode():
+            nothing = torch.zeros(1, 1, 2, device=device), -torch.ones(1, 1, device=device)
+            sparse, _ = encoder(points=nothing, boxes=None, masks=None)
+            tokens = [decoder.obj_score_token.weight] if decoder.pred_obj_scores else []
+            tokens += [decoder.iou_token.weight, decoder.mask_tokens.weight, sparse[0]]
+            self._prompt = torch.cat(tokens)[None]  # (1, t, C)
+            self._pixel_codes = encoder.get_dense_pe().flatten(2).transpose(1, 2)  # (1, p, C)
+
+    def decode(self, image: Tensor, features: EncodedFrames) -> Decoded:
+        """Masks, pointers and scores on a frame after the first.
+
+        Args:
+            image: (n, p, C) features of the frame seen through each object's memories.
+            features: the frame's own features.
+        """
+        no_mask = self._predictor.sam_prompt_encoder.no_mask_embed.weight
+        tokens = self._transform(image + no_mask)
+        scores, present = self._presence(tokens)
+        pixels = self._upscale(tokens.image, features)
+        masks, best = self._masks(tokens, pixels)
+        if self._decoder.pred_obj_scores:
+            masks = torch.where(present, masks, NO_OBJ_SCORE)
+        token = tokens.masks[:, 0]
+        if self._multimask and self._decoder.use_multimask_token_for_obj_ptr:
+            token = _pick(tokens.masks, best)
+        return Decoded(_to_image(masks.float()), self._pointers(token, scores), scores)
+
+    def pointers_of_masks(self, masks: Tensor, features: EncodedFrames) -> Tensor:
+        """Object pointers of masks that were given rather than predicted.
+
+        Args:
+            masks: (n, 1, S, S) float32 of zeros and ones.
+            features: the frame's features.
+
+        Returns:
+            (n, C), as `SAM2Base._use_mask_as_output` makes them.
+        """
+        predictor = self._predictor
+        prompts = predictor.sam_prompt_encoder.mask_downscaling(predictor.mask_downsample(masks))
+        image = (features.s16 + prompts).flatten(2).transpose(1, 2)
+        tokens = self._transform(image, last_image=False)
+        scores, _ = self._presence(tokens)
+        pointers = self._pointers(tokens.masks[:, 0], scores)
+        if predictor.pred_obj_scores:  # a second time, now by the given masks
+            present = masks.flatten(1).any(1, keepdim=True).float()
+            if predictor.fixed_no_obj_ptr:
+                pointers = present * pointers
+            pointers = pointers + (1 - present) * predictor.no_obj_ptr
+        return pointers
+
+    def _transform(self, image: Tensor, *, last_image: bool = True) -> _Tokens:
+        """The two-way transformer; until tokens see pixels they are the same for all objects."""
+        transformer = self._decoder.transformer
+        prompt, tokens = self._prompt, self._prompt
+        image_k = image + self._pixel_codes
+        for index, layer in enumerate(transformer.layers):
+            if layer.skip_first_layer_pe:
+                tokens = layer.self_attn(tokens, tokens, tokens)
+            else:
+                with_codes = tokens + prompt
+                tokens = tokens + layer.self_attn(with_codes, with_codes, tokens)
+            tokens = layer.norm1(tokens)
+            seen = tokens_to_image(layer.cross_attn_token_to_image, tokens + prompt, image_k, image)
+            tokens = layer.norm2(tokens + seen)
+            tokens = layer.norm3(tokens + layer.mlp(tokens))
+            attention = layer.cross_attn_image_to_token
+            image = image_to_tokens(attention, image, image_k, tokens + prompt, tokens)
+            image = layer.norm4(image)
+            image_k = image + self._pixel_codes
+        last = transformer.final_attn_token_to_image
+        tokens = tokens + tokens_to_image(last, tokens + prompt, image_k, image)
+        tokens = transformer.norm_final_attn(tokens)
+        first = int(self._decoder.pred_obj_scores)
+        return _Tokens(
+            tokens[:, 0] if first else None,
+            tokens[:, first],
+            tokens[:, first + 1 : first + 1 + self._decoder.num_mask_tokens],
+            image,
+        )
+
+    def _presence(self, tokens: _Tokens) -> tuple[Tensor, Tensor]:
+        """(n, 1) logits of objects being present, and whether they are."""
+        if tokens.score is None:  # as stock: sure of it
+            scores = tokens.iou.new_full((len(tokens.iou), 1), 10.0)
+        else:
+            scores = self._decoder.pred_obj_score_head(tokens.score)
+        return scores, scores > 0
+
+    def _pointers(self, token: Tensor, scores: Tensor) -> Tensor:
+        predictor = self._predictor
+        pointers = predictor.obj_ptr_proj(token)
+        if predictor.pred_obj_scores:
+            present = scores.sigmoid() if predictor.soft_no_obj_ptr else (scores > 0).float()
+            if predictor.fixed_no_obj_ptr:
+                pointers = present * pointers
+            pointers = pointers + (1 - present) * predictor.no_obj_ptr
+        return pointers
+
+    def _upscale(self, image: Tensor, features: EncodedFrames) -> Tensor:
+        """(n, p, C) to (n, 16 p, C/8): four by four sub-pixels, a quarter's quarter innermost.
+
+        A transposed convolution whose kernel is its stride is a linear map of each pixel.
+        """
+        first, norm, act1, second, act2 = self._decoder.output_upscaling
+        s4 = s8 = None
+        if self._decoder.use_high_res_features:
+            s8 = _from_image(features.s8, 1)
+            s4 = _from_image(features.s4, 2)
+        x = _unfold(first, image)
+        x = x if s8 is None else x.add_(s8)
+        x = act1(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))
+        x = _unfold(second, x)
+        x = x if s4 is None else x.add_(s4)
+        return act2(x)
+
+    def _masks(self, tokens: _Tokens, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 16 p) logits of the mask that stock would choose, and (n,) the best of the three."""
+        decoder = self._decoder
+        if not self._multimask and not decoder.dynamic_multimask_via_stability:
+            hyper = decoder.output_hypernetworks_mlps[0](tokens.masks[:, 0])
+            best = torch.zeros(len(hyper), dtype=torch.long, device=hyper.device)
+            return (pixels @ hyper[:, :, None])[:, :, 0], best
+        best = decoder.iou_prediction_head(tokens.iou)[:, 1:].argmax(1) + 1
+        layers = decoder.output_hypernetworks_mlps
+        hyper = torch.stack([layer(tokens.masks[:, i]) for i, layer in enumerate(layers)], 1)
+        chosen = _pick(hyper, best)
+        if self._multimask:
+            return (pixels @ chosen[:, :, None])[:, :, 0], best
+        both = pixels @ torch.stack([hyper[:, 0], chosen], 2)
+        single, fallback = both.unbind(2)
+        # counts of sub-pixels do not depend on their order
+        stability = decoder._get_stability_scores(single[:, None, :, None])
+        stable = stability >= decoder.dynamic_multimask_stability_thresh
+        return torch.where(stable, single, fallback), best
+
+
+def _pick(x: Tensor, index: Tensor) -> Tensor:
+    """One row of each object: (n, k, C) and (n,) to (n, C)."""
+    return x[torch.arange(len(x), device=x.device), index]
+
+
+def _unfold(layer: Any, x: Tensor) -> Tensor:
+    """A 2 x 2 transposed convolution of (n, q, C) pixels: (n, 4 q, C')."""
+    weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (4 C', C)
+    return F.linear(x, weight, layer.bias.repeat(4)).unflatten(2, (4, -1)).flatten(1, 2)
+
+
+def _from_image(x: Tensor, levels: int) -> Tensor:
+    """(1, C, H, W) to (1, H * W, C), sub-pixels of the coarsest grid innermost, as `_unfold`."""
+    _, channels, height, width = x.shape
+    h, w, two = height >> levels, width >> levels, [2] * levels
+    # C, h, y1, (y2,) w, x1, (x2) -> h, w, y1, x1, (y2, x2,) C
+    split = x.reshape(channels, h, *two, w, *two)
+    inner = [axis for i in range(levels) for axis in (2 + i, 3 + levels + i)]
+    return split.permute(1, 2 + levels, *inner, 0).reshape(1, -1, channels)
+
+
+def _to_image(masks: Tensor) -> Tensor:
+    """(n, 16 p) of `_upscale`'s order to (n, 1, 4 h, 4 w), h = w."""
+    n, side = len(masks), int((masks.shape[1] // 16) ** 0.5)
+    split = masks.view(n, side, side, 2, 2, 2, 2)  # h, w, y1, x1, y2, x2
+    return split.permute(0, 1, 3, 5, 2, 4, 6).reshape(n, 1, 4 * side, 4 * side)
