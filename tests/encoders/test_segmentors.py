@@ -1,0 +1,107 @@
+"""Encoders of base models."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from sam2vss_lib.encoders import Encoder, load_encoder, segmentor_encoder
+from sam2vss_lib.encoders.base import concatenate_maps
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.features import pool_features
+from sam2vss_lib.segmentors import load_segmentor
+from sam2vss_lib.segmentors.base import Prediction
+from sam2vss_lib.segmentors.segformer import SegFormer, normalise
+from tests.features.common import ColourEncoder
+
+
+@pytest.fixture(scope="module")
+def segformer() -> SegFormer:
+    model = load_segmentor("segformer-micro")
+    assert isinstance(model, SegFormer)
+    return model
+
+
+@torch.inference_mode()
+def stage_maps(segformer: SegFormer, image: np.ndarray) -> list[torch.Tensor]:
+    """Stages as the decoder gets them, for a frame that needs no stretching."""
+    seen = list[torch.Tensor]()
+    head = segformer.network.decode_head
+    handle = head.register_forward_pre_hook(lambda module, inputs: seen.extend(inputs[0]))
+    segformer.network(normalise(torch.from_numpy(image).permute(2, 0, 1)[None]))
+    handle.remove()
+    return [stage[0] for stage in seen]
+
+
+def test_stages_are_what_the_base_models_decoder_gets(
+    segformer: SegFormer, image: np.ndarray
+) -> None:
+    maps = stage_maps(segformer, image)
+    for number, wanted in enumerate(maps, start=1):
+        encoder = segmentor_encoder(segformer, str(number))
+        found = encoder.encode(image)
+        assert torch.allclose(found, wanted, atol=1e-5)
+        assert found.shape[0] == encoder.dim
+        assert -(-128 // encoder.stride) == found.shape[2]
+    everything = segmentor_encoder(segformer, "all")
+    found = everything.encode(image)
+    assert torch.allclose(found, concatenate_maps(maps), atol=1e-5)
+    assert (everything.dim, everything.stride) == (
+        found.shape[0],
+        segmentor_encoder(segformer, "1").stride,
+    )
+
+
+def test_default_is_the_last_stage(segformer: SegFormer) -> None:
+    default = segmentor_encoder(segformer)
+    assert default.name == "segformer-micro@4"
+    assert default.sha256 == load_encoder("segformer-micro@4").sha256
+    assert default.sha256 == load_encoder("segformer-micro").sha256
+    assert default.sha256 != load_encoder("segformer-micro@3").sha256
+    assert default.sha256 != load_encoder("segformer-mini").sha256
+
+
+def test_frame_of_any_size_is_covered(segformer: SegFormer) -> None:
+    image = np.zeros((45, 70, 3), np.uint8)
+    stride = segmentor_encoder(segformer, "1").stride
+    assert segmentor_encoder(segformer, "1").encode(image).shape[1:] == (64 // stride, 96 // stride)
+
+
+def test_pooling_stacked_maps_is_stacking_pooled_maps() -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps = [torch.randn(3, s, 2 * s, generator=generator) for s in (8, 4, 2)]
+    masks = torch.rand(5, 31, 45, generator=generator) < 0.3
+    stacked = pool_features(concatenate_maps(maps), masks).mean
+    apart = torch.cat([pool_features(m, masks).mean for m in maps], 1)
+    assert torch.allclose(stacked, apart, atol=1e-5)
+
+
+@dataclass
+class Other:
+    """A base model that is no SegFormer."""
+
+    name: str = "other"
+    checkpoint_sha256: str = "0" * 64
+    num_classes: int = 3
+
+    def predict(self, frames: torch.Tensor, *, with_probabilities: bool = False) -> Prediction:
+        return Prediction(torch.zeros(frames.shape[:3], dtype=torch.uint8))
+
+
+class Offering(Other):
+    def encoder(self, feature: str | None = None) -> Encoder:
+        return ColourEncoder(name=f"colour {feature}")
+
+
+def test_other_base_models_offer_their_encoder_or_have_none() -> None:
+    assert segmentor_encoder(Offering(), "fuse").name == "colour fuse"
+    with pytest.raises(SettingsError, match="model other offers no encoder"):
+        segmentor_encoder(Other())
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(SettingsError, match="unknown feature 'c4' of segformer-mini; known are 1"):
+        load_encoder("segformer-mini@c4")
+    with pytest.raises(SettingsError, match="unknown model 'resnet'"):
+        load_encoder("resnet")
