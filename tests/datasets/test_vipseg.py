@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from sam2vss_lib.datasets import Dataset, open_dataset, verify_dataset
+from sam2vss_lib.datasets.images import read_id_image
 from sam2vss_lib.datasets.labels import ground_truth_from_mask
 from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
 from sam2vss_lib.datasets.panoptic import labels_from_panoptic
+from sam2vss_lib.datasets.segments import read_segments
 from sam2vss_lib.errors import DataError
 from tests.formats import (
     FakeClip,
@@ -222,3 +227,58 @@ def test_vipseg_ids_are_vspw_labels():
     np.testing.assert_array_equal(
         labels_from_panoptic(values, 124), ground_truth_from_mask(values, 124)
     )
+
+
+SEGMENTS = (
+    b'{"annotations":[{"video_id":"a","annotations":'
+    b'[{"file_name":"1.jpg","segments_info":[{"id":7,"category_id":3}]}]}]}'
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_damaged_lists_give_one_line_or_segments(data: st.DataObject):
+    content = bytearray(SEGMENTS)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    lines = 1
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "pred.json"
+        path.write_bytes(content[: data.draw(st.just(len(content)) | st.integers(0, len(content)))])
+        try:
+            index = read_segments(path)
+            assert all(
+                isinstance(index.frame(c, f), dict) for c in index.clips for f in index.frames(c)
+            )
+        except DataError as error:
+            lines = len(str(error).splitlines())
+    assert lines == 1
+
+
+def test_deep_lists_are_refused(tmp_path: Path):
+    path = tmp_path / "pred.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"pred.json: top level: Invalid JSON"):
+        read_segments(path)
+
+
+def test_a_list_is_read_again_when_it_changes(tmp_path: Path):
+    path = tmp_path / "pred.json"
+    path.write_bytes(SEGMENTS)
+    assert read_segments(path).frame("a", "1") == {7: 3}
+    assert read_segments(path) is read_segments(path)
+    path.write_bytes(SEGMENTS.replace(b"7", b"12"))
+    assert read_segments(path).frame("a", "1") == {12: 3}
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "I;16"])
+def test_grey_ids_are_the_stored_values(tmp_path: Path, mode: str):
+    values = np.arange(200).reshape(10, 20) * (300 if mode == "I;16" else 1)
+    save(tmp_path / "a.png", values.astype(np.uint16 if mode == "I;16" else np.uint8), mode == "P")
+    np.testing.assert_array_equal(read_id_image(tmp_path / "a.png", "grey"), values)
+
+
+def test_colour_ids_count_red_first(tmp_path: Path):
+    save(tmp_path / "a.png", np.array([[[1, 0, 0], [0, 1, 0], [0, 0, 1], [255] * 3]], np.uint8))
+    ids = read_id_image(tmp_path / "a.png", "rgb")
+    assert ids.tolist() == [[1, 256, 65_536, 2**24 - 1]]

@@ -1,0 +1,109 @@
+"""From other systems' prediction formats to the project's: one label PNG a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sam2vss_lib.datasets import Dataset, PredictionFolder
+from sam2vss_lib.datasets.faults import FileFault
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.records import is_finished, mark_finished
+from sam2vss_lib.segmentors.importers.results import PickledResults
+from sam2vss_lib.segmentors.importers.sources import (
+    IndexImages,
+    PanopticImages,
+    PanopticSegments,
+    PredictionSource,
+)
+
+FORMATS: dict[str, str] = {
+    "index": "<clip>/<frame>.png, grey or palette, the value is the class",
+    "panoptic-json": "pan_pred/<clip>/<frame>.png in RGB-coded ids and pred.json (DVIS, CAVIS)",
+    "vipseg": "<clip>/<frame>.png, 16-bit, class or 100 * class + instance, 0 is void",
+    "mmseg-pkl": "a .pkl file with one label array a frame, in the order of the split",
+}
+"""The formats that can be read, and what they look like."""
+
+
+def open_predictions(
+    format_name: str, path: Path, dataset: Dataset, *, label_offset: int = 0
+) -> PredictionSource:
+    """Open predictions of a data set in one of the known formats; little or nothing is read yet.
+
+    Args:
+        format_name: one of `FORMATS`.
+        path: the folder of the predictions; for `mmseg-pkl` the file.
+        dataset: the split that was predicted; for `mmseg-pkl` the whole of it.
+        label_offset: 1 where classes are numbered from 1; only for `index` and `mmseg-pkl`, as
+            the others say themselves where they count from.
+
+    Raises:
+        SettingsError: the format or the offset cannot be used.
+        DataError: there is nothing at `path`, or the number of classes is unknown.
+    """
+    if format_name not in FORMATS:
+        raise SettingsError(f"format {format_name!r}: known are {', '.join(FORMATS)}")
+    has_offset = format_name in ("index", "mmseg-pkl")
+    if label_offset not in ((0, 1) if has_offset else (0,)):
+        allowed = "0 or 1" if has_offset else f"0 for format {format_name}"
+        raise SettingsError(f"label_offset is {label_offset}; it must be {allowed}")
+    if not path.exists():
+        raise FileFault(path, "no such file or folder", "check where the predictions are")
+    classes = dataset.num_classes
+    match format_name:
+        case "index":
+            return IndexImages(path, classes, label_offset)
+        case "panoptic-json":
+            return PanopticSegments(path, classes)
+        case "vipseg":
+            return PanopticImages(path, classes)
+        case _:
+            return PickledResults(path, dataset, label_offset)
+
+
+def convert_predictions(
+    dataset: Dataset,
+    source: PredictionSource,
+    out: PredictionFolder,
+    *,
+    progress: Callable[[str], None] = lambda clip: None,
+) -> int:
+    """Write predictions of another format as label PNGs; finished clips are reused.
+
+    Names are checked for all clips before anything is written. One frame is held at a time.
+
+    Args:
+        dataset: the clips to convert.
+        source: their predictions.
+        out: where labels go.
+        progress: called with each clip's name when it is done.
+
+    Returns:
+        Number of clips that were reused.
+
+    Raises:
+        DataError: a prediction is missing or cannot be used, or `out` holds predictions made from
+            something else.
+    """
+    for clip in dataset:
+        source.check(clip)
+    reused = 0
+    for clip in dataset:
+        made_from: dict[str, Any] = {
+            "format": type(source).__name__,
+            "source_sha256": source.sha256(clip),
+            "source_label_offset": getattr(source, "label_offset", 0),
+            "num_classes": out.num_classes,
+            "label_offset": out.label_offset,
+        }
+        folder = out.root / clip.name
+        if is_finished(folder, made_from) and not out.missing(clip):
+            reused += 1
+        else:
+            for i in range(clip.num_frames):
+                out.write(clip, i, source.read(clip, i))
+            mark_finished(folder, made_from)
+        progress(clip.name)
+    return reused
