@@ -1,0 +1,174 @@
+"""A results folder as one self-contained page, an index of its files, and LaTeX tables."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import write_text
+from sam2vss_lib.study.latex import latex_tables
+from sam2vss_lib.study.runner import find_notebooks
+from sam2vss_lib.study.schema import Gain, Metric, Result, ResultRow
+from sam2vss_lib.study.sections import Figure, Section, cell_status, printed_text, read_sections
+
+#: cell status -> (mark, meaning); the mark stands beside the number, so colour is never needed
+MARKS = {
+    "reproduced": ("✓", "reproduced within tolerance"),
+    "off": ("≠", "off: further from the paper than the tolerance"),
+    "partial": ("◐", "partial: only some of the paper's clips"),
+    "not comparable": ("∦", "not comparable: other data than the paper's"),
+    "demo": ("◇", "not comparable (demo): generated clips and a micro model"),
+    "ours only": ("", "the paper prints no number"),
+    "no value": ("", "could not be computed"),
+    "not run": ("", "not run"),
+}
+_LARGEST_SVG = 400_000  # bytes; above, the picture is mostly pixels and PNG is smaller
+_PLOT = 100.0  # width of an interval glyph in its own units
+
+
+def write_report(results_dir: Path) -> Path:
+    """Write `report.html`, `index.html` and `tables.tex` into a results folder, from its files.
+
+    Args:
+        results_dir: `results/<profile>`, as `sam2vss study` leaves it.
+
+    Returns:
+        Path of `report.html`: one file, images inside, no script, nothing loaded from elsewhere.
+
+    Raises:
+        DataError: there are no results.
+    """
+    sections = read_sections(results_dir, find_notebooks())
+    page = {
+        "profile": results_dir.resolve().name,
+        "sections": sections,
+        "cells": _count_cells(sections),
+        "verdicts": Counter(c.verdict for s in sections for c in s.result.claims),
+        "demo": any(section.result.demo for section in sections),
+        "marks": MARKS,
+    }
+    environment = _environment(results_dir)
+    report = results_dir / "report.html"
+    write_text(results_dir / "tables.tex", latex_tables(sections))
+    write_text(report, environment.get_template("report.html.j2").render(page))
+    write_text(results_dir / "index.html", environment.get_template("index.html.j2").render(page))
+    return report
+
+
+def _environment(results_dir: Path) -> Environment:
+    """Templates with everything escaped, and the helpers they use."""
+    environment = Environment(
+        loader=PackageLoader("sam2vss_lib.study"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    helpers: dict[str, Any] = {
+        "status_of": cell_status,
+        "number": number_text,
+        "printed": lambda value: printed_text(value) or "–",
+        "gain_text": gain_text,
+        "interval": interval_glyph,
+        "scale": gain_scale,
+        "reasons": reasons,
+        "data_uri": data_uri,
+        "setting_text": setting_text,
+    }
+    environment.globals.update(helpers)
+
+    def relative(path: Path) -> str:
+        return path.relative_to(results_dir).as_posix()
+
+    environment.filters["relative"] = relative
+    return environment
+
+
+def _count_cells(sections: list[Section]) -> Counter[str]:
+    """How many cells that the paper prints have which status."""
+    return Counter(
+        cell_status(section.result, row, metric)
+        for section in sections
+        for row in section.result.rows
+        for metric, value in row.paper.items()
+        if value is not None
+    )
+
+
+def number_text(value: float | None, digits: int) -> str:
+    """A number or a dash."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def gain_text(value: float | None, digits: int) -> str:
+    """A difference with its sign, with a true minus."""
+    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def gain_scale(result: Result, metric: Metric) -> float:
+    """Largest distance from zero that a column of gains has to show."""
+    ends = [
+        abs(value)
+        for row in result.rows
+        for gain in [row.gains.get(metric.name, Gain())]
+        for value in (gain.gain, gain.low, gain.high, row.paper_gains.get(metric.name))
+        if value is not None
+    ]
+    return max(ends, default=0.0) or 1.0
+
+
+def interval_glyph(gain: Gain, paper: float | None, scale: float) -> dict[str, float | None]:
+    """Places of a gain, its interval and the paper's gain on a line from -scale to scale.
+
+    Returns:
+        `gain`, `low`, `high`, `paper`, each 0 to 100, or None.
+    """
+
+    def place(value: float | None) -> float | None:
+        return None if value is None else round(_PLOT / 2 * (1 + value / scale * 0.94), 2)
+
+    return {
+        "gain": place(gain.gain),
+        "low": place(gain.low),
+        "high": place(gain.high),
+        "paper": place(paper),
+    }
+
+
+def reasons(rows: list[ResultRow]) -> dict[str, str]:
+    """Why rows were not run -> a letter for each reason."""
+    found = dict.fromkeys(row.reason for row in rows if not row.was_run)
+    return {reason: _letters(index) for index, reason in enumerate(found)}
+
+
+def _letters(index: int) -> str:
+    """a, b, ..., z, aa, ab, ..."""
+    head, last = divmod(index, 26)
+    return (_letters(head - 1) if head else "") + chr(ord("a") + last)
+
+
+def data_uri(figure: Figure) -> str:
+    """A figure's picture as a data URI: vector where that is not much larger.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    path, kind = figure.svg, "image/svg+xml"
+    if path is None or (figure.png is not None and path.stat().st_size > _LARGEST_SVG):
+        path, kind = figure.png, "image/png"
+    try:
+        data = path.read_bytes() if path is not None else b""
+    except OSError as error:
+        raise DataError(f"{path}: not readable ({error.strerror})") from None
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def setting_text(value: Any) -> str:
+    """A setting as its notebook would write it."""
+    return value if isinstance(value, str) else json.dumps(value)
