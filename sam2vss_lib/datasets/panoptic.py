@@ -33,7 +33,7 @@ def labels_from_panoptic(
     """Convert ids of VIPSeg's form: 0 is void, 1..C a class, 100 * class + instance a thing.
 
     Args:
-        ids: (H, W) integers, at least 0.
+        ids: (H, W) integers in 0..65535.
         num_classes: C.
         things: the classes (1..C) that have instances. An instance of any other class is void:
             value 200 in clip `353_-5sqmCF8OFU` of VIPSeg is a known mistake for void. None takes
@@ -51,16 +51,16 @@ def labels_from_panoptic(
     check_num_classes(num_classes)
     if stray_labels not in ("error", "void"):
         raise SettingsError(f"stray_labels is {stray_labels!r}; it must be 'error' or 'void'")
-    values, inverse = np.unique(ids, return_inverse=True)
-    labels: list[int] = []
+    counts = np.bincount(ids.ravel())  # ids are small, so this is much faster than sorting them
+    table = np.full(len(counts), VOID, dtype=np.uint8)
     strays: list[int] = []
-    for value in values.tolist():
+    for value in np.flatnonzero(counts).tolist():
         category = value if value <= num_classes else value // _INSTANCES
-        is_class = 1 <= category <= num_classes
-        if value != NOTHING and not is_class:
+        if 1 <= category <= num_classes:
+            is_mistake = value > num_classes and things is not None and category not in things
+            table[value] = VOID if is_mistake else category - 1
+        elif value != NOTHING:
             strays.append(value)
-        is_mistake = value > num_classes and things is not None and category not in things
-        labels.append(category - 1 if is_class and not is_mistake else VOID)
     if strays and stray_labels == "error":
         raise FileFault(
             source,
@@ -68,7 +68,7 @@ def labels_from_panoptic(
             f"nor instance ({_INSTANCES} * class + instance)",
             "check num_classes and classes.json, or read stray labels as void",
         )
-    return np.array(labels, dtype=np.uint8)[inverse].reshape(ids.shape)
+    return table[ids]
 
 
 def labels_from_segments(
@@ -96,19 +96,22 @@ def labels_from_segments(
         SettingsError: `num_classes` cannot be used.
     """
     check_num_classes(num_classes)
-    values, inverse = np.unique(ids, return_inverse=True)
-    present = set(values.tolist()) - {NOTHING}
+    labels = np.full(ids.shape, VOID, dtype=np.uint8)
+    unlisted = ids != NOTHING
     hint = "image and list must come from one run: take both from the same folder"
-    if unlisted := present - segments.keys():
-        problem = f"segment id {min(unlisted)} is not listed for this frame in {segments_file}"
-        raise FileFault(source, problem, hint)
-    if unseen := segments.keys() - present:
-        problem = f"no pixel has id {min(unseen)}, which {segments_file} lists for this frame"
-        raise FileFault(source, problem, hint)
     for segment, category in segments.items():
         if not 0 <= category < num_classes:
             problem = f"category_id {category} of segment {segment} of {source} is no class"
             wanted = f"categories must be 0..{num_classes - 1}: check that they are of this data"
             raise FileFault(segments_file, problem, wanted)
-    table = [segments.get(value, VOID) for value in values.tolist()]
-    return np.array(table, dtype=np.uint8)[inverse].reshape(ids.shape)
+        pixels = ids == segment
+        if not pixels.any():
+            problem = f"no pixel has id {segment}, which {segments_file} lists for this frame"
+            raise FileFault(source, problem, hint)
+        labels[pixels] = category
+        unlisted &= ~pixels
+    if unlisted.any():
+        first = int(ids[unlisted].min())
+        problem = f"segment id {first} is not listed for this frame in {segments_file}"
+        raise FileFault(source, problem, hint)
+    return labels

@@ -18,7 +18,7 @@ from sam2vss_lib.datasets import Dataset, open_dataset, verify_dataset
 from sam2vss_lib.datasets.images import read_id_image
 from sam2vss_lib.datasets.labels import ground_truth_from_mask
 from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
-from sam2vss_lib.datasets.panoptic import labels_from_panoptic
+from sam2vss_lib.datasets.panoptic import labels_from_panoptic, labels_from_segments
 from sam2vss_lib.datasets.segments import read_segments
 from sam2vss_lib.errors import DataError
 from tests.formats import (
@@ -182,9 +182,9 @@ def corrupt(content: str) -> dict[str, tuple[str, str]]:
         "list": ("[]", "top level: Input should be"),
         "no category": (content.replace('"category_id"', '"kind"', 1), f"{field}.category_id: Fie"),
         "text": (content.replace(f'"id": {identity}', '"id": "x"', 1), f"{field}.id: Input should"),
-        "unlisted": (
+        "unseen": (
             content.replace(f'"id": {identity}', '"id": 9', 1),
-            rf"segment id {identity} is not listed for this frame in .*val.json; image and list",
+            r"png: no pixel has id 9, which .*val.json lists for this frame; image and list",
         ),
         "class": (
             content.replace(f'"category_id": {category}', '"category_id": 124', 1),
@@ -197,9 +197,7 @@ def corrupt(content: str) -> dict[str, tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize(
-    "case", ["cut", "list", "no category", "text", "unlisted", "class", "clip"]
-)
+@pytest.mark.parametrize("case", ["cut", "list", "no category", "text", "unseen", "class", "clip"])
 def test_bad_lists_of_segments_are_one_line(tmp_path: Path, clips: list[FakeClip], case: str):
     root = coco(tmp_path, clips)
     path = root / "panoptic_gt_VIPSeg_val.json"
@@ -282,3 +280,21 @@ def test_colour_ids_count_red_first(tmp_path: Path):
     save(tmp_path / "a.png", np.array([[[1, 0, 0], [0, 1, 0], [0, 0, 1], [255] * 3]], np.uint8))
     ids = read_id_image(tmp_path / "a.png", "rgb")
     assert ids.tolist() == [[1, 256, 65_536, 2**24 - 1]]
+
+
+@given(data=st.data())
+def test_labels_equal_a_slow_reading_of_the_format(data: st.DataObject):
+    """Each pixel by itself, by the rules that VIPSeg's README states."""
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    categories = rng.integers(1, 125, (7, 9))
+    kinds = rng.integers(0, 3, (7, 9))  # void, stuff, thing
+    things = 100 * categories + rng.integers(25, 100, (7, 9))
+    ids = np.where(kinds == 0, 0, np.where(kinds == 1, categories, things))
+    expected = [
+        [255 if kind == 0 else category - 1 for kind, category in zip(*rows, strict=True)]
+        for rows in zip(kinds.tolist(), categories.tolist(), strict=True)
+    ]
+    assert labels_from_panoptic(ids, 124).tolist() == expected
+    segments = {i: (i if i < 125 else i // 100) - 1 for i in set(ids.ravel().tolist()) - {0}}
+    assert labels_from_segments(ids, segments, 124, "image", "list").tolist() == expected
