@@ -77,7 +77,7 @@ def _environment(results_dir: Path) -> Environment:
         "gain_text": gain_text,
         "interval": interval_glyph,
         "scale": gain_scale,
-        "reasons": reasons,
+        "footnotes": footnotes,
         "data_uri": data_uri,
         "setting_text": setting_text,
     }
@@ -141,10 +141,10 @@ def interval_glyph(gain: Gain, paper: float | None, scale: float) -> dict[str, f
     }
 
 
-def reasons(rows: list[ResultRow]) -> dict[str, str]:
-    """Why rows were not run -> a letter for each reason."""
-    found = dict.fromkeys(row.reason for row in rows if not row.was_run)
-    return {reason: _letters(index) for index, reason in enumerate(found)}
+def footnotes(rows: list[ResultRow]) -> dict[str, str]:
+    """What rows were run on, or why they were not -> a letter for each."""
+    found = dict.fromkeys(row.remark for row in rows)
+    return {remark: _letters(index) for index, remark in enumerate(found)}
 
 
 def _letters(index: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -99,9 +100,11 @@ class ResultFolder:
             alt: what can be seen, for readers who cannot see it.
         """
         self._figures.append(ResultFigure(name=name, caption=caption, alt=alt))
-        for suffix in (".png", ".svg"):
-            with atomic_path(self.root / f"fig_{name}{suffix}") as temporary:
-                figure.savefig(temporary, dpi=150, bbox_inches="tight")
+        for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
+            path = self.root / f"fig_{name}{suffix}"
+            # neither the date nor random names inside: the same figure is the same file
+            with atomic_path(path) as temporary, matplotlib.rc_context({"svg.hashsalt": name}):
+                figure.savefig(temporary, dpi=150, bbox_inches="tight", metadata=metadata)
 
     def write_provenance(self) -> dict[str, Any]:
         """Write `provenance.json`: inputs, versions, protocol, and which stages were reused."""

@@ -68,9 +68,11 @@ class ResultRow(_Part):
         return any(value is not None for value in self.ours.values())
 
     @property
-    def reason(self) -> str:
-        """Why the row was not run."""
-        return self.status.removeprefix("not run: ") or "no reason given"
+    def remark(self) -> str:
+        """The status without the row's own name, so that rows with the same one share it."""
+        if not self.status:
+            return "run" if self.was_run else "not run: no reason given"
+        return self.status.replace(f"{self.method} {self.backbone}".strip(), "such row")
 
 
 class ResultClaim(_Part):

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.study.latex import escape
-from sam2vss_lib.study.report import gain_text, interval_glyph, reasons, write_report
+from sam2vss_lib.study.report import footnotes, gain_text, interval_glyph, write_report
 from sam2vss_lib.study.schema import Gain, Result, ResultRow, parse_result
 from sam2vss_lib.study.sections import cell_status, printed_text
 from tests.study.browser import find_browser, visit
@@ -221,9 +221,9 @@ def test_latex_escapes():
     )
 
 
-def test_letters_of_reasons_never_run_out():
+def test_letters_of_footnotes_never_run_out():
     rows = [ResultRow(method="X", status=f"not run: {n}") for n in range(30)]
-    letters = list(reasons([*rows, rows[0]]).values())
+    letters = list(footnotes([*rows, rows[0]]).values())
     assert letters[:2] == ["a", "b"]
     assert letters[25:28] == ["z", "aa", "ab"]
     assert len({*letters}) == 30
@@ -302,3 +302,12 @@ def test_browser_would_notice_what_is_missing(tmp_path: Path, browser: str):
     assert len(seen["failed"]) == 1
     assert len(seen["errors"]) >= 2
     assert seen["value"] == 2
+
+
+def test_rows_that_were_not_run_for_the_same_reason_share_a_footnote():
+    rows = [
+        ResultRow(method=name, backbone="B1", status=f"not run: profile demo has no {name} B1")
+        for name in ("CFFM", "TV3S")
+    ]
+    assert footnotes(rows) == {"not run: profile demo has no such row": "a"}
+    assert list(footnotes([*rows, ResultRow(method="X")]).values()) == ["a", "b"]

@@ -1,19 +1,22 @@
 """Result files: tables to compute with, tables to read, figures in two formats."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+import pytest
 from matplotlib.figure import Figure
 
+from sam2vss_lib.errors import DataError
 from sam2vss_lib.study.results import ResultFolder
 from sam2vss_lib.study.tables import gains_table, table_frame, values_table
 from tests.study.rows import rows
 
 
 def folder(root: Path) -> ResultFolder:
-    study: Any = SimpleNamespace(settings=SimpleNamespace(out_dir=str(root)))
+    study: Any = SimpleNamespace(settings=SimpleNamespace(out_dir=str(root), identity=dict))
     return ResultFolder(study)
 
 
@@ -43,3 +46,25 @@ def test_figures_are_vector_and_png(tmp_path: Path):
     folder(tmp_path).write_figure("3", Figure(figsize=(1, 1)))
     assert (tmp_path / "fig_3.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "fig_3.svg").read_text()
+
+
+def test_the_same_figure_is_the_same_file(tmp_path: Path):
+    for name in ("a", "b"):
+        figure = Figure(figsize=(1, 1))
+        figure.subplots().plot([0, 1], marker="o")
+        folder(tmp_path / name).write_figure("x", figure)
+    for suffix in (".png", ".svg"):
+        files = [tmp_path / name / f"fig_x{suffix}" for name in ("a", "b")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_result_keeps_captions_and_refuses_what_the_report_cannot_show(tmp_path: Path):
+    results = folder(tmp_path)
+    results.write_figure("3", Figure(figsize=(1, 1)), "Strips.", "Four frames.")
+    path = results.write_result({"caption": "Percent.", "extra": [1]})
+    written = json.loads(path.read_text())
+    assert written["figures"] == [{"name": "3", "caption": "Strips.", "alt": "Four frames."}]
+    assert written["extra"] == [1]
+    with pytest.raises(DataError, match=r"result.json: rows.0.method: Field required"):
+        results.write_result({"rows": [{}]})
+    assert json.loads(path.read_text()) == written
