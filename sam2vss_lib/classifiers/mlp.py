@@ -1,0 +1,173 @@
+"""The classifier of section 3.1.2: a multi-layer perceptron on one feature vector a masklet.
+
+The paper names neither layers nor training; everything it leaves open is a setting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import sha256_json
+
+_ROWS_AT_ONCE = 65_536
+
+
+class ClassifierSettings(BaseModel):
+    """Network, training, and which masklets to train on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    hidden: int = Field(default=512, ge=1, description="width of hidden layers")
+    layers: int = Field(default=1, ge=0, le=8, description="hidden layers; 0 is a linear probe")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="after every hidden layer")
+    standardise: bool = Field(
+        default=True, description="bring features to mean 0, deviation 1 over the training rows"
+    )
+    lr: float = Field(default=1e-3, gt=0, description="of AdamW, falling to 0 as a cosine")
+    weight_decay: float = Field(default=0.01, ge=0)
+    epochs: int = Field(default=50, ge=1, description="at most")
+    batch_size: int = Field(default=256, ge=1, description="masklets a step")
+    class_weighting: Literal["none", "inverse_sqrt"] = Field(
+        default="none", description="of the loss, by 1 / sqrt of a class's training rows"
+    )
+    monitor: Literal["macro_accuracy", "loss"] = Field(
+        default="macro_accuracy", description="what decides on validation clips"
+    )
+    patience: int = Field(default=10, ge=1, description="epochs without a new best, then stop")
+    validation_fraction: float = Field(
+        default=0.15, ge=0, lt=1, description="of the clips, at least one; 0 trains on all clips"
+    )
+    min_purity: float = Field(
+        default=0.5, ge=0, le=1, description="mixed masklets below it are not trained on"
+    )
+    max_void_share: float = Field(
+        default=0.5, ge=0, le=1, description="masklets with more void are not trained on"
+    )
+    seed: int = Field(default=0, ge=0, description="of split, initial weights, order and dropout")
+
+
+class MaskletMLP(nn.Module):
+    """Standardisation, hidden layers with GELU and dropout, and a linear output.
+
+    Args:
+        dim: D, features per masklet.
+        num_classes: C.
+        settings: `hidden`, `layers` and `dropout` are read.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int, num_classes: int, settings: ClassifierSettings) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+        widths = [dim, *[settings.hidden] * settings.layers]
+        hidden: list[nn.Module] = []
+        for wide, next_wide in pairwise(widths):
+            hidden += [nn.Linear(wide, next_wide), nn.GELU(), nn.Dropout(settings.dropout)]
+        self.body = nn.Sequential(*hidden, nn.Linear(widths[-1], num_classes))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, C) logits of (n, D) float32 features."""
+        return self.body((features - self.mean) / self.std)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained classifier ready to use.
+
+    Attributes:
+        network: in evaluation mode, float32.
+        settings: it was trained with.
+        class_names: the C classes, label 0 first.
+        encoder: identity of the encoder whose features it takes (`name`, `sha256`, `dim`, ...).
+        history: one entry an epoch: `epoch`, `train_loss`, and of the validation clips `loss`,
+            `accuracy`, `macro_accuracy` where there are any.
+        best_epoch: the one whose weights these are, from 1.
+    """
+
+    network: MaskletMLP
+    settings: ClassifierSettings
+    class_names: tuple[str, ...]
+    encoder: dict[str, Any]
+    history: list[dict[str, float]]
+    best_epoch: int
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return len(self.network.mean)
+
+    def sha256(self) -> str:
+        """Hash of the weights, the classes and the encoder: of all that the answers depend on."""
+        digest = hashlib.sha256(sha256_json([self.class_names, self.encoder["sha256"]]).encode())
+        for name, value in sorted(self.network.state_dict().items()):
+            digest.update(f"{name} {tuple(value.shape)}".encode())
+            digest.update(value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def check_encoder(self, encoder: dict[str, Any], source: object) -> None:
+        """Refuse features of another encoder.
+
+        Args:
+            encoder: identity of the features' encoder.
+            source: their file, for the error.
+
+        Raises:
+            DataError: it is another one, or gives another number of features.
+        """
+        if encoder["dim"] != self.dim:
+            raise DataError(
+                f"{source}: {encoder['dim']} features a masklet, but the classifier takes "
+                f"{self.dim}; use features of {self.encoder['name']}"
+            )
+        if encoder["sha256"] != self.encoder["sha256"]:
+            raise DataError(
+                f"{source}: features of {encoder['name']} ({encoder['sha256'][:12]}...), but the "
+                f"classifier was trained on {self.encoder['name']} "
+                f"({self.encoder['sha256'][:12]}...); use features of the same encoder"
+            )
+
+    @torch.inference_mode()
+    def logits(self, features: NDArray[Any]) -> Tensor:
+        """Scores of every class.
+
+        Args:
+            features: (n, D) float; n may be 0.
+
+        Returns:
+            (n, C) float32 on the CPU.
+
+        Raises:
+            DataError: another number of features.
+        """
+        if features.ndim != 2 or features.shape[1] != self.dim:
+            raise DataError(f"features are {features.shape}, the classifier takes (n, {self.dim})")
+        device = self.network.mean.device
+        parts = torch.from_numpy(features).split(_ROWS_AT_ONCE)
+        return torch.cat([self.network(part.to(device).float()).cpu() for part in parts])
+
+    def classify(self, features: NDArray[Any]) -> NDArray[np.uint8]:
+        """The class of each masklet, whatever its area.
+
+        Args:
+            features: (n, D) float; n may be 0.
+
+        Returns:
+            (n,) uint8 in 0..C-1, the lowest among equals.
+
+        Raises:
+            DataError: another number of features.
+        """
+        return self.logits(features).numpy().argmax(1).astype(np.uint8)  # numpy takes the first

@@ -1,0 +1,188 @@
+"""SAM2 as the segmentor (I-SAM2, section 3.1.2): classified masklets become a label map.
+
+What no masklet covers stays void (255), which the metrics count as an error of the true class and
+as a false positive of none; with a base model's predictions to fill it, the result is I-X_base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sam2vss_lib.classifiers.mlp import Classifier
+from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
+from sam2vss_lib.datasets.labels import Labels
+from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.features.store import WHOLE_WINDOW, ClipFeatures, FeatureStore
+from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
+from sam2vss_lib.records import is_finished, mark_finished, sha256_files
+from sam2vss_lib.refinement import Overlap, check_fit, paint_frame
+
+
+def segment_masklets(
+    dataset: Dataset,
+    masklets: MaskletStore,
+    features: FeatureStore,
+    classifier: Classifier | Literal["ground_truth"],
+    out: PredictionFolder,
+    *,
+    fill: PredictionFolder | None = None,
+    overlap: Overlap = "area",
+    device: str | torch.device = "cpu",
+    progress: Callable[[str], None] = lambda clip: None,
+) -> int:
+    """Paint the classified masklets of every clip; finished clips are reused.
+
+    Masklets without a row of features, which were hidden on all frames pooled, paint nothing.
+
+    Args:
+        dataset: the clips; neither frames nor ground truth are read.
+        masklets: their masklets.
+        features: features of the same masklets.
+        classifier: gives a class to each; "ground_truth" takes the label stored with the features
+            instead: the most that any classifier could make of these masklets.
+        out: where labels go, void where nothing is known.
+        fill: labels of a base model for what no masklet covers (I-X_base).
+        overlap: which masklet is on top, as in refinement.
+        device: where to paint; the result does not depend on it.
+        progress: called with each clip's name when it is done.
+
+    Returns:
+        Number of clips that were reused.
+
+    Raises:
+        DataError: masklets, features or predictions are missing or do not fit each other, the
+            features are of another encoder than the classifier's or have no labels, or `out` holds
+            something else.
+        SettingsError: `out` is the folder of `fill`, numbers of classes differ, or features of
+            single frames leave frames out.
+    """
+    _check_folders(classifier, out, fill)
+    identity = classifier if isinstance(classifier, str) else classifier.sha256()
+    reused = 0
+    for clip in dataset:
+        if fill is not None and (missing := fill.missing(clip)):
+            path = fill.path(clip, missing[0])
+            raise DataError(f"{path}: no such prediction; run sam2vss segment first")
+        stored, known = masklets.read(clip.name), features.read(clip.name)
+        check_fit(clip, stored, masklets.path(clip.name))
+        masklets_sha256 = sha256_files([masklets.path(clip.name)])
+        _check_features(known, masklets_sha256, features.path(clip.name), classifier)
+        made_from: dict[str, Any] = {
+            "overlap": overlap,
+            "label_offset": out.label_offset,
+            "classifier_sha256": identity,
+            "masklets_sha256": masklets_sha256,
+            "features_sha256": sha256_files([features.path(clip.name)]),
+            "fill_label_offset": None if fill is None else fill.label_offset,
+            "fill_sha256": None
+            if fill is None
+            else sha256_files(fill.path(clip, i) for i in range(clip.num_frames)),
+        }
+        folder = out.root / clip.name
+        if is_finished(folder, made_from) and not out.missing(clip):
+            reused += 1
+        else:
+            classes = _classes(known, classifier)
+            # written when all is computed, so that a bad prediction leaves no half of a clip
+            painted = _paint_clip(clip, stored, classes, fill, overlap, torch.device(device))
+            for i, labels in enumerate(painted):
+                out.write(clip, i, labels)
+            mark_finished(folder, made_from)
+        progress(clip.name)
+    return reused
+
+
+class _Classes:
+    """The class of every masklet of a clip, per window or per frame.
+
+    Args:
+        features: the clip's rows.
+        classes: (n,) uint8, one a row.
+    """
+
+    def __init__(self, features: ClipFeatures, classes: NDArray[np.uint8]) -> None:
+        rows = features.rows
+        keys = zip(rows.masklet.tolist(), rows.frame.tolist(), strict=True)
+        self._class = dict(zip(keys, classes.tolist(), strict=True))
+        self._by_frame = features.metadata["settings"]["pool"] == "frame"
+
+    def of(self, part: FrameMasklets) -> NDArray[np.uint8]:
+        """(n,) classes of a frame's masklets; 255 for those without features."""
+        frame = part.frame if self._by_frame else WHOLE_WINDOW
+        ids = part.values("masklet").tolist()
+        return np.array([self._class.get((masklet, frame), VOID) for masklet in ids], np.uint8)
+
+
+def _classes(features: ClipFeatures, classifier: Classifier | Literal["ground_truth"]) -> _Classes:
+    if isinstance(classifier, str):
+        return _Classes(features, features.rows.label)
+    return _Classes(features, classifier.classify(features.rows.features))
+
+
+def _paint_clip(
+    clip: Clip,
+    stored: ClipMasklets,
+    classes: _Classes,
+    fill: PredictionFolder | None,
+    overlap: Overlap,
+    device: torch.device,
+) -> list[Labels]:
+    """Labels of all frames, (H, W) uint8."""
+
+    def canvas(i: int) -> Labels:
+        return np.full(clip.size, VOID, np.uint8) if fill is None else fill.read(clip, i)
+
+    def painted() -> Iterator[tuple[int, Labels]]:
+        for window in stored.windows():
+            for part in window:
+                below = torch.from_numpy(canvas(part.frame)).to(device)
+                chosen = torch.from_numpy(classes.of(part)).to(device)
+                yield part.frame, paint_frame(below, part, chosen, overlap).cpu().numpy()
+
+    done = dict(painted())
+    return [done[i] if i in done else canvas(i) for i in range(clip.num_frames)]
+
+
+def _check_folders(
+    classifier: Classifier | Literal["ground_truth"],
+    out: PredictionFolder,
+    fill: PredictionFolder | None,
+) -> None:
+    if fill is not None and fill.root.resolve() == out.root.resolve():
+        raise SettingsError(f"{out.root}: holds the predictions to fill with; choose another --out")
+    counts = {f"folder {out.root}": out.num_classes}
+    if fill is not None:
+        counts[f"folder {fill.root}"] = fill.num_classes
+    if not isinstance(classifier, str):
+        counts["the classifier"] = len(classifier.class_names)
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{what} has {count}" for what, count in counts.items())
+        raise SettingsError(f"numbers of classes differ: {said}")
+
+
+def _check_features(
+    features: ClipFeatures,
+    masklets_sha256: str,
+    path: Path,
+    classifier: Classifier | Literal["ground_truth"],
+) -> None:
+    """Features must be of these masklets and of the classifier's encoder."""
+    about = features.metadata
+    if about["masklets_sha256"] != masklets_sha256:
+        raise DataError(f"{path}: features of other masklets; delete it and extract them again")
+    settings = about["settings"]
+    if settings["pool"] == "frame" and settings["frame_stride"] != 1:
+        raise SettingsError(
+            f"{path}: holds one frame in {settings['frame_stride']}; to label all of them, "
+            "extract features with frame_stride 1 or pool masklet"
+        )
+    if not isinstance(classifier, str):
+        classifier.check_encoder(about["encoder"], path)
+    elif about["truth_sha256"] is None:
+        raise DataError(f"{path}: extracted without labels; extract it with them")

@@ -1,0 +1,125 @@
+"""A classifier on disk: the same answers after loading, and one clear line for what is wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sam2vss_lib.classifiers import (
+    Classifier,
+    ClassifierSettings,
+    fit,
+    load_classifier,
+    save_classifier,
+)
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import sha256_file
+from tests.classifiers.common import DIM, ENCODER, NAMES, planted, training_set
+from tests.features.common import ColourEncoder
+
+SETTINGS = ClassifierSettings(hidden=8, epochs=2)
+RIGHT = ColourEncoder(name="planted", dim=DIM, sha256="a" * 64)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return fit(training_set(), NAMES, SETTINGS)
+
+
+@pytest.fixture
+def folder(classifier: Classifier, tmp_path: Path) -> Path:
+    save_classifier(classifier, tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def test_round_trip(classifier: Classifier, folder: Path) -> None:
+    loaded = load_classifier(folder, encoder=RIGHT, class_names=NAMES)
+    features, _ = planted(3, 50)
+    assert torch.equal(loaded.logits(features), classifier.logits(features))
+    assert loaded.sha256() == classifier.sha256()
+    assert loaded.encoder == ENCODER
+    for name in ("settings", "class_names", "history", "best_epoch", "dim"):
+        assert getattr(loaded, name) == getattr(classifier, name)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "classifier.json",
+        "classifier.safetensors",
+    ]
+
+
+def test_every_masklet_gets_a_class(classifier: Classifier) -> None:
+    assert classifier.classify(np.zeros((0, DIM), np.float16)).shape == (0,)
+    found = classifier.classify(np.random.default_rng(0).normal(size=(40, DIM)))
+    assert found.dtype == np.uint8
+    assert found.max() < len(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"encoder": ColourEncoder(dim=3)}, "3 features a masklet, but the classifier takes 6"),
+        (
+            {"encoder": ColourEncoder(dim=DIM)},
+            r"features of colour \(eeeeeeeeeeee\.\.\.\), but the classifier was trained on planted",
+        ),
+        ({"class_names": NAMES[:2]}, "knows 3 classes, not 2"),
+        ({"class_names": ("sky", "car", "road")}, "class 1 is 'road', not 'car'"),
+    ],
+)
+def test_wrong_encoders_and_classes_are_refused(folder: Path, wanted: dict, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load_classifier(folder, **wanted)
+
+
+def test_features_of_another_width_are_refused(classifier: Classifier) -> None:
+    with pytest.raises(DataError, match=r"features are \(2, 5\), the classifier takes \(n, 6\)"):
+        classifier.classify(np.zeros((2, 5)))
+
+
+def change_json(folder: Path, **changes: object) -> None:
+    path = folder / "classifier.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def drop_from_json(folder: Path) -> None:
+    path = folder / "classifier.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({key: said[key] for key in said if key != "encoder"}))
+
+
+def other_weights(folder: Path) -> None:
+    """A tensor less, with the JSON's hash made to fit."""
+    path = folder / "classifier.safetensors"
+    state = load_file(path)
+    save_file({key: state[key] for key in state if key != "mean"}, path)
+    change_json(folder, weights_sha256=sha256_file(path))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "classifier.json").unlink(), "no such classifier; train it first"),
+        (lambda f: (f / "classifier.json").write_text("{"), "not readable as JSON"),
+        (lambda f: (f / "classifier.json").write_text("[]"), "not a classifier"),
+        (lambda f: (f / "classifier.safetensors").unlink(), "no such file"),
+        (lambda f: (f / "classifier.safetensors").write_bytes(b"?"), "not the weights that"),
+        (lambda f: change_json(f, format_version=9), "format version 9"),
+        (lambda f: change_json(f, settings={"hidden": 0}), "not a classifier"),
+        (lambda f: change_json(f, dim=5), "do not fit classifier.json: 3 tensors"),
+        (drop_from_json, "no 'encoder' in it"),
+        (other_weights, "1 tensors are missing, unexpected or of another shape, such as mean"),
+    ],
+)
+def test_damaged_files_give_one_line(folder: Path, damage, message: str) -> None:
+    damage(folder)
+    with pytest.raises(DataError, match=message) as caught:
+        load_classifier(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_saving_again_replaces(folder: Path, classifier: Classifier) -> None:
+    other = fit(training_set(), NAMES, SETTINGS.model_copy(update={"seed": 1}))
+    save_classifier(other, folder)
+    assert load_classifier(folder).sha256() == other.sha256() != classifier.sha256()
