@@ -12,6 +12,7 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from sam2vss_lib.datasets import GENERATED
 from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError
 from sam2vss_lib.files import atomic_path
 from sam2vss_lib.study.settings import (
@@ -111,7 +112,7 @@ def plan_notebook(
 def _from_here(overrides: dict[str, Any]) -> dict[str, Any]:
     """The caller's relative paths made absolute; those of profiles are relative to the project."""
     result = dict(overrides)
-    if isinstance(dataset := overrides.get("dataset"), str) and dataset != "demo":
+    if isinstance(dataset := overrides.get("dataset"), str) and dataset not in GENERATED:
         result["dataset"] = str(Path(dataset).absolute())
     if isinstance(systems := overrides.get("base_systems"), list):
         result["base_systems"] = [

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sam2vss_lib.datasets import Dataset, open_dataset
+from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.layout import is_plain_name, read_split, sort_frames
 from sam2vss_lib.errors import DataError, SettingsError
@@ -67,11 +67,13 @@ def test_the_first_clips_can_be_taken(tiny_vspw: Path) -> None:
         dataset.take(0)
 
 
-def test_demo_stands_for_the_generated_data_set(
-    tiny_vspw: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", GENERATED)
+def test_names_stand_for_generated_data_sets(
+    tiny_vspw: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("sam2vss_lib.datasets.demo.demo_root", lambda name: tiny_vspw)
-    assert open_dataset("demo", "val") == open_dataset(tiny_vspw, "val")
+    roots = {name: tiny_vspw}
+    monkeypatch.setattr("sam2vss_lib.datasets.demo.demo_root", roots.__getitem__)
+    assert open_dataset(name, "val") == open_dataset(tiny_vspw, "val")
 
 
 def test_opening_reads_no_image(tiny_vspw: Path) -> None:
