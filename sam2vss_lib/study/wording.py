@@ -68,6 +68,7 @@ def result_values(
         "coverage": coverage(study, table).model_dump(),
         "rows": [row_values(row) for row in rows],
         "claims": [claim.model_dump() for claim in claims],
+        "reading": reading(table, rows, claims),
     }
 
 
