@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -234,3 +236,14 @@ def test_unexpected_failure_is_one_line_and_exit_code_4(
 
     monkeypatch.setattr("sam2vss_lib.datasets.verify_dataset", fail)
     refused(call("data", "verify", tiny_vspw), 4, "RuntimeError: first line", "SAM2VSS_DEBUG")
+
+
+def test_help_waits_for_nothing_heavy():
+    code = (
+        "import sys; from sam2vss_lib.cli import app; app(['--help'], standalone_mode=False); "
+        "sys.exit(str({'torch', 'sam2', 'pandas', 'papermill'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.strip() == "set()"
+    for command in ("doctor", "data", "segment", "masklets", "refine", "evaluate", "study"):
+        assert f"  {command}  " in done.stdout

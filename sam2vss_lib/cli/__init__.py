@@ -1,0 +1,64 @@
+"""The command line: every stage of the study on its own, and the study as a whole.
+
+Exit codes: 0 done, 2 bad arguments or settings, 3 missing or bad data or weights, 4 a failed run.
+Heavy imports (torch, sam2, transformers) wait inside the commands, so that --help is instant.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from sam2vss_lib.cli import data, stages, study
+from sam2vss_lib.errors import RunError, Sam2VssError
+
+
+class _OneLineErrors(TyperGroup):
+    """Turns errors raised on purpose into one line and their exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except Sam2VssError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except (TyperException, typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if os.environ.get("SAM2VSS_DEBUG"):
+                raise
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            typer.echo(f"error: {reason} (SAM2VSS_DEBUG=1 shows where)", err=True)
+            raise typer.Exit(RunError.exit_code) from None
+
+
+app = typer.Typer(
+    cls=_OneLineErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="SAM2 for video semantic segmentation: masklets, refinement, metrics, and the study.",
+)
+
+
+@app.callback()
+def _main(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
+
+
+app.command("doctor")(study.doctor)
+app.command("segment")(stages.segment_command)
+app.command("masklets")(stages.masklets_command)
+app.command("refine")(stages.refine_command)
+app.command("evaluate")(stages.evaluate_command)
+app.command("study")(study.study)
+app.add_typer(data.app, name="data")

@@ -1,0 +1,52 @@
+"""`sam2vss data`: the data sets that are known, and whether one on disk is whole."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sam2vss_lib.cli.options import (
+    ClassesOption,
+    JsonOption,
+    SplitOption,
+    StrayOption,
+    checked_stray,
+    print_result,
+)
+from sam2vss_lib.errors import DataError
+
+app = typer.Typer(no_args_is_help=True, help="Data sets in VSPW layout.")
+
+
+@app.command("list")
+def data_list(json_output: JsonOption = False) -> None:
+    """List the data sets the study knows."""
+    from sam2vss_lib.datasets.manifests import load_datasets_manifest
+
+    facts = {k: v.model_dump(mode="json") for k, v in load_datasets_manifest().items()}
+    lines = [
+        f"{name}: {entry['title']}; "
+        + ", ".join(f"{s} {v['clips']} clips" for s, v in entry["splits"].items())
+        for name, entry in facts.items()
+    ]
+    lines.append("demo: generated clips, --dataset demo")
+    print_result(facts, json_output, "\n".join(lines))
+
+
+@app.command("verify")
+def data_verify(
+    root: Annotated[str, typer.Argument(help="Data set root, or demo.")],
+    split: SplitOption = "val",
+    num_classes: ClassesOption = None,
+    stray_labels: StrayOption = "error",
+    json_output: JsonOption = False,
+) -> None:
+    """Check every clip, frame and mask of a split; exit code 3 if anything is wrong."""
+    from sam2vss_lib.datasets import verify_dataset
+
+    stray = checked_stray(stray_labels)
+    report = verify_dataset(root, split, num_classes=num_classes, stray_labels=stray)
+    print_result(report.model_dump(mode="json"), json_output, report.summary())
+    if not report.ok:
+        raise typer.Exit(DataError.exit_code)

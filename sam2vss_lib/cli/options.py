@@ -1,0 +1,83 @@
+"""What the commands share: option types, opening the data, progress bars, and the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from tqdm import tqdm
+
+from sam2vss_lib.errors import DataError, SettingsError
+
+DatasetOption = Annotated[
+    str, typer.Option("--dataset", help="Data set root in VSPW layout, or demo.")
+]
+SplitOption = Annotated[str, typer.Option("--split", help="Name of the split list.")]
+ClassesOption = Annotated[
+    int | None, typer.Option("--num-classes", help="Where the data set has no class list.")
+]
+MaxClipsOption = Annotated[
+    int | None, typer.Option("--max-clips", min=1, help="Only the first clips of the split.")
+]
+StrayOption = Annotated[
+    str, typer.Option("--stray-labels", help="Mask values that are no class: error or void.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+OffsetOption = Annotated[
+    int, typer.Option("--label-offset", help="1 for prediction files that use 1..C.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def open_clips(
+    dataset: str, split: str, num_classes: int | None, max_clips: int | None, stray: str = "error"
+) -> Any:
+    """A split's clips, or its first `max_clips` (a `Dataset`)."""
+    from sam2vss_lib.datasets import open_dataset
+
+    opened = open_dataset(
+        dataset, split, num_classes=num_classes, stray_labels=checked_stray(stray)
+    )
+    return opened.take(max_clips)
+
+
+def checked_stray(value: str) -> Literal["error", "void"]:
+    """The value of --stray-labels.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    if value not in ("error", "void"):
+        raise SettingsError(f"--stray-labels {value}: expected error or void")
+    return value
+
+
+@contextmanager
+def clip_bar(dataset: Any, what: str) -> Generator[Callable[[str], None]]:
+    """Progress over clips, on a terminal only."""
+    with tqdm(total=len(dataset), desc=what, unit="clip", disable=None) as bar:
+
+        def tick(_clip: str) -> None:
+            bar.update()
+
+        yield tick
+
+
+def print_result(result: dict[str, Any], as_json: bool, text: str) -> None:
+    """Print a command's result as JSON, or as `text`."""
+    typer.echo(json.dumps(result, indent=1) if as_json else text)
+
+
+def require_folders(**folders: Path) -> None:
+    """Refuse folders that are not there, given by the names of their options.
+
+    Raises:
+        DataError: the first one missing.
+    """
+    for option, folder in folders.items():
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder (--{option})")

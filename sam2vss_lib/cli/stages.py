@@ -1,0 +1,194 @@
+"""The stages of the study as commands: segment, masklets, refine, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sam2vss_lib.cli.options import (
+    ClassesOption,
+    DatasetOption,
+    DeviceOption,
+    JsonOption,
+    MaxClipsOption,
+    OffsetOption,
+    SplitOption,
+    StrayOption,
+    clip_bar,
+    open_clips,
+    print_result,
+    require_folders,
+)
+from sam2vss_lib.errors import SettingsError
+
+
+def segment_command(
+    dataset: DatasetOption,
+    model: Annotated[str, typer.Option("--model", help="NAME[:CHECKPOINT].")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of predictions.")],
+    split: SplitOption = "val",
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write class probabilities too.")
+    ] = False,
+    num_classes: ClassesOption = None,
+    max_clips: MaxClipsOption = None,
+    device: DeviceOption = "auto",
+    json_output: JsonOption = False,
+) -> None:
+    """Predict the labels of every frame with a base model."""
+    from sam2vss_lib.datasets import PredictionFolder
+    from sam2vss_lib.segmentors import load_segmentor, segment
+    from sam2vss_lib.study.settings import resolve_device
+
+    opened = open_clips(dataset, split, num_classes, max_clips)
+    segmentor = load_segmentor(model, resolve_device(device))
+    folder = PredictionFolder(out, segmentor.num_classes)
+    with clip_bar(opened, "segment") as tick:
+        reused = segment(opened, segmentor, folder, save_probabilities=probabilities, progress=tick)
+    result = {"out": str(out), "clips": len(opened), "reused": reused}
+    print_result(result, json_output, f"{len(opened)} clips in {out}, {reused} of them reused")
+
+
+def masklets_command(
+    dataset: DatasetOption,
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help="demo, a name or a path.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the masklet store.")],
+    split: SplitOption = "val",
+    config: Annotated[
+        str | None, typer.Option("--config", help="SAM2 configuration of an unofficial file.")
+    ] = None,
+    window: Annotated[int, typer.Option(help="Frames a masklet is propagated through.")] = 32,
+    points_per_side: Annotated[int, typer.Option(help="Point grid on the first frame.")] = 16,
+    pred_iou_thresh: Annotated[float, typer.Option(help="Keep predicted IoU above this.")] = 0.6,
+    stability_score_thresh: Annotated[float, typer.Option(help="Keep stability from this.")] = 0.8,
+    stability_score_offset: Annotated[float, typer.Option(help="Logit offset of it.")] = 0.9,
+    box_nms_thresh: Annotated[float, typer.Option(help="Box IoU of duplicates.")] = 0.7,
+    points_per_batch: Annotated[int, typer.Option(help="Prompts decoded together.")] = 64,
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16 (autocast).")] = "float32",
+    max_clips: MaxClipsOption = None,
+    device: DeviceOption = "auto",
+    json_output: JsonOption = False,
+) -> None:
+    """Propose masks on every window's first frame and track them through the window."""
+    from sam2vss_lib.masklets.settings import MaskletSettings
+    from sam2vss_lib.study.settings import resolve_device, validated
+
+    settings = validated(
+        MaskletSettings,
+        {
+            "window": window,
+            "points_per_side": points_per_side,
+            "pred_iou_thresh": pred_iou_thresh,
+            "stability_score_thresh": stability_score_thresh,
+            "stability_score_offset": stability_score_offset,
+            "box_nms_thresh": box_nms_thresh,
+            "points_per_batch": points_per_batch,
+            "precision": precision,
+        },
+        "option",
+    )
+    opened = open_clips(dataset, split, None, max_clips)
+    from sam2vss_lib.masklets.generate import generate_masklets
+    from sam2vss_lib.masklets.sam2 import load_sam2
+
+    model = load_sam2(checkpoint, device=resolve_device(device), config=config)
+    with clip_bar(opened, "masklets") as tick:
+        run = generate_masklets(opened, model, settings, out, progress=tick)
+    result = {
+        "out": str(out),
+        "clips": run.clips,
+        "reused": run.reused,
+        "frames": run.frames,
+        "masklets": run.masklets,
+        "seconds": sum(run.seconds_by_clip.values()),
+    }
+    text = f"{run.clips} clips in {out}, {run.reused} of them reused; {run.masklets} new masklets"
+    print_result(result, json_output, text)
+
+
+def refine_command(
+    dataset: DatasetOption,
+    predictions: Annotated[Path, typer.Option("--predictions", help="Base predictions.")],
+    masklets: Annotated[Path, typer.Option("--masklets", help="Masklet store.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of refined predictions.")],
+    split: SplitOption = "val",
+    vote: Annotated[str, typer.Option(help="frame or masklet (its whole window).")] = "frame",
+    overlap: Annotated[
+        str, typer.Option(help="area (small on top), predicted_iou, stability or logit.")
+    ] = "area",
+    label_offset: OffsetOption = 0,
+    num_classes: ClassesOption = None,
+    max_clips: MaxClipsOption = None,
+    device: DeviceOption = "auto",
+    json_output: JsonOption = False,
+) -> None:
+    """Give every masklet the class most frequent under it in a base model's predictions."""
+    from sam2vss_lib.datasets import PredictionFolder
+    from sam2vss_lib.masklets.store import MaskletStore
+    from sam2vss_lib.refinement import RefineSettings, refine
+    from sam2vss_lib.study.settings import resolve_device, validated
+
+    settings = validated(RefineSettings, {"vote": vote, "overlap": overlap}, "option")
+    opened = open_clips(dataset, split, num_classes, max_clips)
+    require_folders(predictions=predictions, masklets=masklets)
+    classes = opened.num_classes
+    with clip_bar(opened, "refine") as tick:
+        reused = refine(
+            opened,
+            PredictionFolder(predictions, classes, label_offset),
+            MaskletStore(masklets),
+            PredictionFolder(out, classes, label_offset),
+            settings,
+            device=resolve_device(device),
+            progress=tick,
+        )
+    result = {"out": str(out), "clips": len(opened), "reused": reused}
+    print_result(result, json_output, f"{len(opened)} clips in {out}, {reused} of them reused")
+
+
+def evaluate_command(
+    dataset: DatasetOption,
+    predictions: Annotated[Path, typer.Option("--predictions", help="Folder of predictions.")],
+    out: Annotated[Path, typer.Option("--out", help="The metrics.json to write.")],
+    split: SplitOption = "val",
+    label_offset: OffsetOption = 0,
+    num_classes: ClassesOption = None,
+    max_clips: MaxClipsOption = None,
+    stray_labels: StrayOption = "error",
+    device: DeviceOption = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    json_output: JsonOption = False,
+) -> None:
+    """Measure predictions against ground truth: mIoU, FWIoU, mBIoU, mVC8, mVC16.
+
+    Beside the JSON file goes an .npz file of the same name with the sums per clip.
+    """
+    from sam2vss_lib.datasets import PredictionFolder
+    from sam2vss_lib.study.evaluation import count_predictions, predictions_sha256, write_metrics
+    from sam2vss_lib.study.provenance import collect_provenance
+    from sam2vss_lib.study.settings import resolve_device
+
+    if out.is_dir():
+        raise SettingsError(f"--out {out}: is a folder; expected the name of a file")
+    opened = open_clips(dataset, split, num_classes, max_clips, stray_labels)
+    require_folders(predictions=predictions)
+    torch_device = resolve_device(device)
+    folder = PredictionFolder(predictions, opened.num_classes, label_offset)
+    with clip_bar(opened, "evaluate") as tick:
+        suite = count_predictions(opened, folder, device=torch_device, progress=tick)
+    provenance = collect_provenance(
+        settings={"split": split, "label_offset": label_offset, "stray_labels": stray_labels},
+        data_sha256=opened.content_sha256(),
+        checkpoints={},
+        predictions={str(predictions): predictions_sha256(opened, folder)},
+        device=torch_device,
+        seed=seed,
+    )
+    result = write_metrics(out, suite, provenance)
+    text = "  ".join(
+        f"{name} {'-' if value is None else format(value, '.2f')}"
+        for name, value in result["metrics"].items()
+    )
+    print_result(result, json_output, f"{text}\n{result['frames']} frames; everything in {out}")
