@@ -40,7 +40,7 @@ def segment_command(
     """Predict the labels of every frame with a base model."""
     from sam2vss_lib.datasets import PredictionFolder
     from sam2vss_lib.segmentors import load_segmentor, segment
-    from sam2vss_lib.study.settings import resolve_device
+    from sam2vss_lib.validation import resolve_device
 
     opened = open_clips(dataset, split, num_classes, max_clips)
     segmentor = load_segmentor(model, resolve_device(device))
@@ -73,7 +73,7 @@ def masklets_command(
 ) -> None:
     """Propose masks on every window's first frame and track them through the window."""
     from sam2vss_lib.masklets.settings import MaskletSettings
-    from sam2vss_lib.study.settings import resolve_device, validated
+    from sam2vss_lib.validation import resolve_device, validated
 
     settings = validated(
         MaskletSettings,
@@ -128,7 +128,7 @@ def refine_command(
     from sam2vss_lib.datasets import PredictionFolder
     from sam2vss_lib.masklets.store import MaskletStore
     from sam2vss_lib.refinement import RefineSettings, refine
-    from sam2vss_lib.study.settings import resolve_device, validated
+    from sam2vss_lib.validation import resolve_device, validated
 
     settings = validated(RefineSettings, {"vote": vote, "overlap": overlap}, "option")
     opened = open_clips(dataset, split, num_classes, max_clips)
@@ -168,7 +168,7 @@ def evaluate_command(
     from sam2vss_lib.datasets import PredictionFolder
     from sam2vss_lib.study.evaluation import count_predictions, predictions_sha256, write_metrics
     from sam2vss_lib.study.provenance import collect_provenance
-    from sam2vss_lib.study.settings import resolve_device
+    from sam2vss_lib.validation import resolve_device
 
     if out.is_dir():
         raise SettingsError(f"--out {out}: is a folder; expected the name of a file")

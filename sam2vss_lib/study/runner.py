@@ -20,8 +20,8 @@ from sam2vss_lib.study.settings import (
     literal_assignments,
     load_profile,
     make_settings,
-    validated,
 )
+from sam2vss_lib.validation import validated
 
 _log = logging.getLogger(__name__)
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"

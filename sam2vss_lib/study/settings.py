@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.refinement import Overlap, RefineSettings, Vote
-
-Model = TypeVar("Model", bound=BaseModel)
+from sam2vss_lib.validation import resolve_device, validated
 
 Swept = Literal["window", "points_per_side", "pred_iou_thresh", "stability_score_thresh"]
 _PROFILES = Path(__file__).parent / "profiles"
@@ -51,10 +49,8 @@ class BaseSystem(BaseModel):
         return f"{self.method} {self.backbone}".strip()
 
 
-class NotebookSettings(BaseModel):
+class NotebookSettings(BaseModel, frozen=True, extra="forbid", strict=True):
     """What every notebook has; enough for one that uses no data set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     profile: str = Field(description="names the results folder and the kind of numbers in it")
     out_dir: str = Field(description="folder of this notebook's results")
@@ -65,7 +61,7 @@ class NotebookSettings(BaseModel):
         return self.model_dump(mode="json", exclude=places)
 
 
-class StudySettings(NotebookSettings, MaskletSettings):
+class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
     """Everything a notebook depends on; the fields are the names its parameters may have."""
 
     dataset: str = Field(description="data set root, or demo")
@@ -102,14 +98,16 @@ class StudySettings(NotebookSettings, MaskletSettings):
     @property
     def masklets(self) -> MaskletSettings:
         """The part that masklets depend on."""
-        return MaskletSettings(
-            **{name: getattr(self, name) for name in MaskletSettings.model_fields}
+        return MaskletSettings.model_validate(
+            {name: getattr(self, name) for name in MaskletSettings.model_fields}
         )
 
     def masklet_sweep(self) -> dict[int | float, MaskletSettings]:
         """Settings of the masklets for every value of the sweep; empty without one."""
         return {
-            value: MaskletSettings(**{**self.masklets.model_dump(), str(self.sweep): value})
+            value: MaskletSettings.model_validate(
+                {**self.masklets.model_dump(), str(self.sweep): value}
+            )
             for value in self.sweep_values
         }
 
@@ -123,25 +121,6 @@ class StudySettings(NotebookSettings, MaskletSettings):
         return resolve_device(self.device)
 
 
-def resolve_device(device: str) -> str:
-    """A usable torch device name.
-
-    Args:
-        device: "auto", "cpu", "cuda" or "cuda:N".
-
-    Raises:
-        SettingsError: no such device on this machine.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"device {device!r}: not usable here ({reason})") from None
-    return device
-
-
 def make_settings(parameters: dict[str, Any]) -> StudySettings:
     """Validate the parameters of a notebook about a data set.
 
@@ -149,29 +128,6 @@ def make_settings(parameters: dict[str, Any]) -> StudySettings:
         SettingsError: an unknown name, a wrong type or a value out of range; one line.
     """
     return validated(StudySettings, parameters, "parameter")
-
-
-def validated(model: type[Model], values: dict[str, Any], noun: str) -> Model:
-    """Validate `values` as `model`, turning pydantic's report into one line.
-
-    Args:
-        model: the pydantic model.
-        values: its fields.
-        noun: what a field is called in the message.
-
-    Raises:
-        SettingsError: the first thing that is wrong, with the names that would be right.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(model.model_fields)
-            raise SettingsError(f"unknown {noun} {name!r}; known are: {known}") from None
-        given = f", not {first['input']!r}" if first["type"] != "missing" else ""
-        raise SettingsError(f"{noun} {name!r}: {first['msg']}{given}") from None
 
 
 def notebook_settings(namespace: dict[str, Any]) -> StudySettings:

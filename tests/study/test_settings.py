@@ -11,7 +11,6 @@ from sam2vss_lib.study.settings import (
     load_profile,
     make_settings,
     notebook_settings,
-    resolve_device,
     settings_without_data,
 )
 
@@ -97,9 +96,3 @@ def test_profiles_are_valid(profile: str):
 def test_unknown_profile_lists_the_known_ones():
     with pytest.raises(SettingsError, match=r"unknown profile 'x'.*demo, vspw"):
         load_profile("x")
-
-
-def test_device_is_checked():
-    assert resolve_device("cpu") == "cpu"
-    with pytest.raises(SettingsError, match="device 'abacus': not usable here"):
-        resolve_device("abacus")

@@ -1,0 +1,55 @@
+"""Values from outside made usable: settings as one checked model, and a device that is there."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import torch
+from pydantic import BaseModel, ValidationError
+
+from sam2vss_lib.errors import SettingsError, first_line
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], values: dict[str, Any], noun: str) -> Model:
+    """Validate `values` as `model`, turning pydantic's report into one line.
+
+    Args:
+        model: the pydantic model.
+        values: its fields.
+        noun: what a field is called in the message.
+
+    Raises:
+        SettingsError: the first thing that is wrong, with the names that would be right.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if not name:  # a rule about several fields names them itself
+            raise SettingsError(first["msg"].removeprefix("Value error, ")) from None
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(model.model_fields)
+            raise SettingsError(f"unknown {noun} {name!r}; known are: {known}") from None
+        given = f", not {first['input']!r}" if first["type"] != "missing" else ""
+        raise SettingsError(f"{noun} {name!r}: {first['msg']}{given}") from None
+
+
+def resolve_device(device: str) -> str:
+    """A usable torch device name.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        SettingsError: no such device on this machine.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(f"device {device!r}: not usable here ({first_line(error)})") from None
+    return device
