@@ -1,6 +1,6 @@
 """One feature vector a masklet: pooling (Eq. 3), the store, and the stage that fills it."""
 
-from sam2vss_lib.features.extract import FeatureSettings, extract_features
+from sam2vss_lib.features.extract import FeatureSettings, extract_features, sample_frames
 from sam2vss_lib.features.pooling import MaskletPool, pool_features
 from sam2vss_lib.features.store import ClipFeatures, FeatureStore
 
@@ -11,4 +11,5 @@ __all__ = [
     "MaskletPool",
     "extract_features",
     "pool_features",
+    "sample_frames",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from sam2vss_lib.datasets import VOID, Clip, Dataset
 from sam2vss_lib.encoders import Encoder, encoder_identity
-from sam2vss_lib.errors import DataError
+from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.features.pooling import MaskletPool, Pooled, pool_features
 from sam2vss_lib.features.store import WHOLE_WINDOW, FeatureRows, FeatureStore
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
@@ -38,6 +39,25 @@ class FeatureSettings(BaseModel):
     pool: Literal["masklet", "frame"] = "masklet"
     frame_stride: int = Field(default=1, ge=1)
     dtype: Literal["float16", "float32"] = "float16"
+
+
+def sample_frames(dataset: Dataset, step: int) -> Dataset:
+    """The same clips with every `step`-th frame only, from the first.
+
+    For training sets: with masklets of windows of one frame, nothing needs to be propagated, and
+    frames far apart differ more. (The VSPW code trains on every 15th frame.)
+
+    Args:
+        dataset: the clips.
+        step: in frames.
+
+    Raises:
+        SettingsError: `step` is less than 1.
+    """
+    if step < 1:
+        raise SettingsError(f"step is {step}; it must be at least 1")
+    clips = (replace(clip, frame_files=clip.frame_files[::step]) for clip in dataset)
+    return replace(dataset, clips=tuple(clips))
 
 
 def extract_features(

@@ -125,7 +125,10 @@ class FeatureStore:
             version = int(raw[b"format_version"])
             if version != FORMAT_VERSION:
                 raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}")
-            return json.loads(raw[b"made_from"])
+            made_from = json.loads(raw[b"made_from"])
+            if missing := {"settings", "encoder"} - made_from.keys():
+                raise ValueError(f"nothing about its {min(missing)}")
+            return made_from
         except KeyError as error:
             name = error.args[0].decode()
             raise DataError(f"{path}: no metadata {name!r} of a feature file; {_REDO}") from None

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sam2vss_lib.datasets import VOID, Dataset, open_dataset
-from sam2vss_lib.errors import DataError
-from sam2vss_lib.features import FeatureSettings, FeatureStore, extract_features
+from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.features import FeatureSettings, FeatureStore, extract_features, sample_frames
 from sam2vss_lib.features import extract as extract_module
 from sam2vss_lib.masklets.store import MaskletStore
 from tests.features.common import ColourEncoder, tiny_masks, write_tiny_masklets
@@ -166,6 +166,16 @@ def test_features_too_large_for_half_precision_are_refused(
         extract_features(dataset, masklets, large, out)
     assert not out.path("first").exists()
     extract_features(dataset, masklets, large, out, FeatureSettings(dtype="float32"))
+
+
+def test_sampled_frames(dataset: Dataset) -> None:
+    sampled = sample_frames(dataset, 2)
+    for clip, whole in zip(sampled, dataset, strict=True):
+        assert clip.frames == whole.frames[::2]
+        assert np.array_equal(clip.ground_truth(1), whole.ground_truth(2))
+    assert sample_frames(dataset, 1) == dataset
+    with pytest.raises(SettingsError, match="step is 0"):
+        sample_frames(dataset, 0)
 
 
 def test_clip_without_masklets_has_no_rows(
