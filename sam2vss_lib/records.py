@@ -11,6 +11,7 @@ from sam2vss_lib.errors import DataError
 from sam2vss_lib.files import read_json, sha256_file, write_json
 
 RECORD_NAME = "made_from.json"
+_UNFINISHED = "unfinished"  # a key that only the record of a clip still being written has
 
 
 def is_finished(folder: Path, wanted: dict[str, Any]) -> bool:
@@ -21,13 +22,16 @@ def is_finished(folder: Path, wanted: dict[str, Any]) -> bool:
         wanted: settings and input hashes a new computation would record; JSON-able, may nest.
 
     Raises:
-        DataError: it was made from something else; the message names the first difference.
+        DataError: it was made, or begun, from something else; the message names the first
+            difference.
     """
     path = folder / RECORD_NAME
     if not path.is_file():
         return False
-    check_same_inputs(folder, read_json(path), wanted)
-    return True
+    stored = read_json(path)
+    finished = not stored.pop(_UNFINISHED, False)
+    check_same_inputs(folder, stored, wanted)
+    return finished
 
 
 def check_same_inputs(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -46,6 +50,32 @@ def check_same_inputs(path: Path, stored: dict[str, Any], wanted: dict[str, Any]
         raise DataError(
             f"{path}: made with other inputs: {difference}; delete it or use another --out"
         )
+
+
+def mark_started(folder: Path, made_from: dict[str, Any]) -> None:
+    """Record that a clip's folder is being written; to be called before its first file.
+
+    The record tells what an interrupted run has left, to be made anew, from files that somebody
+    else put there, which are not ours to mix with or to replace.
+
+    Args:
+        folder: the clip's output folder.
+        made_from: what `mark_finished` will record.
+
+    Raises:
+        DataError: the folder holds files but no record.
+    """
+    path = folder / RECORD_NAME
+    if path.is_file():
+        return
+    # a name with a leading dot is the system's, or of a write that was cut off
+    strangers = sorted(p.name for p in folder.glob("[!.]*"))
+    if strangers:
+        raise DataError(
+            f"{folder}: holds files of unknown origin, such as {strangers[0]}; move them away or "
+            "use another --out"
+        )
+    write_json(path, {_UNFINISHED: True, **made_from})
 
 
 def mark_finished(folder: Path, made_from: dict[str, Any]) -> None:

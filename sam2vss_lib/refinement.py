@@ -15,7 +15,7 @@ from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
-from sam2vss_lib.records import is_finished, mark_finished, sha256_files
+from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
 
 Vote = Literal["frame", "masklet"]
 Overlap = Literal["area", "predicted_iou", "stability", "logit"]
@@ -151,7 +151,7 @@ def refine(
 
     Raises:
         DataError: predictions or masklets are missing or do not fit the clip, or `out` holds a
-            refinement of something else.
+            refinement of something else, or files of unknown origin.
         SettingsError: `out` is the folder of `predictions`.
     """
     settings = settings or RefineSettings()
@@ -180,6 +180,7 @@ def refine(
         else:
             # written when all is computed, so that a bad prediction leaves no half of a clip
             refined = _refine_clip(clip, predictions, stored, settings, torch.device(device))
+            mark_started(folder, made_from)
             for i, labels in enumerate(refined):
                 out.write(clip, i, labels)
             mark_finished(folder, made_from)

@@ -228,6 +228,18 @@ def test_store_of_other_settings_is_refused(tiny_vspw: Path, tmp_path: Path):
     refused(result, 3, "first.parquet", "pred_iou_thresh", "0.6", "0.5")
 
 
+def test_out_with_files_of_unknown_origin_is_refused(
+    tiny_vspw: Path, predictions: Path, tmp_path: Path
+):
+    store, out = tmp_path / "store", tmp_path / "out"
+    assert call("masklets", "--dataset", tiny_vspw, *MASKLETS, "--out", store).exit_code == 0
+    shutil.copytree(predictions, out)
+    before = {path: path.read_bytes() for path in out.rglob("*.png")}
+    arguments = ("--predictions", predictions, "--masklets", store, "--out", out)
+    refused(call("refine", "--dataset", tiny_vspw, *arguments), 3, str(out / "first"), "origin")
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
 def test_unexpected_failure_is_one_line_and_exit_code_4(
     tiny_vspw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.records import RECORD_NAME, is_finished, mark_finished, sha256_files
+from sam2vss_lib.records import RECORD_NAME, is_finished, mark_finished, mark_started, sha256_files
 
 MADE_FROM = {"settings": {"vote": "frame", "radii": [2, 5]}, "sha256": "0" * 64}
 
@@ -15,6 +15,36 @@ def test_finished_only_once_marked(tmp_path: Path) -> None:
     assert not is_finished(folder, MADE_FROM)
     mark_finished(folder, MADE_FROM)
     assert is_finished(folder, MADE_FROM)
+
+
+def test_what_was_begun_is_ours_but_not_finished(tmp_path: Path) -> None:
+    folder = tmp_path / "clip"
+    mark_started(folder, MADE_FROM)
+    (folder / "1.png").touch()
+    assert not is_finished(folder, MADE_FROM)
+    with pytest.raises(DataError, match="made with other inputs: sha256"):
+        is_finished(folder, {**MADE_FROM, "sha256": "1" * 64})
+    mark_started(folder, MADE_FROM)  # a second try
+    assert not is_finished(folder, MADE_FROM)
+    mark_finished(folder, MADE_FROM)
+    assert is_finished(folder, MADE_FROM)
+    mark_started(folder, MADE_FROM)  # to mend a lost file
+    assert is_finished(folder, MADE_FROM)
+
+
+def test_files_of_unknown_origin_are_refused(tmp_path: Path) -> None:
+    for name in (".DS_Store", "2.png", "1.png"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError) as caught:
+        mark_started(tmp_path, MADE_FROM)
+    assert str(caught.value) == (
+        f"{tmp_path}: holds files of unknown origin, such as 1.png; move them away or use "
+        "another --out"
+    )
+    assert not (tmp_path / RECORD_NAME).exists()
+    (tmp_path / "1.png").unlink()
+    (tmp_path / "2.png").unlink()
+    mark_started(tmp_path, MADE_FROM)
 
 
 @pytest.mark.parametrize(

@@ -222,9 +222,7 @@ def test_interrupted_clip_is_done_again(case: Case, monkeypatch: pytest.MonkeyPa
         patch.setattr(PredictionFolder, "write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             case.refine()
-    assert [p.name for p in (case.out.root / "first").iterdir()] == [
-        case.out.path(case.clip, 0).name
-    ]
+    assert case.out.missing(case.clip) == (1, 2, 3, 4)
     assert case.refine() == 0
     assert np.array_equal(case.refined(), case.expected("frame", "area"))
 
@@ -253,6 +251,15 @@ def test_other_numbering_of_labels_is_not_taken_for_the_same(case: Case) -> None
     case.refine()
     case.out = PredictionFolder(case.out.root, NUM_CLASSES, label_offset=1)
     refused(case, "label_offset is 0, not 1")
+
+
+def test_others_files_are_not_mixed_with_ours(case: Case) -> None:
+    theirs = case.out.root / "first" / "00000008.png"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"theirs")
+    refused(case, str(theirs.parent), "unknown origin", "00000008.png", "another --out")
+    assert theirs.read_bytes() == b"theirs"
+    assert [path.name for path in theirs.parent.iterdir()] == [theirs.name]
 
 
 def test_missing_prediction(case: Case) -> None:

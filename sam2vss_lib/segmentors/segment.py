@@ -10,7 +10,7 @@ import torch
 
 from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.records import is_finished, mark_finished, sha256_files
+from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
 from sam2vss_lib.segmentors.base import Segmentor
 
 _BATCH_FRAMES = 4
@@ -38,7 +38,8 @@ def segment(
 
     Raises:
         SettingsError: the data set or `out` has another number of classes than the model.
-        DataError: a frame is not readable, or `out` holds predictions made from something else.
+        DataError: a frame is not readable, or `out` holds predictions made from something else or
+            of unknown origin.
     """
     _check_classes(dataset, segmentor, out)
     reused = 0
@@ -54,6 +55,9 @@ def segment(
         if is_finished(folder, made_from) and _is_complete(clip, out, save_probabilities):
             reused += 1
         else:
+            for i in range(clip.num_frames):
+                clip.frame(i)  # one that cannot be read stops the clip before anything is written
+            mark_started(folder, made_from)
             _segment_clip(clip, segmentor, out, save_probabilities)
             mark_finished(folder, made_from)
         progress(clip.name)
@@ -84,8 +88,6 @@ def _is_complete(clip: Clip, out: PredictionFolder, save_probabilities: bool) ->
 def _segment_clip(
     clip: Clip, segmentor: Segmentor, out: PredictionFolder, save_probabilities: bool
 ) -> None:
-    for i in range(clip.num_frames):
-        clip.frame(i)  # a frame that cannot be read stops the clip before anything is written
     for first in range(0, clip.num_frames, _BATCH_FRAMES):
         indices = range(first, min(first + _BATCH_FRAMES, clip.num_frames))
         frames = torch.from_numpy(np.stack([clip.frame(i) for i in indices]))

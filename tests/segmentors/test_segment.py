@@ -3,13 +3,15 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from sam2vss_lib.datasets import PredictionFolder, open_dataset
+from sam2vss_lib.datasets import Clip, PredictionFolder, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.records import RECORD_NAME
 from sam2vss_lib.segmentors import segment
 from sam2vss_lib.segmentors.segformer import SegFormer
 
@@ -90,6 +92,37 @@ def test_predictions_made_from_something_else_are_refused(
     with pytest.raises(DataError, match="frames_sha256 is"):
         segment(dataset, tiny_segformer, out)
     assert times(out) == before
+
+
+def test_an_interrupted_clip_is_done_again_and_others_files_are_refused(
+    tiny_vspw: Path,
+    tiny_segformer: SegFormer,
+    out: PredictionFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dataset = open_dataset(tiny_vspw, "val").take(1)
+    clip = dataset.clips[0]
+    write = PredictionFolder.write
+
+    def interrupted(self: PredictionFolder, clip: Clip, i: int, *rest: Any) -> None:
+        if i == 2:
+            raise KeyboardInterrupt
+        write(self, clip, i, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PredictionFolder, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            segment(dataset, tiny_segformer, out)
+    assert out.missing(clip) == (2, 3, 4)
+    record = out.root / clip.name / RECORD_NAME
+    record.rename(record.with_suffix(".kept"))
+    with pytest.raises(DataError, match=r"first: holds files of unknown origin, such as 0+8\.png"):
+        segment(dataset, tiny_segformer, out)
+    assert out.missing(clip) == (2, 3, 4)
+    record.with_suffix(".kept").rename(record)
+    assert segment(dataset, tiny_segformer, out) == 0
+    assert out.missing(clip) == ()
+    assert segment(dataset, tiny_segformer, out) == 1
 
 
 def test_an_unreadable_frame_leaves_nothing_of_its_clip(
