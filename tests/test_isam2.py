@@ -114,9 +114,9 @@ def test_classes_of_single_frames(dataset: Dataset, tmp_path: Path) -> None:
         assert np.array_equal(out.read(dataset.clip(name), frame), wanted)
 
 
-def write_two_halves(dataset: Dataset, room_root: Path) -> tuple[MaskletStore, FeatureStore]:
+def write_part_of_the_sky(dataset: Dataset, root: Path) -> tuple[MaskletStore, FeatureStore]:
     """A masklet of class 0 over the left three quarters of the sky, and nothing else."""
-    masklets, features = MaskletStore(room_root / "m"), FeatureStore(room_root / "f")
+    masklets, features = MaskletStore(root / "m"), FeatureStore(root / "f")
     mask = np.zeros((5, 1, 24, 32), bool)
     mask[:, :, :10, 1:25] = True
     write_tiny_masklets(masklets, dataset, {clip.name: [mask] for clip in dataset})
@@ -125,7 +125,7 @@ def write_two_halves(dataset: Dataset, room_root: Path) -> tuple[MaskletStore, F
 
 
 def test_uncovered_pixels_are_errors_and_not_ignored(dataset: Dataset, tmp_path: Path) -> None:
-    masklets, features = write_two_halves(dataset, tmp_path)
+    masklets, features = write_part_of_the_sky(dataset, tmp_path)
     out = PredictionFolder(tmp_path / "out", NUM_CLASSES)
     segment_masklets(dataset, masklets, features, "ground_truth", out)
     suite = MetricSuite(NUM_CLASSES, window_lengths=(2,))
@@ -143,7 +143,7 @@ def test_uncovered_pixels_are_errors_and_not_ignored(dataset: Dataset, tmp_path:
 
 
 def test_base_model_fills_what_is_uncovered(dataset: Dataset, tmp_path: Path, room: Room) -> None:
-    masklets, features = write_two_halves(dataset, tmp_path)
+    masklets, features = write_part_of_the_sky(dataset, tmp_path)
     base, out = room.base(), PredictionFolder(tmp_path / "filled", NUM_CLASSES)
     segment_masklets(dataset, masklets, features, "ground_truth", out, fill=base)
     for clip in dataset:
