@@ -16,7 +16,7 @@ from sam2vss_lib.cli.options import (
 )
 from sam2vss_lib.errors import DataError
 
-app = typer.Typer(no_args_is_help=True, help="Data sets in VSPW layout.")
+app = typer.Typer(no_args_is_help=True, help="Data sets in VSPW or VIPSeg layout.")
 
 
 @app.command("list")
@@ -30,13 +30,13 @@ def data_list(json_output: JsonOption = False) -> None:
         + ", ".join(f"{s} {v['clips']} clips" for s, v in entry["splits"].items())
         for name, entry in facts.items()
     ]
-    lines.append("demo: generated clips, --dataset demo")
+    lines.append("demo, demo-b: generated clips of two worlds, --dataset demo")
     print_result(facts, json_output, "\n".join(lines))
 
 
 @app.command("verify")
 def data_verify(
-    root: Annotated[str, typer.Argument(help="Data set root, or demo.")],
+    root: Annotated[str, typer.Argument(help="Data set root, demo or demo-b.")],
     split: SplitOption = "val",
     num_classes: ClassesOption = None,
     stray_labels: StrayOption = "error",

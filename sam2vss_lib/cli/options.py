@@ -14,7 +14,7 @@ from tqdm import tqdm
 from sam2vss_lib.errors import DataError, SettingsError
 
 DatasetOption = Annotated[
-    str, typer.Option("--dataset", help="Data set root in VSPW layout, or demo.")
+    str, typer.Option("--dataset", help="Data set root in VSPW or VIPSeg layout, demo or demo-b.")
 ]
 SplitOption = Annotated[str, typer.Option("--split", help="Name of the split list.")]
 ClassesOption = Annotated[

@@ -1,4 +1,4 @@
-"""The second generated world: the same classes on a frosty night, nearer, faster, in other numbers.
+"""The second generated world: the same classes at frosty dusk, nearer, faster, in other numbers.
 
 Models trained on the first world meet surfaces, light, motion and frequencies they have not seen.
 """
@@ -15,8 +15,8 @@ from sam2vss_lib.datasets.demo.textures import Image, mix, near_colour, value_no
 
 def _sky(rng: np.random.Generator, h: int, w: int) -> Image:
     """Dusk above the horizon, stars above the dusk."""
-    top = near_colour(rng, (0.12, 0.17, 0.40), 0.03)
-    horizon = near_colour(rng, (0.62, 0.52, 0.66), 0.05)
+    top = near_colour(rng, (0.17, 0.27, 0.55), 0.03)
+    horizon = near_colour(rng, (0.76, 0.66, 0.74), 0.04)
     fall = np.linspace(0, 1, h, dtype=np.float32)[:, None].repeat(w, 1)
     stars = (rng.random((h, w), dtype=np.float32) > 0.996) * (1 - fall)
     return mix(mix(top, horizon, fall**2), np.array([0.95, 0.95, 0.85], np.float32), stars)
@@ -24,8 +24,8 @@ def _sky(rng: np.random.Generator, h: int, w: int) -> Image:
 
 def _hill(rng: np.random.Generator, h: int, w: int) -> Image:
     """Layered rock with snow on its ledges."""
-    rock = near_colour(rng, (0.20, 0.19, 0.27), 0.03)
-    snow = near_colour(rng, (0.52, 0.54, 0.66), 0.04)
+    rock = near_colour(rng, (0.29, 0.25, 0.31), 0.03)
+    snow = near_colour(rng, (0.62, 0.57, 0.64), 0.04)
     rows = np.arange(h, dtype=np.float32)[:, None] / np.float32(rng.uniform(14, 24))
     ledges = (rows + 3 * value_noise(rng, h, w, 4)) % 1
     return mix(rock, snow, np.clip(3 * ledges - 1.6, 0, 1))
@@ -42,8 +42,8 @@ def _forest(rng: np.random.Generator, h: int, w: int) -> Image:
 
 def _water(rng: np.random.Generator, h: int, w: int) -> Image:
     """Dark water with oblique glints."""
-    deep = near_colour(rng, (0.04, 0.14, 0.26), 0.03)
-    glint = near_colour(rng, (0.42, 0.52, 0.66), 0.05)
+    deep = near_colour(rng, (0.06, 0.22, 0.36), 0.03)
+    glint = near_colour(rng, (0.36, 0.55, 0.66), 0.04)
     y, x = np.arange(h, dtype=np.float32)[:, None], np.arange(w, dtype=np.float32)[None]
     slope, period = np.float32(rng.uniform(-0.5, 0.5)), np.float32(rng.uniform(8, 15))
     waves = np.sin(
@@ -89,6 +89,6 @@ NIGHT = Scenery(
     speed=1.8,
     thing_light=(0.72, 0.74, 0.95),
     pan_px=2.2,
-    noise=(0.012, 0.045),
+    noise=(0.008, 0.035),
 )
-"""A frosty night: stars, snow on the hills, and traffic."""
+"""A frosty dusk: stars, snow on the hills, and traffic."""
