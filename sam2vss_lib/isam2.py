@@ -19,9 +19,10 @@ from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.features.store import WHOLE_WINDOW, ClipFeatures, FeatureStore
+from sam2vss_lib.masklets.checks import check_fit
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
-from sam2vss_lib.records import is_finished, mark_finished, sha256_files
-from sam2vss_lib.refinement import Overlap, check_fit, paint_frame
+from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
+from sam2vss_lib.refinement import Overlap, paint_frame
 
 
 def segment_masklets(
@@ -58,7 +59,7 @@ def segment_masklets(
     Raises:
         DataError: masklets, features or predictions are missing or do not fit each other, the
             features are of another encoder than the classifier's or have no labels, or `out` holds
-            something else.
+            something else or files of unknown origin.
         SettingsError: `out` is the folder of `fill`, numbers of classes differ, or features of
             single frames leave frames out.
     """
@@ -70,7 +71,7 @@ def segment_masklets(
             path = fill.path(clip, missing[0])
             raise DataError(f"{path}: no such prediction; run sam2vss segment first")
         stored, known = masklets.read(clip.name), features.read(clip.name)
-        check_fit(clip, stored, masklets.path(clip.name))
+        check_fit(clip, stored, masklets.path(clip.name), overlap=overlap)
         masklets_sha256 = sha256_files([masklets.path(clip.name)])
         _check_features(known, masklets_sha256, features.path(clip.name), classifier)
         made_from: dict[str, Any] = {
@@ -91,6 +92,7 @@ def segment_masklets(
             classes = _classes(known, classifier)
             # written when all is computed, so that a bad prediction leaves no half of a clip
             painted = _paint_clip(clip, stored, classes, fill, overlap, torch.device(device))
+            mark_started(folder, made_from)
             for i, labels in enumerate(painted):
                 out.write(clip, i, labels)
             mark_finished(folder, made_from)

@@ -195,6 +195,10 @@ def test_finished_clips_are_reused_and_stale_ones_refused(room: Room) -> None:
     out.path(data.clips[1], 0).unlink()
     assert segment_masklets(data, masklets, features, room.classifier, out) == 1
     assert not out.missing(data.clips[1])
+    elsewhere = room.out("elsewhere")
+    elsewhere.write(data.clips[0], 0, np.zeros(data.clips[0].size, np.uint8))
+    with pytest.raises(DataError, match="holds files of unknown origin"):
+        segment_masklets(data, masklets, features, room.classifier, elsewhere)
     with pytest.raises(DataError, match="overlap is area, not logit"):
         segment_masklets(data, masklets, features, room.classifier, out, overlap="logit")
     with pytest.raises(DataError, match="classifier_sha256"):

@@ -17,7 +17,7 @@ from sam2vss_lib.classifiers.mlp import Classifier, ClassifierSettings, MaskletM
 from sam2vss_lib.classifiers.training_set import TrainingSet, read_training_set, validation_clips
 from sam2vss_lib.errors import RunError, SettingsError
 from sam2vss_lib.features.store import FeatureStore
-from sam2vss_lib.records import is_finished, mark_finished, sha256_files
+from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
 
 _ROWS_AT_ONCE = 65_536
 
@@ -48,7 +48,7 @@ def train_classifier(
 
     Raises:
         DataError: features are missing or cannot be trained on, or `out` holds a classifier made
-            from something else.
+            from something else, or files of unknown origin.
         SettingsError: names do not fit the features' classes, or too few clips.
         RunError: training diverged.
     """
@@ -62,6 +62,7 @@ def train_classifier(
         return load_classifier(out, device=device), True
     training = read_training_set(store, clips, settings)
     classifier = fit(training, class_names, settings, device=device, progress=progress)
+    mark_started(out, made_from)
     save_classifier(classifier, out)
     mark_finished(out, made_from)
     return classifier, False

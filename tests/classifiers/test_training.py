@@ -8,12 +8,20 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from sam2vss_lib.classifiers import ClassifierSettings, fit, read_training_set, train_classifier
+from sam2vss_lib.classifiers import (
+    Classifier,
+    ClassifierSettings,
+    fit,
+    read_training_set,
+    save_classifier,
+    train_classifier,
+)
 from sam2vss_lib.classifiers import training as training_module
 from sam2vss_lib.classifiers.training_set import validation_clips
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.errors import DataError, RunError, SettingsError
 from sam2vss_lib.features.store import FeatureRows, FeatureStore
+from sam2vss_lib.records import RECORD_NAME
 from tests.classifiers.common import DIM, ENCODER, NAMES, planted, training_set, write_planted
 
 QUICK = ClassifierSettings(hidden=16, batch_size=32, epochs=12)
@@ -176,4 +184,26 @@ def test_a_finished_classifier_is_reused_or_refused(tmp_path: Path) -> None:
         train_classifier(store, clips, NAMES, QUICK.model_copy(update={"seed": 1}), out)
     write_planted(store, rows=21)
     with pytest.raises(DataError, match="features_sha256"):
+        train_classifier(store, clips, NAMES, QUICK, out)
+
+
+def test_an_interrupted_training_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, out = FeatureStore(tmp_path / "features"), tmp_path / "classifier"
+    write_planted(store)
+    clips = [f"clip{i}" for i in range(4)]
+
+    def cut_off(classifier: Classifier, folder: Path) -> None:
+        save_classifier(classifier, folder)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_module, "save_classifier", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            train_classifier(store, clips, NAMES, QUICK, out)
+    _, reused = train_classifier(store, clips, NAMES, QUICK, out)
+    assert not reused
+    (out / RECORD_NAME).unlink()
+    with pytest.raises(DataError, match="holds files of unknown origin"):
         train_classifier(store, clips, NAMES, QUICK, out)
