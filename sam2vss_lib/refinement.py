@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.masklets.checks import check_fit
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
 
@@ -164,7 +164,7 @@ def refine(
             raise DataError(f"{path}: no such prediction; run sam2vss segment first")
         stored = masklets.read(clip.name)
         path = masklets.path(clip.name)
-        check_fit(clip, stored, path)
+        check_fit(clip, stored, path, overlap=settings.overlap)
         made_from: dict[str, Any] = {
             "settings": settings.model_dump(mode="json"),
             "predictions_label_offset": predictions.label_offset,
@@ -186,29 +186,6 @@ def refine(
             mark_finished(folder, made_from)
         progress(clip.name)
     return reused
-
-
-def check_fit(clip: Clip, stored: ClipMasklets, path: Path) -> None:
-    """Masklets must be of as many frames as the clip, and of its size.
-
-    Args:
-        clip: the clip.
-        stored: what is meant to be its masklets.
-        path: their file, for the error.
-
-    Raises:
-        DataError: they are of something else.
-    """
-    kept = (stored.num_frames, *clip.size)
-    if stored.table.num_rows:
-        size = (stored.table[name][0].as_py() for name in ("height", "width"))
-        kept = (stored.num_frames, *size)
-    wanted = (clip.num_frames, *clip.size)
-    if kept != wanted:
-        raise DataError(
-            f"{path}: masklets of {kept} (frames, height, width), but clip {clip.name} has "
-            f"{wanted}; delete it and run sam2vss masklets again"
-        )
 
 
 def _refine_clip(

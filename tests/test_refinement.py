@@ -23,7 +23,7 @@ from sam2vss_lib.refinement import (
     refine,
     winning_classes,
 )
-from tests.masklets.common import disjoint, write_masklets
+from tests.masklets.common import disjoint, forget_what_is_ours, write_masklets
 from tests.oracles.refinement import Masklet, refine_window
 
 NUM_CLASSES = 3
@@ -287,6 +287,15 @@ def test_masklets_of_another_number_of_frames_or_size(case: Case) -> None:
     wide = [np.concatenate([w, w], axis=-1) for w in case.windows]
     write_masklets(case.store, "first", wide, case.scores)
     refused(case, "first.parquet", "(5, 24, 64)", "has (5, 24, 32)", "delete it")
+
+
+def test_masklets_of_another_program_do_but_for_the_overlap_rule_logit(case: Case) -> None:
+    forget_what_is_ours(case.store.path("first"))
+    with pytest.raises(DataError, match=r"first\.parquet: no column 'rle_visible'.* logit needs"):
+        case.refine(overlap="logit")
+    assert not case.out.root.exists()
+    assert case.refine() == 0
+    assert np.array_equal(case.refined(), case.expected("frame", "area"))
 
 
 def test_out_must_not_be_the_base_predictions(case: Case) -> None:

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.errors import DataError, first_line
 from sam2vss_lib.files import atomic_path
+from sam2vss_lib.masklets.checks import checked_rows
 from sam2vss_lib.masklets.rows import SCHEMA, Table, decode_masks, frame_table
 
 FORMAT_VERSION = 1
-_TEXTS = ("settings_sha256", "checkpoint_sha256", "config_sha256", "clip", "frames_sha256")
+_TEXTS = ("settings_sha256", "checkpoint_sha256", "clip")
+_OPTIONAL_TEXTS = ("config_sha256", "frames_sha256")  # ours, not of the format
 _REDO = "delete it and run sam2vss masklets again"
 
 
@@ -40,7 +42,7 @@ class FrameMasklets:
         return int(self.rows["frame"][0].as_py())
 
     def masks(self, column: Literal["rle", "rle_visible"] = "rle") -> NDArray[np.bool_]:
-        """The masks, (n, H, W), or their disjoint visible parts."""
+        """The masks, (n, H, W), or their disjoint visible parts where the file has them."""
         height, width = self.rows["height"][0].as_py(), self.rows["width"][0].as_py()
         return decode_masks(self.rows[column].to_pylist(), height, width)
 
@@ -54,7 +56,8 @@ class ClipMasklets:
     """The masklets of one clip.
 
     Attributes:
-        table: rows as in `SCHEMA`, ordered by window, then frame, then masklet.
+        table: rows as in `SCHEMA`, ordered by window, then frame, then masklet; without
+            `rle_visible` in a file of another program that has none.
         metadata: settings and hashes the file was made with.
     """
 
@@ -159,7 +162,8 @@ class MaskletStore:
 
         Returns:
             `settings` (dict), `frames` (their number), and the texts `settings_sha256`,
-            `checkpoint_sha256`, `config_sha256`, `clip` and `frames_sha256`.
+            `checkpoint_sha256` and `clip`; `config_sha256` and `frames_sha256` where the file has
+            them, as all of ours do.
 
         Raises:
             DataError: missing or unreadable file, or one of another format version.
@@ -174,6 +178,7 @@ class MaskletStore:
             if version != FORMAT_VERSION:
                 raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}")
             stored: dict[str, Any] = {key: text[key] for key in _TEXTS}
+            stored |= {key: text[key] for key in _OPTIONAL_TEXTS if key in text}
             return {
                 **stored,
                 "settings": json.loads(text["settings"]),
@@ -188,7 +193,7 @@ class MaskletStore:
         """A clip's masklets.
 
         Raises:
-            DataError: missing or unreadable file, or columns that are not the store's.
+            DataError: missing or unreadable file, or rows that are not a masklet file's.
         """
         metadata = self.metadata(clip)
         try:
@@ -197,6 +202,7 @@ class MaskletStore:
             raise DataError(
                 f"{self.path(clip)}: damaged masklet file ({first_line(error)}); {_REDO}"
             ) from None
-        if not table.schema.remove_metadata().equals(SCHEMA):
-            raise DataError(f"{self.path(clip)}: columns differ from the store's; {_REDO}")
-        return ClipMasklets(table, metadata)
+        try:
+            return ClipMasklets(checked_rows(table, metadata["frames"]), metadata)
+        except ValueError as error:
+            raise DataError(f"{self.path(clip)}: {first_line(error)}; {_REDO}") from None

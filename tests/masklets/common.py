@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
@@ -63,6 +64,14 @@ def write_masklets(
                     object_score=np.zeros(masks.shape[1], np.float32),
                 )
             anchor += len(masks)
+
+
+def forget_what_is_ours(path: Path) -> None:
+    """Rewrite a store file as another program would have, by the format alone."""
+    table = pq.read_table(path).drop_columns(["rle_visible"])
+    ours = (b"config_sha256", b"frames_sha256")
+    metadata = {k: v for k, v in table.schema.metadata.items() if k not in ours}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
 
 
 def read_plainly(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray[np.bool_]]]:

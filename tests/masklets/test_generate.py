@@ -21,7 +21,7 @@ from sam2vss_lib.masklets.rows import visible_parts
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
-from tests.masklets.common import LOOSE, read_plainly
+from tests.masklets.common import LOOSE, forget_what_is_ours, read_plainly
 
 
 @pytest.fixture(scope="session")
@@ -247,6 +247,10 @@ def test_masklets_made_with_something_else_are_refused(
     refused(own_world, other, LOOSE, out, *where, "checkpoint_sha256 is ", "not 000000000000...")
     other = replace(demo_model, config_sha256="0" * 64)
     refused(own_world, other, LOOSE, out, *where, "config_sha256 is ", "not 000000000000...")
+    path = out / f"{clip.name}.parquet"
+    forget_what_is_ours(path)
+    refused(own_world, demo_model, LOOSE, out, *where, "config_sha256 is None, not ")
+    path.write_bytes(before)
     height, width = clip.size
     Image.new("RGB", (width, height)).save(clip.frame_path(3))
     refused(own_world, demo_model, LOOSE, out, *where, "frames_sha256 is ")

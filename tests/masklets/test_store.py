@@ -1,7 +1,9 @@
 """The masklet store: its contract, its round trips, and one clear line for every bad file."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.masklets.rows import decode_masks, encode_masks
 from sam2vss_lib.masklets.store import MaskletStore
-from tests.masklets.common import METADATA, read_plainly, write_masklets
+from tests.masklets.common import METADATA, forget_what_is_ours, read_plainly, write_masklets
 
 CONTRACT = {
     **dict.fromkeys(["window", "anchor", "masklet", "frame"], np.int32),
@@ -153,6 +155,44 @@ def test_other_format_version(store: MaskletStore) -> None:
     refused(store, "format version 2, this program reads 1", "delete it")
 
 
-def test_other_columns(store: MaskletStore) -> None:
-    pq.write_table(pq.read_table(store.path("clip")).drop_columns(["h"]), store.path("clip"))
-    refused(store, "columns differ", "delete it")
+def test_file_of_another_program(store: MaskletStore) -> None:
+    expected = store.read("clip")
+    forget_what_is_ours(store.path("clip"))
+    table = pq.read_table(store.path("clip"))
+    names = table.column_names[::-1]
+    shuffled = table.take(np.random.default_rng(1).permutation(len(table))).select(names)
+    wide = shuffled.set_column(
+        names.index("frame"), "frame", shuffled["frame"].cast(pa.int64())
+    ).append_column("note", pa.array(["theirs"] * len(table)))
+    pq.write_table(wide.replace_schema_metadata(table.schema.metadata), store.path("clip"))
+    read = store.read("clip")
+    assert read.table.equals(expected.table.drop_columns(["rle_visible"]))
+    kept = expected.metadata.keys() - {"config_sha256", "frames_sha256"}
+    assert read.metadata == {key: expected.metadata[key] for key in kept}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.drop_columns(["h"]), "no column 'h'"),
+        (lambda t: replaced(t, "rle", pa.array([1.5] * len(t))), "columns of other types"),
+        (lambda t: replaced(t, "x", pa.array([None] * len(t), pa.int32())), "'x' has empty cells"),
+        (
+            lambda t: replaced(t, "frame", pa.array(t["frame"].to_numpy() + 1)),
+            "frames 1 to 5 in a clip of 5",
+        ),
+        (lambda t: replaced(t, "width", t["frame"]), "masks of width 0 and 1"),
+        (lambda t: t.slice(1), "window 0 has 5 rows of 3 masklets on 2 frames"),
+        (lambda t: pa.concat_tables([t, t.slice(3, 1)]), "two rows of one masklet on one frame"),
+    ],
+)
+def test_rows_that_are_no_masklets(
+    store: MaskletStore, change: Callable[[Any], Any], words: str
+) -> None:
+    path = store.path("clip")
+    pq.write_table(change(pq.read_table(path)), path)
+    refused(store, words, "delete it")
+
+
+def replaced(table: Any, name: str, values: Any) -> Any:
+    return table.set_column(table.column_names.index(name), name, values)
