@@ -10,11 +10,11 @@ import pandas as pd
 
 from sam2vss_lib.datasets.manifests import manifest_path
 from sam2vss_lib.files import sha256_file
+from sam2vss_lib.study.context import StageRun
 from sam2vss_lib.study.paper_checks.ablations import Best, best_lines
 from sam2vss_lib.study.provenance import Provenance, collect_provenance
 from sam2vss_lib.study.schema import ResultClaim, TextTable
 from sam2vss_lib.study.settings import NotebookSettings
-from sam2vss_lib.study.stages import StageRun
 
 CAPTION = (
     "The paper's printed numbers against each other and against its text; nothing here was "

@@ -1,0 +1,137 @@
+"""What all stages of a study need: its data set and SAM2 model, opened once, and a log of work."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from tqdm import tqdm
+
+from sam2vss_lib.datasets import Dataset, open_dataset
+from sam2vss_lib.files import sha256_json
+from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
+from sam2vss_lib.study.provenance import REPOSITORY, Provenance, collect_provenance
+from sam2vss_lib.study.settings import StudySettings
+
+_log = logging.getLogger(__name__)
+_KEY = 10  # digits of a hash in a folder's name
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """One line of the stage log: what was done and how much of it was there already."""
+
+    stage: str
+    key: str
+    clips: int
+    reused: int
+    seconds: float
+
+
+class StudyContext:
+    """What the stages of one study work with and on.
+
+    Relative paths in the settings start at the project's folder.
+
+    Args:
+        settings: of the notebook.
+    """
+
+    def __init__(self, settings: StudySettings) -> None:
+        self.settings = settings
+        self.log: list[StageRun] = []
+        self.root = REPOSITORY / settings.stages_dir
+        self.device = settings.torch_device
+        self._checkpoints: dict[str, str] = {}
+        self._predictions: dict[str, str] = {}
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The clips that the study measures on."""
+        return self.open_split(self.settings.split, self.settings.max_clips)
+
+    def open_split(self, split: str, max_clips: int | None) -> Dataset:
+        """A split of the study's data set, or its first clips."""
+        settings = self.settings
+        demo = settings.dataset.startswith("demo")
+        root = settings.dataset if demo else REPOSITORY / settings.dataset
+        return open_dataset(root, split, stray_labels=settings.stray_labels).take(max_clips)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes; their numbers where the data set has no class list."""
+        names = self.dataset.class_names
+        return names or tuple(str(index) for index in range(self.dataset.num_classes))
+
+    @property
+    def status(self) -> str:
+        """What a row that was run was run on."""
+        return f"run on {len(self.dataset)} clips of {self.settings.dataset} {self.dataset.split}"
+
+    @cached_property
+    def data_sha256(self) -> str:
+        """Hash of all frames and masks in use."""
+        return self.dataset.content_sha256()
+
+    @cached_property
+    def sam2(self) -> Sam2Model:
+        """The SAM2 model."""
+        return load_sam2(self.settings.checkpoint, device=self.device)
+
+    def uses(self, checkpoints: dict[str, str], predictions: dict[str, str]) -> None:
+        """Remember what the study's numbers follow from, for `provenance`."""
+        self._checkpoints |= checkpoints
+        self._predictions |= predictions
+
+    def provenance(
+        self, checkpoints: dict[str, str] | None = None, predictions: dict[str, str] | None = None
+    ) -> Provenance:
+        """What numbers follow from: by default everything that the study has used so far."""
+        return collect_provenance(
+            settings=self.settings.identity(),
+            data_sha256=self.data_sha256,
+            checkpoints=self._checkpoints if checkpoints is None else checkpoints,
+            predictions=self._predictions if predictions is None else predictions,
+            device=self.device,
+            seed=self.settings.seed,
+        )
+
+    @property
+    def sam2_checkpoint(self) -> dict[str, str]:
+        """Hash of the SAM2 weights, by name."""
+        return {self.sam2.name: self.sam2.checkpoint_sha256}
+
+    def key(self, *parts: str, dataset: Dataset | None = None) -> str:
+        """Short hash of what a stage is made from, and of where its clips come from."""
+        dataset = dataset or self.dataset
+        place = [str(dataset.root.resolve()), dataset.split]
+        return sha256_json([place, parts])[:_KEY]
+
+    def timed(
+        self,
+        stage: str,
+        key: str,
+        work: Callable[[Callable[[str], None]], int],
+        dataset: Dataset | None = None,
+    ) -> None:
+        """Run a stage with a progress bar over clips and log it.
+
+        Args:
+            stage: what is done.
+            key: of its outputs.
+            work: does it, calling its argument after every clip; returns how many were reused.
+            dataset: the clips, when not the study's own.
+        """
+        total, started = len(dataset or self.dataset), time.perf_counter()
+        with tqdm(total=total, desc=f"{stage} {key}", unit="clip", disable=None) as bar:
+
+            def tick(_clip: str) -> None:
+                bar.update()
+
+            reused = work(tick)
+        run = StageRun(stage, key, total, reused, time.perf_counter() - started)
+        _log.info("%s %s: %d clips, %d reused, %.1f s", stage, key, total, reused, run.seconds)
+        self.log.append(run)
