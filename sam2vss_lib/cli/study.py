@@ -53,6 +53,17 @@ def study(
         raise typer.Exit(codes.pop() if len(codes) == 1 else RunError.exit_code)
 
 
+def report(
+    results_dir: Annotated[Path, typer.Argument(help="Results of a profile: results/demo.")],
+    json_output: JsonOption = False,
+) -> None:
+    """Write report.html, index.html and tables.tex from the files of a study."""
+    from sam2vss_lib.study.report import write_report
+
+    page = write_report(results_dir)
+    print_result({"report": str(page)}, json_output, str(page))
+
+
 def _reuse(executed: Path) -> str:
     """How much of a notebook's shared work was there already."""
     from sam2vss_lib.files import read_json

@@ -19,7 +19,7 @@ _FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
     "--remote-debugging-port=0",
 )  # fmt: skip
-_DEADLINE_S = 60
+_DEADLINE_S = 30
 
 
 def find_browser() -> str | None:
@@ -68,28 +68,39 @@ def visit(browser: str, profile: Path, file: Path, script: str) -> dict[str, Any
         errors and exceptions) and `value` (of the script).
     """
     seen: dict[str, Any] = {"requests": [], "failed": [], "errors": []}
+    arrived, running = False, set[str]()  # the empty tab fires a load event of its own
     with _page(browser, profile) as connection:
-        calls = [(f"{domain}.enable", {}) for domain in ("Page", "Network", "Log", "Runtime")]
-        calls.append(("Page.navigate", {"url": file.as_uri()}))
-        for number, (method, parameters) in enumerate(calls):
-            connection.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        for number, domain in enumerate(("Page", "Network", "Log", "Runtime")):
+            connection.send(json.dumps({"id": number, "method": f"{domain}.enable"}))
+            # only once the answer is there will the tab tell everything about the next page
+            while json.loads(connection.recv()).get("id") != number:
+                pass
+        go = {"id": 98, "method": "Page.navigate", "params": {"url": file.as_uri()}}
+        connection.send(json.dumps(go))
         while True:
             message: dict[str, Any] = json.loads(connection.recv())
             method, values = message.get("method"), message.get("params", {})
             if method == "Network.requestWillBeSent":
-                seen["requests"].append(values["request"]["url"])
+                seen["requests"].append(url := values["request"]["url"])
+                running |= {values["requestId"]} if not url.startswith("data:") else set()
             elif method == "Network.loadingFailed":
                 seen["failed"].append(values)
+                running.discard(values["requestId"])
+            elif method == "Network.loadingFinished":
+                running.discard(values["requestId"])
+            elif method == "Page.frameNavigated":
+                arrived = arrived or values["frame"]["url"] == file.as_uri()
             elif (
                 method == "Runtime.exceptionThrown"
                 or (method == "Log.entryAdded" and values["entry"]["level"] == "error")
                 or (method == "Runtime.consoleAPICalled" and values["type"] == "error")
             ):
                 seen["errors"].append(values)
-            elif method == "Page.loadEventFired":
+            elif method == "Page.loadEventFired" and arrived:
                 asked = {"expression": script, "awaitPromise": True, "returnByValue": True}
                 call = {"id": 99, "method": "Runtime.evaluate", "params": asked}
                 connection.send(json.dumps(call))
             elif message.get("id") == 99:
                 seen["value"] = message["result"]["result"]["value"]
+            if "value" in seen and not running:
                 return seen

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
+from typer.testing import CliRunner
 
+from sam2vss_lib.cli import app
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.study.latex import escape
 from sam2vss_lib.study.report import footnotes, gain_text, interval_glyph, write_report
@@ -311,3 +313,13 @@ def test_rows_that_were_not_run_for_the_same_reason_share_a_footnote():
     ]
     assert footnotes(rows) == {"not run: profile demo has no such row": "a"}
     assert list(footnotes([*rows, ResultRow(method="X")]).values()) == ["a", "b"]
+
+
+def test_command_writes_the_report_and_refuses_another_folder(results: Path):
+    runner = CliRunner()
+    done = runner.invoke(app, ["report", str(results), "--json"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == {"report": str(results / "report.html")}
+    refused = runner.invoke(app, ["report", str(results.parent)])
+    assert refused.exit_code == 3
+    assert "no notebook's results here; give one such as results/demo" in refused.stderr
