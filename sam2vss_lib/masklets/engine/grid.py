@@ -1,0 +1,215 @@
+"""Point-grid proposals: every mask of a grid once, and the survivors of any stricter setting.
+
+Equal to stock `SAM2AutomaticMaskGenerator` as `ProposalGenerator` calls it. Stock's filter of
+boxes near the edge of a crop is left out: with one crop, the whole frame, it never removes any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from sam2.utils.amg import build_point_grid
+from torch import Tensor
+from torchvision.ops.boxes import batched_nms
+
+from sam2vss_lib.masklets.engine.encoder import EncodedFrames
+from sam2vss_lib.masklets.engine.point_decoder import PointDecoder
+from sam2vss_lib.masklets.proposals import Proposals
+from sam2vss_lib.masklets.sam2 import Sam2Model
+from sam2vss_lib.masklets.settings import MaskletSettings
+
+_UPSAMPLED_BYTES = {"cpu": 4 << 20, "cuda": 1 << 30}  # logits at frame resolution held at once
+_BITS = 0x0102040810204080  # gathers the lowest bits of eight bytes in the highest byte
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Masks of one frame and one grid before suppression of duplicates, in stock's order.
+
+    Tensors are on the model's device. Masks are packed, as there may be 12,288 of them.
+
+    Attributes:
+        packed: (n, ceil(H * W / 8)) uint8, masks in row-major order, lowest bit first.
+        predicted_iou: (n,) in the precision of the model.
+        stability: (n,) float32, NaN where no logit is above minus the offset.
+        boxes_xyxy: (n, 4) int64, in pixels, last ones included; zeros for an empty mask.
+        size_px: (height, width) of the frame.
+        pred_iou_thresh: loosest threshold for which these are all.
+        stability_score_thresh: likewise.
+        stability_score_offset: that of `stability`.
+        points_per_side: of the grid.
+    """
+
+    packed: Tensor
+    predicted_iou: Tensor
+    stability: Tensor
+    boxes_xyxy: Tensor
+    size_px: tuple[int, int]
+    pred_iou_thresh: float
+    stability_score_thresh: float
+    stability_score_offset: float
+    points_per_side: int
+
+    def masks(self, index: Tensor) -> NDArray[np.bool_]:
+        """(k, H, W) masks of some candidates."""
+        height, width = self.size_px
+        packed = self.packed[index].cpu().numpy()
+        bits = np.unpackbits(packed, axis=1, count=height * width, bitorder="little")
+        return bits.view(np.bool_).reshape(-1, height, width)
+
+
+def propose(
+    model: Sam2Model,
+    features: EncodedFrames,
+    size_px: tuple[int, int],
+    *,
+    points_per_side: int,
+    pred_iou_thresh: float,
+    stability_score_thresh: float,
+    stability_score_offset: float,
+    points_per_batch: int,
+    precision: str,
+) -> Candidates:
+    """Make the masks of a grid of points.
+
+    Args:
+        model: the SAM2 model.
+        features: one frame's, in the "image" resizing.
+        size_px: (height, width) of the frame.
+        points_per_side: of the grid.
+        pred_iou_thresh: loosest of the settings that the candidates are for.
+        stability_score_thresh: likewise.
+        stability_score_offset: logit offset of the stability.
+        points_per_batch: most points decoded together.
+        precision: "float32" or "bfloat16" (autocast).
+    """
+    parts: list[_Part] = []
+    with torch.inference_mode(), model.autocast(precision):
+        decoder = PointDecoder(model.predictor, features)
+        points = _grid_points(points_per_side, size_px, model.predictor.image_size)
+        for batch in points.to(model.device).split(points_per_batch):
+            prompted = decoder.decode(batch)
+            passed = _above(prompted.predicted_iou, pred_iou_thresh)
+            scores = prompted.predicted_iou[passed]
+            logits = decoder.masks(prompted, passed)
+            for part in _measured(logits, scores, size_px, stability_score_offset):
+                stable = _at_least(part.stability, stability_score_thresh)
+                parts.append(_Part(*(x[stable] for x in part)))
+        whole = _Part(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    return Candidates(
+        *whole,
+        size_px,
+        pred_iou_thresh,
+        stability_score_thresh,
+        stability_score_offset,
+        points_per_side,
+    )
+
+
+def select(
+    candidates: Candidates, settings: MaskletSettings
+) -> tuple[Proposals, NDArray[np.int64]]:
+    """What stock's generator proposes at `settings`, without running the model.
+
+    Args:
+        candidates: of the same grid and stability offset, at thresholds no stricter.
+        settings: the thresholds, and the IoU of boxes at which one of them is dropped.
+
+    Returns:
+        The proposals in stock's order, and the index of each among the candidates.
+
+    Raises:
+        ValueError: the candidates do not hold all that the settings ask for.
+    """
+    wanted = (settings.points_per_side, settings.stability_score_offset)
+    looser = settings.pred_iou_thresh < candidates.pred_iou_thresh or (
+        settings.stability_score_thresh < candidates.stability_score_thresh
+    )
+    if looser or wanted != (candidates.points_per_side, candidates.stability_score_offset):
+        raise ValueError(f"these candidates are for another grid or thresholds than {settings}")
+    with torch.inference_mode():
+        passed = _above(candidates.predicted_iou, settings.pred_iou_thresh)
+        passed &= _at_least(candidates.stability, settings.stability_score_thresh)
+        index = passed.nonzero()[:, 0]
+        boxes = candidates.boxes_xyxy[index].float()
+        scores = candidates.predicted_iou[index].float()
+        kept = batched_nms(boxes, scores, torch.zeros_like(scores), settings.box_nms_thresh)
+        index = index[kept]
+        proposals = Proposals(
+            candidates.masks(index),
+            candidates.predicted_iou[index].float().cpu().numpy(),
+            candidates.stability[index].cpu().numpy(),
+        )
+    return proposals, index.cpu().numpy()
+
+
+class _Part(NamedTuple):
+    """Some candidates: the first four attributes of `Candidates`."""
+
+    packed: Tensor
+    predicted_iou: Tensor
+    stability: Tensor
+    boxes_xyxy: Tensor
+
+
+def _grid_points(points_per_side: int, size_px: tuple[int, int], side_px: int) -> Tensor:
+    """(n, 2) float32 points in pixels of the model's input, rounded where stock rounds."""
+    size_xy = np.array(size_px[::-1])
+    points = torch.from_numpy(build_point_grid(points_per_side) * size_xy).float()
+    return points / torch.from_numpy(size_xy) * side_px
+
+
+def _above(scores: Tensor, threshold: float) -> Tensor:
+    """Stock's cut of the predicted IoU: none at all at 0."""
+    return scores > threshold if threshold > 0 else torch.ones_like(scores, dtype=torch.bool)
+
+
+def _at_least(scores: Tensor, threshold: float) -> Tensor:
+    """Stock's cut of the stability: none at all at 0, where even NaN passes."""
+    return scores >= threshold if threshold > 0 else torch.ones_like(scores, dtype=torch.bool)
+
+
+def _measured(
+    logits: Tensor, predicted_iou: Tensor, size_px: tuple[int, int], offset: float
+) -> Iterator[_Part]:
+    """Upsample (k, 1, S/4, S/4) logits as stock does, some at a time, and take their measures."""
+    height, width = size_px
+    together = max(1, _UPSAMPLED_BYTES.get(logits.device.type, 1 << 28) // (4 * height * width))
+    for low, scores in zip(logits.split(together), predicted_iou.split(together), strict=True):
+        x = F.interpolate(low, size_px, mode="bilinear", align_corners=False)[:, 0]
+        scratch = torch.empty_like(x)  # comparing into floats is several times faster on CPUs
+        stability = _count(x, offset, scratch) / _count(x, -offset, scratch)
+        packed = _pack(torch.gt(x, 0, out=scratch).bool().flatten(1))
+        yield _Part(packed, scores, stability, _boxes(x))
+
+
+def _count(x: Tensor, threshold: float, scratch: Tensor) -> Tensor:
+    """(k,) int32 number of logits above a threshold."""
+    return torch.gt(x, threshold, out=scratch).sum(-1).sum(-1, dtype=torch.int32)
+
+
+def _boxes(x: Tensor) -> Tensor:
+    """(k, 4) int64 boxes around positive logits, as stock `batched_mask_to_box`."""
+    rows, columns = (x.amax(axis) > 0 for axis in (2, 1))
+    (left, right), (top, bottom) = _ends(columns), _ends(rows)
+    return torch.stack([left, top, right, bottom], 1) * rows.any(1, keepdim=True)
+
+
+def _ends(occupied: Tensor) -> tuple[Tensor, Tensor]:
+    """(k,) first and last true entry of (k, m) rows."""
+    rows = occupied.byte()
+    return rows.argmax(1), rows.shape[1] - 1 - rows.flip(1).argmax(1)
+
+
+def _pack(masks: Tensor) -> Tensor:
+    """(k, m) bool to (k, ceil(m / 8)) uint8, lowest bit first."""
+    if spare := -masks.shape[1] % 8:
+        masks = F.pad(masks, (0, spare))
+    eights = masks.contiguous().view(torch.int64)
+    return (eights * _BITS >> 56).to(torch.int8).view(torch.uint8)
