@@ -6,12 +6,15 @@ approximated: the formulas of the modules are kept, only the order of products c
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from sam2.modeling.sam.transformer import RoPEAttention
 from torch import Tensor
+
+_SCORES = 300_000  # attention weights worked on at a time by a CPU: about a MB
 
 
 def tokens_to_image(attention: Any, tokens: Tensor, image_k: Tensor, image_v: Tensor) -> Tensor:
@@ -31,11 +34,10 @@ def tokens_to_image(attention: Any, tokens: Tensor, image_k: Tensor, image_v: Te
     heads, scale, n = attention.num_heads, _scale(attention), len(image_k)
     t = tokens.shape[1]
     q = _heads_of(attention.q_proj(tokens) * scale, heads)
-    folded = q @ attention.k_proj.weight.unflatten(0, (heads, -1))  # (b, heads, t, C)
-    folded = folded.flatten(1, 2).expand(n, -1, -1)
+    folded = _per_head(q, attention.k_proj.weight.unflatten(0, (heads, -1))).expand(n, -1, -1)
     mixed = torch.softmax(folded @ image_k.transpose(1, 2), -1) @ image_v
     v_weight = attention.v_proj.weight.unflatten(0, (heads, -1)).transpose(1, 2)
-    out = mixed.unflatten(1, (heads, t)) @ v_weight  # (n, heads, t, d)
+    out = _per_head(mixed.unflatten(1, (heads, t)), v_weight).unflatten(1, (heads, t))
     return attention.out_proj(out.transpose(1, 2).flatten(2) + attention.v_proj.bias)
 
 
@@ -57,30 +59,56 @@ def image_to_tokens(
     heads, scale, t = attention.num_heads, _scale(attention), tokens_k.shape[1]
     k = _heads_of(attention.k_proj(tokens_k) * scale, heads)
     v = _heads_of(attention.v_proj(tokens_v), heads)
-    folded_k = (k @ attention.q_proj.weight.unflatten(0, (heads, -1))).flatten(1, 2)
-    bias = (k @ attention.q_proj.bias.view(heads, -1, 1)).flatten(1).unsqueeze(1)
-    scores = torch.baddbmm(bias, image_q, folded_k.transpose(1, 2))  # (n, p, heads * t)
-    weights = torch.softmax(scores.unflatten(2, (heads, t)), -1).flatten(2)
+    folded_k = _per_head(k, attention.q_proj.weight.unflatten(0, (heads, -1)))
+    bias = _per_head(k, attention.q_proj.bias.view(heads, -1, 1))  # (n, heads * t, 1)
+    scores = torch.baddbmm(bias, folded_k, image_q.transpose(1, 2))  # (n, heads * t, p)
+    # over the second of three: a softmax over few, innermost numbers is many times slower
+    weights = torch.softmax(scores.unflatten(1, (heads, t)), 2).flatten(1, 2)
     out_weight = attention.out_proj.weight.unflatten(1, (heads, -1)).permute(1, 2, 0)
-    folded_v = (v @ out_weight).flatten(1, 2)  # (n, heads * t, C)
-    return torch.baddbmm(image + attention.out_proj.bias, weights, folded_v)
+    folded_v = _per_head(v, out_weight)  # (n, heads * t, C)
+    return torch.baddbmm(image + attention.out_proj.bias, weights.transpose(1, 2), folded_v)
 
 
-def attend(attention: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Softmax attention of projected, rotated tokens, and the output projection.
+def attend(attention: Any, q: Tensor, k: Tensor, values: Tensor) -> Tensor:
+    """Softmax attention of projected and rotated tokens, with the projections of values and output.
 
     Args:
         attention: a sam2 `Attention`.
-        q: (b, p, I) with b 1 or n.
+        q: (b, p, I), b is 1 or n.
         k: (n, m, I).
-        v: (n, m, I).
+        values: (n, m, V) what values are projected from.
 
     Returns:
         (n, p, C), without the residual.
     """
-    q, k, v = (_heads_of(x, attention.num_heads) for x in (q, k, v))
+    narrow = attention.num_heads == 1 and values.shape[2] < q.shape[2]
+    if narrow and q.device.type == "cpu":
+        return _attend_narrow(attention, q, k, values)
+    q, k, v = (_heads_of(x, attention.num_heads) for x in (q, k, attention.v_proj(values)))
     out = F.scaled_dot_product_attention(q.expand(len(k), -1, -1, -1), k, v)
     return attention.out_proj(out.transpose(1, 2).flatten(2))
+
+
+def _attend_narrow(attention: Any, q: Tensor, k: Tensor, values: Tensor) -> Tensor:
+    """`attend`, mixing values before their projection: a mean of projections is that of the mean.
+
+    Memories have a quarter of the width of keys. PyTorch's fused kernel for CPUs wants both of one
+    width, so the scores are spelled out, for as many objects or queries as stay in a core's cache.
+    """
+    n, m = k.shape[:2]
+    q = (q * _scale(attention)).expand(n, -1, -1)
+    objects = max(1, _SCORES // (q.shape[1] * m))
+    blocks = math.ceil(objects * q.shape[1] * m / max(_SCORES, m))
+    queries = math.ceil(q.shape[1] / blocks)
+    mixed = values.new_empty(n, q.shape[1], values.shape[2])
+    for i in range(0, n, objects):
+        some = slice(i, i + objects)
+        for j in range(0, q.shape[1], queries):
+            scores = torch.bmm(q[some, j : j + queries], k[some].transpose(1, 2)).float()
+            weights = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
+            total = weights.sum(-1, keepdim=True)
+            mixed[some, j : j + queries] = torch.bmm(weights, values[some]) / total
+    return attention.out_proj(attention.v_proj(mixed))
 
 
 def rotate(attention: Any, x: Tensor, count: int) -> Tensor:
@@ -116,6 +144,12 @@ def fit_rotary_codes(attention: Any, side: int, device: torch.device) -> None:
 def _heads_of(x: Tensor, heads: int) -> Tensor:
     """(b, t, I) to (b, heads, t, d)."""
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def _per_head(x: Tensor, weight: Tensor) -> Tensor:
+    """(n, heads, t, d) times each head's (d, e) of a weight: (n, heads * t, e)."""
+    rows = x.transpose(0, 1).flatten(1, 2)  # all objects in one product per head
+    return torch.bmm(rows, weight).unflatten(1, (len(x), -1)).transpose(0, 1).flatten(1, 2)
 
 
 def _scale(attention: Any) -> float:

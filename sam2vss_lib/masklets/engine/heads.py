@@ -103,7 +103,7 @@ class Heads:
         transformer = self._decoder.transformer
         prompt, tokens = self._prompt, self._prompt
         image_k = image + self._pixel_codes
-        for index, layer in enumerate(transformer.layers):
+        for layer in transformer.layers:
             if layer.skip_first_layer_pe:
                 tokens = layer.self_attn(tokens, tokens, tokens)
             else:

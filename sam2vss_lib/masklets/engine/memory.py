@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from sam2.modeling.sam2_utils import LayerNorm2d, get_1d_sine_pe
+from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
 from sam2vss_lib.masklets.engine.attention import attend, fit_rotary_codes, rotate
@@ -121,7 +118,7 @@ class MemoryReader:
         coded = y + self._codes if layer.pos_enc_at_attn else y
         q = rotate(attention, attention.q_proj(coded), x.shape[1])
         k = rotate(attention, attention.k_proj(coded), x.shape[1])
-        return x + attend(attention, q, k, attention.v_proj(y))
+        return x + attend(attention, q, k, y)
 
     def _look_back(
         self, layer: Any, x: Tensor, values: Tensor, keys: Tensor, pixels: int
@@ -131,11 +128,9 @@ class MemoryReader:
         q = rotate(attention, attention.q_proj(coded), x.shape[1])
         k = attention.k_proj(keys if layer.pos_enc_at_cross_attn_keys else values)
         k = rotate(attention, k, pixels)
-        return x + attend(attention, q, k, attention.v_proj(values))
+        return x + attend(attention, q, k, values)
 
-    def _tokens(
-        self, frame: int, memories: Memories, spans: Tensor
-    ) -> tuple[Tensor, Tensor, int]:
+    def _tokens(self, frame: int, memories: Memories, spans: Tensor) -> tuple[Tensor, Tensor, int]:
         """(n, m, M) memory tokens, the same with codes of place and time, and how many are maps."""
         predictor = self._predictor
         frames = self._reach.map_frames(frame)
@@ -163,36 +158,3 @@ class MemoryReader:
         projected = predictor.proj_tpos_enc_in_obj_ptrs
         size = predictor.hidden_dim if projected else predictor.mem_dim
         return predictor.obj_ptr_tpos_proj(get_1d_sine_pe(ages, dim=size))
-
-
-class MemoryWriter:
-    """The stock memory encoder for many objects on one frame."""
-
-    def __init__(self, predictor: Any) -> None:
-        self._predictor = predictor
-
-    def write(self, s16: Tensor, masks: Tensor, present: Tensor, *, given: bool) -> Tensor:
-        """Memories of masks on a frame.
-
-        Args:
-            s16: (1, C, h, w) the frame's features.
-            masks: (n, 1, S/4, S/4) logits.
-            present: (n, 1) whether the object is there.
-            given: whether the masks were given rather than predicted.
-
-        Returns:
-            (n, p, M) bfloat16.
-        """
-        predictor, encoder = self._predictor, self._predictor.memory_encoder
-        size = (predictor.image_size, predictor.image_size)
-        x = F.interpolate(masks, size=size, mode="bilinear", align_corners=False)
-        if given and predictor.binarize_mask_from_pts_for_mem_enc:
-            x = (x > 0).float()
-        else:
-            x = x.sigmoid_()
-        x = x.mul_(predictor.sigmoid_scale_for_mem_enc).add_(predictor.sigmoid_bias_for_mem_enc)
-        x = encoder.mask_downsampler(x) + encoder.pix_feat_proj(s16)
-        x = encoder.out_proj(encoder.fuser(x)).flatten(2).transpose(1, 2)
-        if predictor.no_obj_embed_spatial is not None:
-            x = x + (1 - present.float())[..., None] * predictor.no_obj_embed_spatial
-        return x.to(torch.bfloat16)

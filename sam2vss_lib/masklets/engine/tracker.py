@@ -16,7 +16,8 @@ from torch import Tensor
 from sam2vss_lib.errors import RunError, SettingsError
 from sam2vss_lib.masklets.engine.encoder import EncodedFrames
 from sam2vss_lib.masklets.engine.heads import Heads
-from sam2vss_lib.masklets.engine.memory import Memories, MemoryReader, MemoryWriter, Reach
+from sam2vss_lib.masklets.engine.memory import Memories, MemoryReader, Reach
+from sam2vss_lib.masklets.engine.memory_writer import MemoryWriter
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
 #: objects per batch on a CPU: larger batches are no faster there, and fall out of its caches
@@ -150,10 +151,8 @@ class WindowTracker:
         chunks: Sequence[_Chunk],
     ) -> tuple[TrackedFrame, list[_Chunk]]:
         """All chunks on one frame, and the chunks as they are afterwards."""
-        objects = np.sort(np.concatenate([chunk.objects for chunk in chunks]))
-        logits = torch.empty(len(objects), *masks.shape[1:], device=self._model.device)
-        scores = torch.empty(len(objects), device=self._model.device)
         waiting, done = list(chunks), []
+        logits, scores = [], []
         while waiting:
             chunk = waiting.pop(0)
             if len(chunk.objects) > self.max_objects_per_batch:
@@ -161,16 +160,19 @@ class WindowTracker:
                 continue
             try:
                 low, score, memories = self._step(offset, features, masks, chunk)
-                video = _resize(low, masks.shape[1:])
+                logits.append(_resize(low, masks.shape[1:])[:, 0])
             except torch.OutOfMemoryError:
                 self._halve(len(chunk.objects))
                 waiting.insert(0, chunk)
                 continue
-            rows = torch.from_numpy(np.searchsorted(objects, chunk.objects))
-            logits[rows] = video[:, 0]
-            scores[rows] = score[:, 0].float()
+            scores.append(score[:, 0].float())
             done.append(_Chunk(chunk.objects, chunk.lengths, memories))
-        return TrackedFrame(offset, objects, logits, scores.cpu().numpy()), done
+        objects = np.concatenate([chunk.objects for chunk in done])
+        order = np.argsort(objects)
+        found = torch.cat(logits), torch.cat(scores).cpu().numpy()[order]
+        if (order != np.arange(len(order))).any():
+            found = found[0][torch.from_numpy(order)], found[1]
+        return TrackedFrame(offset, objects[order], *found), done
 
     def _step(
         self, offset: int, features: EncodedFrames, masks: NDArray[np.bool_], chunk: _Chunk
