@@ -24,7 +24,7 @@ from sam2vss_lib.masklets.proposals import Proposals
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 
-_UPSAMPLED_BYTES = {"cpu": 4 << 20, "cuda": 1 << 30}  # logits at frame resolution held at once
+_UPSAMPLED_BYTES = {"cpu": 2 << 20, "cuda": 1 << 30}  # logits at frame resolution held at once
 _BITS = 0x0102040810204080  # gathers the lowest bits of eight bytes in the highest byte
 
 
