@@ -11,6 +11,8 @@ from typing import Any
 
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.masklets import stock
+from sam2vss_lib.masklets.engine.clip import write_clip
+from sam2vss_lib.masklets.engine.tracker import WindowTracker
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import ClipWriter, MaskletStore
@@ -110,6 +112,12 @@ def generate_shared(
     """
     stores = {settings: MaskletStore(out) for settings, out in outs.items()}
     run = SharedRun({settings: MaskletRun() for settings in outs})
+    trackers = {
+        precision: WindowTracker(
+            model, max_objects_per_batch=max_objects_per_batch, precision=precision
+        )
+        for precision in {s.precision for s in outs if s.engine == "batched"}
+    }
     for clip in dataset:
         inputs = _inputs(clip, model)
         missing: list[MaskletSettings] = []
@@ -128,7 +136,7 @@ def generate_shared(
                     s: stack.enter_context(stores[s].writer(clip.name, _made_from(s, inputs)))
                     for s in group
                 }
-                run.work += _write(clip, model, writers)
+                run.work += _write(clip, model, writers, trackers)
             for settings, writer in writers.items():
                 _count(run.by_settings[settings], clip, writer, time.perf_counter() - started)
         progress(clip.name)
@@ -140,7 +148,7 @@ def _groups(settings: Sequence[MaskletSettings]) -> list[list[MaskletSettings]]:
     groups: dict[tuple[str, ...], list[MaskletSettings]] = {}
     for one in settings:
         # the stock path shares nothing
-        key = ("stock", one.sha256())
+        key = (one.precision,) if one.engine == "batched" else ("stock", one.sha256())
         groups.setdefault(key, []).append(one)
     return list(groups.values())
 
@@ -149,9 +157,12 @@ def _write(
     clip: Clip,
     model: Sam2Model,
     writers: Mapping[MaskletSettings, ClipWriter],
+    trackers: Mapping[str, WindowTracker],
 ) -> Work:
     first = next(iter(writers))
-    return stock.write_clip(clip, model, first, writers[first])
+    if first.engine == "stock":
+        return stock.write_clip(clip, model, first, writers[first])
+    return write_clip(clip, model, writers, trackers[first.precision])
 
 
 def _count(run: MaskletRun, clip: Clip, writer: ClipWriter, seconds: float) -> None:

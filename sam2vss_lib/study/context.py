@@ -56,7 +56,7 @@ class StudyContext:
     def open_split(self, split: str, max_clips: int | None) -> Dataset:
         """A split of the study's data set, or its first clips."""
         settings = self.settings
-        demo = settings.dataset.startswith("demo")
+        demo = settings.dataset in GENERATED
         root = settings.dataset if demo else REPOSITORY / settings.dataset
         return open_dataset(root, split, stray_labels=settings.stray_labels).take(max_clips)
 

@@ -34,7 +34,7 @@ def coverage(study: Study, table: int) -> Coverage:
     facts = load_datasets_manifest()[_paper_data(table).lower()]
     names = read_class_names(manifest_path(facts.class_names))
     return Coverage(
-        demo=study.settings.dataset.startswith("demo"),
+        demo=study.settings.dataset in GENERATED,
         clips=len(study.dataset),
         paper_clips=facts.splits["val"].clips if study.dataset.class_names == names else None,
     )
@@ -43,7 +43,7 @@ def coverage(study: Study, table: int) -> Coverage:
 def caption(study: Study, table: int, what: str = "as a refiner") -> str:
     """Caption of a table: what was measured on what, and whether the paper's numbers compare."""
     settings, dataset = study.settings, study.dataset
-    demo = settings.dataset.startswith("demo")
+    demo = settings.dataset in GENERATED
     data = f"the generated clips of {settings.dataset}" if demo else dataset.root.name
     text = f"SAM2 ({study.sam2.name}) {what} on {data}, {dataset.split}, {len(dataset)} clips"
     text += "; percent."

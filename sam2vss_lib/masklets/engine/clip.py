@@ -1,0 +1,206 @@
+"""The masklets of one clip for any number of settings, in one pass over its frames.
+
+Settings share whatever is the same between them: encodings of frames, prompts of a grid at an
+anchor, and the track of a proposal that several settings keep, which is followed as far as the
+longest of their windows goes. Objects do not see each other in SAM2, so sharing changes no mask.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sam2vss_lib.datasets import Clip
+from sam2vss_lib.masklets.engine.encoder import EncodedFrames
+from sam2vss_lib.masklets.engine.frames import Frame, encoded_frames
+from sam2vss_lib.masklets.engine.grid import Candidates, propose, select
+from sam2vss_lib.masklets.engine.tracker import TrackedFrame, WindowTracker
+from sam2vss_lib.masklets.proposals import Proposals
+from sam2vss_lib.masklets.rows import encode_masks, mask_columns, visible_parts
+from sam2vss_lib.masklets.sam2 import Sam2Model
+from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.masklets.store import ClipWriter
+from sam2vss_lib.masklets.work import Work
+
+_BATCH_FRAMES = {"cpu": 2, "cuda": 8}  # frames encoded together
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One setting's part in an anchor's objects."""
+
+    settings: MaskletSettings
+    slots: NDArray[np.int64]  # which of the anchor's objects are its masklets, in its own order
+    found: Proposals
+    num_frames: int
+
+
+@dataclass
+class _OpenWindow:
+    """The objects of one anchor on their way through the frames."""
+
+    anchor: int
+    members: list[_Member]
+    current: EncodedFrames  # the frame that `parts` reads next
+    parts: Iterator[TrackedFrame]
+
+
+def write_clip(
+    clip: Clip,
+    model: Sam2Model,
+    writers: Mapping[MaskletSettings, ClipWriter],
+    tracker: WindowTracker,
+) -> Work:
+    """Compute a clip's masklets for every setting and hand their rows to the settings' writers.
+
+    Args:
+        clip: the clip.
+        model: the SAM2 model.
+        writers: one per setting; all settings have one precision.
+        tracker: propagates the objects.
+
+    Returns:
+        What it took.
+    """
+    work, precision = Work(), next(iter(writers)).precision
+    batch_frames = _BATCH_FRAMES.get(model.device.type, 1)
+    anchors = {a for s in writers for a in range(0, clip.num_frames, s.window)}
+    windows: list[_OpenWindow] = []
+    for frame in encoded_frames(
+        clip, model, anchors, batch_frames=batch_frames, precision=precision
+    ):
+        work.image_encodings += 1 + (frame.image is not None)
+        if frame.image is not None:
+            opened = _open_window(clip, model, frame, frame.image, list(writers), tracker, work)
+            windows += [opened] if opened.members else []
+        for window in windows:
+            window.current = frame.video
+            part = next(window.parts)
+            work.object_frames += len(part.objects)
+            _write_part(window, part, writers)
+        windows = [w for w in windows if frame.index + 1 < w.anchor + _longest(w.members)]
+    return work
+
+
+def _open_window(
+    clip: Clip,
+    model: Sam2Model,
+    frame: Frame,
+    features: EncodedFrames,
+    settings: Sequence[MaskletSettings],
+    tracker: WindowTracker,
+    work: Work,
+) -> _OpenWindow:
+    """Propose on an anchor once per grid, and start one object for every proposal in use."""
+    anchor = frame.index
+    here = [s for s in settings if anchor % s.window == 0]
+    objects = _Objects(tracker)
+    members: list[_Member] = []
+    for grid in dict.fromkeys(_grid(s) for s in here):
+        users = [s for s in here if _grid(s) == grid]
+        candidates = _candidates(model, features, clip.size, users)
+        work.prompts += users[0].points_per_side ** 2
+        # the longest windows first, so that a shorter one finds their objects
+        for user in sorted(users, key=lambda s: -s.window):
+            found, chosen = select(candidates, user)
+            num_frames = min(user.window, clip.num_frames - anchor)
+            if len(chosen):
+                slots = [
+                    objects.slot((grid, candidate), mask, num_frames)
+                    for candidate, mask in zip(chosen.tolist(), found.masks, strict=True)
+                ]
+                members.append(_Member(user, np.array(slots), found, num_frames))
+            else:
+                _log.info("%s: no proposal on frame %d", clip.name, anchor)
+    window = _OpenWindow(anchor, members, frame.video, iter(()))
+    if members:
+        masks, lengths = np.stack(objects.masks), np.array(objects.lengths)
+        window.parts = tracker.track(lambda _offset: window.current, masks, lengths)
+    return window
+
+
+class _Objects:
+    """The objects of one anchor, each tracked once for all settings that it is the same for."""
+
+    def __init__(self, tracker: WindowTracker) -> None:
+        self._tracker = tracker
+        self._slots: dict[tuple[object, int], int] = {}  # by proposal and span
+        self.masks: list[NDArray[np.bool_]] = []
+        self.lengths: list[int] = []
+
+    def slot(self, proposal: object, mask: NDArray[np.bool_], num_frames: int) -> int:
+        """Index of the object that a proposal becomes in a window of `num_frames`.
+
+        Windows are to be asked for in descending length.
+        """
+        span = self._tracker.span(num_frames)
+        found = self._slots.setdefault((proposal, span), len(self.masks))
+        if found == len(self.masks):
+            self.masks.append(mask)
+            self.lengths.append(num_frames)
+        if num_frames > 1:
+            # on its first frame a masklet does not depend on what follows
+            self._slots.setdefault((proposal, self._tracker.span(1)), found)
+        return found
+
+
+def _grid(settings: MaskletSettings) -> tuple[object, ...]:
+    """What the scores of all candidates depend on; thresholds and NMS come after."""
+    return settings.points_per_side, settings.stability_score_offset, settings.points_per_batch
+
+
+def _candidates(
+    model: Sam2Model,
+    features: EncodedFrames,
+    size_px: tuple[int, int],
+    users: Sequence[MaskletSettings],
+) -> Candidates:
+    """One grid's masks, at the loosest thresholds that anyone asks for."""
+    first = users[0]
+    return propose(
+        model,
+        features,
+        size_px,
+        points_per_side=first.points_per_side,
+        pred_iou_thresh=min(user.pred_iou_thresh for user in users),
+        stability_score_thresh=min(user.stability_score_thresh for user in users),
+        stability_score_offset=first.stability_score_offset,
+        points_per_batch=first.points_per_batch,
+        precision=first.precision,
+    )
+
+
+def _longest(members: Sequence[_Member]) -> int:
+    return max(member.num_frames for member in members)
+
+
+def _write_part(
+    window: _OpenWindow, part: TrackedFrame, writers: Mapping[MaskletSettings, ClipWriter]
+) -> None:
+    """Hand the rows of one anchor on one frame to every setting that has them."""
+    masks = mask_columns((part.logits > 0).cpu().numpy())
+    visible: dict[bytes, list[bytes]] = {}  # settings often keep the very same masklets
+    for member in window.members:
+        if part.offset >= member.num_frames:
+            continue
+        rows = np.searchsorted(part.objects, member.slots)
+        key = rows.tobytes()
+        if key not in visible:
+            chosen = part.logits[torch.from_numpy(rows).to(part.logits.device)]
+            visible[key] = encode_masks(visible_parts(chosen).cpu().numpy())
+        writers[member.settings].add(
+            masks.take(rows),
+            visible[key],
+            window=window.anchor // member.settings.window,
+            anchor=window.anchor,
+            frame=window.anchor + part.offset,
+            predicted_iou=member.found.predicted_iou,
+            stability=member.found.stability,
+            object_score=part.object_score[rows],
+        )

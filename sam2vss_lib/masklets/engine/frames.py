@@ -1,0 +1,96 @@
+"""Frames of a clip, decoded in the background and encoded some at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from torch import Tensor
+
+from sam2vss_lib.datasets import Clip
+from sam2vss_lib.masklets.engine.encoder import EncodedFrames, encode, model_input
+from sam2vss_lib.masklets.sam2 import Sam2Model
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame on its way through the engine.
+
+    Attributes:
+        index: in the clip.
+        video: features that propagation reads.
+        image: features that proposals read; None where the frame is no anchor.
+    """
+
+    index: int
+    video: EncodedFrames
+    image: EncodedFrames | None
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    index: int
+    video: Tensor
+    image: Tensor | None
+
+
+def encoded_frames(
+    clip: Clip,
+    model: Sam2Model,
+    anchors: Collection[int],
+    *,
+    batch_frames: int,
+    precision: str = "float32",
+) -> Iterator[Frame]:
+    """Every frame of a clip in order, encoded once, and anchors once more as stock proposes.
+
+    At most twice `batch_frames` frames are held, whatever the length of the clip.
+
+    Args:
+        clip: the clip.
+        model: the SAM2 model.
+        anchors: frame indices at which there will be proposals.
+        batch_frames: frames encoded together, and decoded ahead of them.
+        precision: "float32" or "bfloat16" (autocast).
+
+    Raises:
+        DataError: a frame cannot be read or has another size.
+    """
+    waiting = _decoded(clip, model.predictor.image_size, anchors, ahead=batch_frames)
+    while batch := list(islice(waiting, batch_frames)):
+        videos = [inputs.video for inputs in batch]
+        images = [inputs.image for inputs in batch if inputs.image is not None]
+        features = encode(model, videos + images, precision=precision)
+        next_image = len(videos)
+        for position, inputs in enumerate(batch):
+            image = None
+            if inputs.image is not None:
+                image, next_image = features.frame(next_image), next_image + 1
+            yield Frame(inputs.index, features.frame(position), image)
+
+
+def _decoded(
+    clip: Clip, side_px: int, anchors: Collection[int], *, ahead: int
+) -> Iterator[_Inputs]:
+    """Model inputs in order, while one thread prepares the next `ahead` ones."""
+
+    def prepare(index: int) -> _Inputs:
+        frame = clip.frame(index)
+        image = model_input(frame, side_px, "image") if index in anchors else None
+        return _Inputs(index, model_input(frame, side_px, "video"), image)
+
+    with ThreadPoolExecutor(1, "frames") as pool:
+        waiting: deque[Future[_Inputs]] = deque()
+        try:
+            for index in range(clip.num_frames):
+                waiting.append(pool.submit(prepare, index))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # after an error, or when the caller stops early
+            for future in waiting:
+                future.cancel()

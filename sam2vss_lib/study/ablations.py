@@ -1,0 +1,234 @@
+"""Tables 4 to 7: the refiner with one setting of the masklets varied, all others at the paper's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sam2vss_lib.masklets.rows import mask_areas
+from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.metrics import PairedGain, paired_gain
+from sam2vss_lib.study.claims import Claim, Direction, judge
+from sam2vss_lib.study.paper import PAPER_METRICS
+from sam2vss_lib.study.settings import Swept
+from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.tables import Row, rows_not_run
+
+Value = int | float
+UNREFINED = "not refined"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A direction that the paper reports: what happens to metrics from one value to another.
+
+    Attributes:
+        start: value of the setting to start from; "first" and "last" are the sweep's.
+        end: value to go to.
+        metrics: which metrics.
+        direction: what they do.
+    """
+
+    start: Value | str
+    end: Value | str
+    metrics: tuple[str, ...]
+    direction: Direction
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One of the paper's ablation tables.
+
+    Attributes:
+        table: its number.
+        heading: what varies, with its unit.
+        statements: the paper's reading of the table (section 4.1.2).
+    """
+
+    table: int
+    heading: str
+    statements: tuple[Statement, ...]
+
+
+_OVERLAP, _STABLE = ("mIoU", "FWIoU"), ("mVC8", "mVC16")
+ABLATIONS: dict[Swept, Ablation] = {
+    "window": Ablation(
+        4,
+        "Window (frames)",
+        (
+            Statement("first", "last", _STABLE, "raises"),
+            Statement("first", "last", ("mIoU",), "hardly changes"),
+        ),
+    ),
+    "points_per_side": Ablation(
+        5,
+        "Point grid",
+        (Statement("first", "last", _OVERLAP + _STABLE, "hardly changes"),),
+    ),
+    "pred_iou_thresh": Ablation(
+        6,
+        "Predicted IoU above",
+        (
+            Statement(0.6, "first", _OVERLAP + _STABLE, "hardly changes"),
+            Statement(0.6, 0.9, ("mIoU",), "lowers"),
+        ),
+    ),
+    "stability_score_thresh": Ablation(
+        7,
+        "Stability from",
+        (
+            Statement(0.8, "first", _OVERLAP + _STABLE, "hardly changes"),
+            Statement(0.8, 0.9, ("mIoU",), "lowers"),
+        ),
+    ),
+}
+
+
+def printed(sweep: Swept, value: Value) -> str:
+    """A value as the paper's table names its row, such as 16x16."""
+    return f"{value}x{value}" if sweep == "points_per_side" else str(value)
+
+
+def ablation_of(study: Study) -> tuple[Swept, Ablation]:
+    """The setting that the study varies, and its table."""
+    if study.settings.sweep is None:
+        raise ValueError("the settings name no sweep")
+    return study.settings.sweep, ABLATIONS[study.settings.sweep]
+
+
+def ablation_rows(study: Study) -> list[Row]:
+    """One row per value of the sweep, for the first base system and the first vote.
+
+    Gains are over the paper's default value, where the sweep holds it.
+    """
+    sweep, ablation = ablation_of(study)
+    table, settings = ablation.table, study.settings
+    system, vote = settings.base_systems[0], settings.votes[0]
+    if reason := study.why_not(system):
+        return rows_not_run(table, [], f"{system.label}: {reason}")
+    stores = study.masklets_for(list(settings.masklet_sweep().values()))
+    default = MaskletSettings.model_fields[sweep].default
+    reference = (printed(sweep, default), "") if default in settings.sweep_values else None
+    base = study.evaluated(study.base(system))
+    runs = {
+        value: study.evaluated(study.refined(system, vote, stores[masklets]))
+        for value, masklets in settings.masklet_sweep().items()
+    }
+    rows = [Row(table, UNREFINED, "", study.status, evaluated=base)]
+    for value, run in runs.items():
+        name = (printed(sweep, value), "")
+        gains = gain_between(study, runs[default], run) if reference not in (None, name) else {}
+        over = reference if gains else None
+        rows.append(Row(table, *name, study.status, over, run, gains))
+    profile = settings.profile
+    return rows + rows_not_run(table, rows, f"profile {profile} does not vary it to {{row}}")
+
+
+def gain_between(study: Study, before: Any, after: Any) -> dict[str, PairedGain]:
+    """Paired gain of every metric from one evaluated run to another."""
+    settings = study.settings
+    return paired_gain(
+        before.suite, after.suite, samples=settings.bootstrap_samples, seed=settings.seed
+    )
+
+
+def ablation_claims(study: Study, rows: list[Row]) -> list[Claim]:
+    """The paper's reading of the table, judged on our rows."""
+    sweep, ablation = ablation_of(study)
+    runs = {row.method: row.evaluated for row in rows if row.evaluated is not None}
+    values = study.settings.sweep_values
+    ends: dict[Value | str, Value] = {"first": values[0], "last": values[-1]}
+    claims: list[Claim] = []
+    for statement in ablation.statements:
+        start, end = (ends.get(v, v) for v in (statement.start, statement.end))
+        names = [printed(sweep, value) for value in (start, end)]  # type: ignore[arg-type]
+        if start == end or not {*names} <= runs.keys():
+            continue
+        gains = gain_between(study, runs[names[0]], runs[names[1]])
+        for metric in statement.metrics:
+            text = (
+                f"{ablation.heading}: going from {names[0]} to {names[1]} "
+                f"{statement.direction} {metric}"
+            )
+            claims.append(judge(text, gains[metric], statement.direction))
+    return claims
+
+
+def masklet_facts(study: Study) -> pd.DataFrame:
+    """What each setting changes in the masklets themselves.
+
+    Returns:
+        Columns `setting`, `masklets_per_frame`, `coverage` (share of pixels under any masklet).
+    """
+    sweep, _ = ablation_of(study)
+    stores = study.masklets_for(list(study.settings.masklet_sweep().values()))
+    lines: list[dict[str, object]] = []
+    for value, settings in study.settings.masklet_sweep().items():
+        per_clip = [_clip_facts(stores[settings], clip.name, clip.size) for clip in study.dataset]
+        frames = sum(clip.num_frames for clip in study.dataset)
+        masks, covered = np.sum(per_clip, axis=0)
+        lines.append(
+            {
+                "setting": printed(sweep, value),
+                "masklets_per_frame": masks / frames,
+                "coverage": covered / frames,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _clip_facts(store: MaskletStore, clip: str, size: tuple[int, int]) -> tuple[float, float]:
+    """Masks that are not empty, and covered share of the frame, summed over a clip's frames."""
+    table, (height, width) = store.read(clip).table, size
+    masks = float(np.count_nonzero(table["area"].to_numpy()))
+    # visible parts are disjoint, so their areas add up to what is covered
+    visible = mask_areas(table["rle_visible"].to_pylist(), height, width)
+    return masks, float(visible.sum()) / (height * width)
+
+
+def difference_frame(rows: list[Row]) -> pd.DataFrame:
+    """Differences to the default value, ours with intervals and the paper's, for the figure.
+
+    Returns:
+        Columns `setting`, `metric`, `source` (ours or paper), `difference`, `low`, `high`; in
+        percentage points.
+    """
+    lines: list[dict[str, object]] = []
+    for row in rows:
+        for metric in PAPER_METRICS if row.method != UNREFINED else ():
+            gain, paper = row.gains.get(metric), row.paper_gain(metric)
+            is_default = row.reference is None
+            if row.evaluated is not None:
+                ours = (0.0, 0.0, 0.0) if is_default or gain is None else _interval(gain)
+                lines.append(_line(row.method, metric, "ours", *ours))
+            if row.paper(metric) is not None:
+                value = 0.0 if is_default else paper
+                lines.append(_line(row.method, metric, "paper", value, None, None))
+    columns = ["setting", "metric", "source", "difference", "low", "high"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def _interval(gain: PairedGain) -> tuple[float | None, float | None, float | None]:
+    return gain.gain, gain.low, gain.high
+
+
+def _line(
+    setting: str,
+    metric: str,
+    source: str,
+    difference: float | None,
+    low: float | None,
+    high: float | None,
+) -> dict[str, object]:
+    return {
+        "setting": setting,
+        "metric": metric,
+        "source": source,
+        "difference": difference,
+        "low": low,
+        "high": high,
+    }
