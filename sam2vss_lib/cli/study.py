@@ -37,10 +37,11 @@ def study(
     plans = [(n, plan_notebook(n, profile, out, overrides)) for n in find_notebooks(only)]
     failures: list[Sam2VssError] = []
     results: dict[str, str] = {}
-    for notebook, parameters in plans:
-        typer.echo(f"running {notebook.name} on profile {profile}", err=True)
+    for number, (notebook, parameters) in enumerate(plans, start=1):
+        place = f"{number} of {len(plans)}"
+        typer.echo(f"running {notebook.name} on profile {profile} ({place})", err=True)
         try:
-            results[notebook.stem] = str(run_notebook(notebook, parameters))
+            results[notebook.stem] = str(run_notebook(notebook, parameters, progress=True))
         except Sam2VssError as error:
             typer.echo(f"error: {error}", err=True)
             failures.append(error)

@@ -13,8 +13,14 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from sam2vss_lib.datasets import GENERATED
-from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError
-from sam2vss_lib.files import atomic_path
+from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError, first_line
+from sam2vss_lib.study.run_folder import (
+    EXECUTED,
+    FAILED,
+    keep_failure,
+    keep_results,
+    working_folder,
+)
 from sam2vss_lib.study.settings import (
     NotebookSettings,
     literal_assignments,
@@ -25,7 +31,6 @@ from sam2vss_lib.validation import validated
 
 _log = logging.getLogger(__name__)
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-EXECUTED = "executed.ipynb"
 _ERRORS: dict[str, type[Sam2VssError]] = {
     error.__name__: error for error in (SettingsError, DataError, RunError)
 }
@@ -125,41 +130,60 @@ def _from_here(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool = False) -> Path:
-    """Execute a notebook with papermill into its `out_dir`.
+    """Execute a notebook with papermill; its results replace those of earlier runs if it succeeds.
+
+    A run that fails leaves `failed.ipynb` and `status.json` in `out_dir`, and moves earlier results
+    to `earlier/` in it. One that is interrupted leaves `out_dir` as it was.
 
     Args:
         notebook: the notebook.
-        parameters: of `plan_notebook`.
-        progress: show papermill's progress bar.
+        parameters: of `plan_notebook`; the notebook itself is given a working folder as `out_dir`.
+        progress: show a progress bar over cells, on a terminal only.
 
     Returns:
-        The executed copy; when the run fails, it is kept as `failed.ipynb` instead.
+        The executed copy, `<out_dir>/executed.ipynb`.
 
     Raises:
         Sam2VssError: the notebook's own error, as one line, or `RunError` for anything else.
     """
-    folder = Path(parameters["out_dir"])
-    executed, failed = folder / EXECUTED, folder / "failed.ipynb"
-    failed.unlink(missing_ok=True)
-    try:
-        with atomic_path(executed) as temporary:
-            try:
-                papermill.execute_notebook(
-                    str(notebook),
-                    str(temporary),
-                    parameters=parameters,
-                    kernel_name="python3",
-                    # a socket file and not a TCP port: nobody else on the machine can listen in
-                    config=Config({"KernelManager": {"transport": "ipc"}}),
-                    progress_bar=progress,
-                    cwd=str(Path.cwd()),
-                )
-            except PapermillExecutionError:
-                shutil.copy(temporary, failed)
-                raise
-    except PapermillExecutionError as error:
-        kind = _ERRORS.get(error.ename, RunError)
-        prefix = "" if kind is not RunError else f"{error.ename}: "
-        reason = f"{prefix}{error.evalue}".splitlines()[0]
-        raise kind(f"{notebook.stem}: {reason} (see {failed})") from None
-    return executed
+    folder = Path(parameters["out_dir"]).absolute()
+    # papermill hands a dict to tqdm, where `disable=None` means off without a terminal
+    bar: Any = {"desc": notebook.stem, "disable": None} if progress else False
+    with working_folder(folder) as working:
+        executed = working / EXECUTED
+        shutil.copy(notebook, executed)  # for a failure before papermill has written anything
+        try:
+            papermill.execute_notebook(
+                str(notebook),
+                str(executed),
+                parameters={**parameters, "out_dir": str(working)},
+                kernel_name="python3",
+                # a socket file and not a TCP port: nobody else on the machine can listen in
+                config=Config({"KernelManager": {"transport": "ipc"}}),
+                progress_bar=bar,
+                cwd=str(Path.cwd()),
+            )
+        except Exception as error:
+            kind, reason = _failure(error)
+            reason = reason.replace(str(working), str(folder))
+            _say_where(executed, working, folder)
+            keep_failure(folder, working, reason)
+            raise kind(f"{notebook.stem}: {reason} (see {folder / FAILED})") from None
+        _say_where(executed, working, folder)
+        keep_results(folder, working)
+    return folder / EXECUTED
+
+
+def _failure(error: Exception) -> tuple[type[Sam2VssError], str]:
+    """What an error of papermill is to the caller, and its reason in one line."""
+    if not isinstance(error, PapermillExecutionError):  # such as a kernel killed for its memory
+        return RunError, f"{type(error).__name__}: {first_line(error)}"
+    kind = _ERRORS.get(error.ename, RunError)
+    prefix = "" if kind is not RunError else f"{error.ename}: "
+    return kind, f"{prefix}{error.evalue}".splitlines()[0]
+
+
+def _say_where(executed: Path, working: Path, folder: Path) -> None:
+    """Name the final folder in an executed notebook, which ran with its working folder."""
+    text = executed.read_text(encoding="utf-8")
+    executed.write_text(text.replace(str(working), str(folder)), encoding="utf-8")

@@ -1,5 +1,6 @@
 """The runner refuses what papermill would accept silently, before anything is started."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,91 @@ def test_failing_notebook_gives_its_error_and_no_result(
     with pytest.raises(error, match=words) as caught:
         run_notebook(notebook, {"out_dir": str(out)})
     assert "\n" not in str(caught.value)
-    assert [path.name for path in out.iterdir()] == ["failed.ipynb"]
+    assert sorted(path.name for path in out.iterdir()) == ["failed.ipynb", "status.json"]
+    assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
+    status = json.loads((out / "status.json").read_text())
+    assert (status["status"], status["earlier_results"]) == ("failed", None)
+    assert status["error"] in str(caught.value)
+
+
+WRITES = "from pathlib import Path\nPath(out_dir, 'result.json').write_text(str(number))\nout_dir"
+
+
+def run_number(folder: Path, number: int, then: str = "") -> Path:
+    """Run a notebook that writes `number` as its result, then does something else."""
+    cells = ('out_dir = "out"\nnumber = 0', ["parameters"]), (WRITES, []), (then, [])
+    notebook = write_notebook(folder / "n.ipynb", *cells)
+    return run_notebook(notebook, {"out_dir": str(folder / "out"), "number": number})
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_results_are_of_one_run_only(tmp_path: Path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "fig_old.png").touch()
+    executed = run_number(tmp_path, 1)
+    assert sorted(contents(out)) == ["executed.ipynb", "result.json"]
+    assert executed == out / "executed.ipynb"
+    assert f'out_dir = \\"{out}\\"' in executed.read_text()
+    assert f"{tmp_path}/." not in executed.read_text()
+    first = contents(out)
+
+    for number in (2, 3):  # a second failure keeps what the first has kept
+        with pytest.raises(RunError, match="division by zero"):
+            run_number(tmp_path, number, "1 / 0")
+        found = contents(out)
+        earlier = {name.removeprefix("earlier/"): t for name, t in found.items() if "/" in name}
+        assert earlier == first
+        assert found.keys() - {f"earlier/{n}" for n in first} == {"failed.ipynb", "status.json"}
+        assert json.loads(found["status.json"])["earlier_results"] == "earlier"
+        assert f"number = {number}" in found["failed.ipynb"]
+
+    run_number(tmp_path, 4)
+    assert sorted(contents(out)) == ["executed.ipynb", "result.json"]
+    assert contents(out)["result.json"] == "4"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["n.ipynb", "out"]
+
+
+def test_interrupted_run_leaves_the_results_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run_number(tmp_path, 1)
+    before = contents(tmp_path / "out")
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("papermill.execute_notebook", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_number(tmp_path, 1)
+    assert contents(tmp_path / "out") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["n.ipynb", "out"]
+
+
+def test_killed_kernel_is_a_failed_run(tmp_path: Path):
+    run_number(tmp_path, 1)
+    with pytest.raises(RunError, match="n: DeadKernelError: "):
+        run_number(tmp_path, 2, "import os\nos._exit(9)")
+    assert "failed.ipynb" in contents(tmp_path / "out")
+    assert contents(tmp_path / "out")["earlier/result.json"] == "1"
+
+
+def test_progress_bar_names_the_notebook_and_wants_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bars: list[Any] = []
+
+    def execute(*_: object, progress_bar: object, **__: object) -> None:
+        bars.append(progress_bar)
+
+    monkeypatch.setattr("papermill.execute_notebook", execute)
+    notebook = write_notebook(tmp_path / "05_n.ipynb", ("a = 1", ["parameters"]))
+    for progress in (False, True):
+        run_notebook(notebook, {"out_dir": str(tmp_path / "out")}, progress=progress)
+    assert bars == [False, {"desc": "05_n", "disable": None}]
 
 
 def test_notebook_without_a_data_set_takes_of_the_profile_what_it_knows(tmp_path: Path):
