@@ -20,6 +20,11 @@ from sam2vss_lib.study.tables import Row, rows_not_run
 
 Value = int | float
 UNREFINED = "not refined"
+FIGURE_CAPTION = (
+    "Difference to the paper's default value, ours with 95 % intervals and the paper's; grey: "
+    "within half a point."
+)
+FIGURE_ALT = "One panel per metric: lines of our and of the paper's differences by setting."
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from tqdm import tqdm
 
-from sam2vss_lib.datasets import Dataset, open_dataset
+from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
 from sam2vss_lib.files import sha256_json
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.study.provenance import REPOSITORY, Provenance, collect_provenance

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from sam2vss_lib.datasets import GENERATED
 from sam2vss_lib.datasets.class_names import read_class_names
 from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
 from sam2vss_lib.study.claims import Claim
