@@ -1,7 +1,7 @@
 """Proposals of a grid: stock's survivors and masks, for every setting from one run of the model."""
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from sam2 import automatic_mask_generator
 from sam2.utils.amg import batched_mask_to_box
 from torchvision.ops.boxes import batched_nms
@@ -203,9 +203,9 @@ def test_candidates_that_lack_something_are_refused(asked: dict[str, Any]) -> No
 
 def _random_model(options: dict[str, Any], side_px: int) -> Sam2Model:
     """The demo architecture with other options and random weights."""
-    config = demo_config()
+    config = OmegaConf.merge(demo_config(), {"image_size": side_px, **options})
     torch.manual_seed(3)
-    model = build_model(OmegaConf.merge(config, {"image_size": side_px, **options}))
+    model = build_model(cast(DictConfig, config))
     for parameter in model.sam_mask_decoder.parameters():  # scores and masks that vary
         parameter.data.add_(0.08 * torch.randn_like(parameter))
     return Sam2Model("random", model.eval(), "", "", torch.device("cpu"))
