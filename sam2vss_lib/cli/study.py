@@ -30,14 +30,21 @@ def study(
     ] = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Run the study's notebooks headlessly; finished stages are reused."""
-    from sam2vss_lib.study.runner import find_notebooks, plan_notebook, run_notebook
+    """Run the study's notebooks headlessly and write the report; finished stages are reused.
+
+    A notebook that fails does not stop the others; the exit code is then 4, or the notebook's own
+    when all failed for one kind of reason.
+    """
+    from sam2vss_lib.study.planning import plan_study, share_masklets
+    from sam2vss_lib.study.report import write_report
+    from sam2vss_lib.study.runner import find_notebooks, run_notebook
 
     overrides = dict(_assignment(text) for text in parameter or [])
-    plans = [(n, plan_notebook(n, profile, out, overrides)) for n in find_notebooks(only)]
+    plans = plan_study(find_notebooks(only), profile, out, overrides)
+    share_masklets(plans, lambda text: typer.echo(text, err=True))
     failures: list[Sam2VssError] = []
     results: dict[str, str] = {}
-    for number, (notebook, parameters) in enumerate(plans, start=1):
+    for number, (notebook, parameters) in enumerate(plans.items(), start=1):
         place = f"{number} of {len(plans)}"
         typer.echo(f"running {notebook.name} on profile {profile} ({place})", err=True)
         try:
@@ -45,13 +52,14 @@ def study(
         except Sam2VssError as error:
             typer.echo(f"error: {error}", err=True)
             failures.append(error)
-    print_result(
-        results, json_output, "\n".join(f"{p}: {_reuse(Path(p))}" for p in results.values())
-    )
+    lines = [f"{path}: {_reuse(Path(path))}" for path in results.values()]
+    results["report"] = str(write_report(out / profile))
+    print_result(results, json_output, "\n".join([*lines, results["report"]]))
     if failures:
-        # a single cause keeps its code; several different ones are a failed run
+        typer.echo(f"{len(failures)} of {len(plans)} notebooks failed, see above", err=True)
         codes = {failure.exit_code for failure in failures}
-        raise typer.Exit(codes.pop() if len(codes) == 1 else RunError.exit_code)
+        same = len(failures) == len(plans) and len(codes) == 1
+        raise typer.Exit(codes.pop() if same else RunError.exit_code)
 
 
 def report(

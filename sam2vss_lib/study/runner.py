@@ -94,9 +94,10 @@ def plan_notebook(
     if fixed := places & overrides.keys():
         raise SettingsError(f"parameter {min(fixed)!r} follows from the profile and --out")
     root = out.resolve() / profile
-    given = {**load_profile(profile), **_from_here(overrides), "profile": profile}
+    common = load_profile(profile, notebook.stem[:2])
+    given = {**common, **_from_here(overrides), "profile": profile}
     # a quick try on a few clips must not replace the results of all of them
-    tried = f"_first_{given['max_clips']}" if given.get("max_clips") else ""
+    tried = f"_first_{overrides['max_clips']}" if overrides.get("max_clips") else ""
     given["out_dir"] = str(root / f"{notebook.stem}{tried}")
     given["stages_dir"] = str(root / "stages")
     without_data = "dataset" not in defaults

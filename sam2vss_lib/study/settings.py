@@ -9,9 +9,12 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sam2vss_lib.classifiers import ClassifierSettings
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.refinement import Overlap, RefineSettings, Vote
+from sam2vss_lib.segmentors.importers import FORMATS
+from sam2vss_lib.study.encoder_system import EncoderSystem
 from sam2vss_lib.validation import resolve_device, validated
 
 Swept = Literal["window", "points_per_side", "pred_iou_thresh", "stability_score_thresh"]
@@ -27,6 +30,7 @@ class BaseSystem(BaseModel):
         segmentor: a model of `sam2vss segment`, NAME[:CHECKPOINT]; or
         predictions: a folder of predictions made elsewhere.
         label_offset: 1 for prediction files that use 1..C as the masks do.
+        format: of the predictions, one of `FORMATS`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -36,11 +40,15 @@ class BaseSystem(BaseModel):
     segmentor: str | None = None
     predictions: str | None = None
     label_offset: Literal[0, 1] = 0
+    format: str = "index"
 
     @model_validator(mode="after")
     def _one_source(self) -> BaseSystem:
         if (self.segmentor is None) == (self.predictions is None):
             raise ValueError(f"{self.label}: give either segmentor or predictions")
+        if self.format not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise ValueError(f"{self.label}: format {self.format!r}; known are {known}")
         return self
 
     @property
@@ -121,13 +129,55 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
         return resolve_device(self.device)
 
 
+class IndependentSettings(StudySettings, frozen=True):
+    """What Table 3 depends on besides: encoders, the classifiers' training, and their seeds."""
+
+    encoders: tuple[EncoderSystem, ...] = Field(strict=False, min_length=1)
+    train_split: str = "train"
+    train_clips: int | None = Field(None, ge=2, description="only the first clips of train_split")
+    train_frame_step: int = Field(15, ge=1, description="train on every n-th frame")
+    train_points_per_side: int = Field(16, ge=1, le=256, description="point grid of those frames")
+    feature_pool: Literal["masklet", "frame"] = "masklet"
+    feature_frame_stride: int = Field(1, ge=1, description="encode every n-th frame of a window")
+    classifier: ClassifierSettings = Field(ClassifierSettings(), strict=False)
+    classifier_seeds: tuple[int, ...] = Field((0, 1, 2), strict=False, min_length=3)
+
+    @model_validator(mode="after")
+    def _fits(self) -> IndependentSettings:
+        labels = [encoder.label for encoder in self.encoders]
+        for noun, names in (("encoders", labels), ("classifier_seeds", [*self.classifier_seeds])):
+            if len({*names}) < len(names):
+                raise ValueError(f"{noun}: one is given twice")
+        known = [system.label for system in self.base_systems]
+        for encoder in self.encoders:
+            if encoder.base not in known:
+                raise ValueError(
+                    f"encoders: {encoder.label}: no base system {encoder.base!r}; "
+                    f"base_systems are: {', '.join(known)}"
+                )
+        if "seed" in self.classifier.model_fields_set or min(self.classifier_seeds) < 0:
+            raise ValueError("classifier: its seeds are classifier_seeds, from 0")
+        if self.train_split == self.split:
+            raise ValueError(f"train_split: {self.split} is the split that is measured on")
+        if self.feature_pool == "frame" and self.feature_frame_stride != 1:
+            raise ValueError("feature_frame_stride: must be 1 where feature_pool is frame")
+        return self
+
+    @property
+    def training_masklets(self) -> MaskletSettings:
+        """Of the training frames, which are far apart: nothing is propagated."""
+        changes = {"window": 1, "points_per_side": self.train_points_per_side}
+        return MaskletSettings.model_validate({**self.masklets.model_dump(), **changes})
+
+
 def make_settings(parameters: dict[str, Any]) -> StudySettings:
-    """Validate the parameters of a notebook about a data set.
+    """Validate the parameters of a notebook about a data set; one with `encoders` is Table 3's.
 
     Raises:
         SettingsError: an unknown name, a wrong type or a value out of range; one line.
     """
-    return validated(StudySettings, parameters, "parameter")
+    kind = IndependentSettings if "encoders" in parameters else StudySettings
+    return validated(kind, parameters, "parameter")
 
 
 def notebook_settings(namespace: dict[str, Any]) -> StudySettings:
@@ -172,8 +222,13 @@ def literal_assignments(source: str) -> dict[str, Any] | None:
     return dict(values) if len(values) == len(statements) else None
 
 
-def load_profile(name: str) -> dict[str, Any]:
+def load_profile(name: str, notebook: str = "") -> dict[str, Any]:
     """Parameters of a profile, `study/profiles/<name>.yaml`, to be laid over a notebook's own.
+
+    Args:
+        name: of the profile.
+        notebook: number of the notebook, such as 04; what the file's section `notebooks` holds for
+            it is laid over the rest.
 
     Raises:
         SettingsError: no such profile.
@@ -182,4 +237,6 @@ def load_profile(name: str) -> dict[str, Any]:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in _PROFILES.glob("*.yaml")))
         raise SettingsError(f"unknown profile {name!r}; known are: {known}")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    common = yaml.safe_load(path.read_text(encoding="utf-8"))
+    of_notebooks = common.pop("notebooks", {})
+    return {**common, **of_notebooks.get(notebook, {})}

@@ -1,0 +1,74 @@
+"""What several settings' masklets will take when they are computed together, before any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.masklets.work import Work
+
+
+def planned_work(num_frames: Iterable[int], settings: Sequence[MaskletSettings]) -> Work:
+    """Encodings and prompts of one pass over clips for all settings together.
+
+    How many objects there will be is for the model to say, so `object_frames` is 0.
+
+    Args:
+        num_frames: length of every clip.
+        settings: of one precision, for the batched engine.
+    """
+    grids_at: dict[int, set[int]] = {}
+    work = Work()
+    for frames in num_frames:
+        grids_at.clear()
+        for one in settings:
+            for anchor in range(0, frames, one.window):
+                grids_at.setdefault(anchor, set()).add(one.points_per_side)
+        work.image_encodings += frames + len(grids_at)
+        work.prompts += sum(side**2 for sides in grids_at.values() for side in sides)
+    return work
+
+
+def work_alone(num_frames: Sequence[int], settings: Sequence[MaskletSettings]) -> Work:
+    """The same, were each of the settings run by itself."""
+    return sum((planned_work(num_frames, [one]) for one in settings), Work())
+
+
+def proposals_from(
+    setting: MaskletSettings, settings: Sequence[MaskletSettings]
+) -> MaskletSettings | None:
+    """Another setting that prompts wherever this one does, so that it needs no prompts of its own.
+
+    Thresholds and the suppression of duplicates come after the prompts: they are applied anew.
+    """
+    for other in settings:
+        same_grid = other.points_per_side == setting.points_per_side and (
+            other.stability_score_offset == setting.stability_score_offset
+        )
+        if other != setting and same_grid and setting.window % other.window == 0:
+            return other
+    return None
+
+
+def describe_plan(num_frames: Sequence[int], settings: Sequence[MaskletSettings]) -> str:
+    """The plan in words: what is run, what is derived from it, and what that saves."""
+    together, alone = planned_work(num_frames, settings), work_alone(num_frames, settings)
+    owners: list[MaskletSettings] = []
+    for one in settings:
+        if proposals_from(one, owners) is None:
+            owners = [o for o in owners if proposals_from(o, [one]) is None] + [one]
+    lines = [
+        f"masklets of {len(settings)} settings on {len(num_frames)} clips, "
+        f"{sum(num_frames)} frames",
+        f"  image encodings {together.image_encodings:,} instead of {alone.image_encodings:,}, "
+        f"prompts {together.prompts:,} instead of {alone.prompts:,}",
+        "  prompted: " + "; ".join(map(_prompts, owners)),
+        f"  {len(settings) - len(owners)} settings select from these prompts' masks, and follow "
+        "objects that another setting follows only once",
+    ]
+    return "\n".join(lines)
+
+
+def _prompts(settings: MaskletSettings) -> str:
+    side = settings.points_per_side
+    return f"{side}x{side} points every {settings.window} frames"

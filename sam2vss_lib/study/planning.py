@@ -1,0 +1,84 @@
+"""What a study run will do: parameters of every notebook, and the masklets they share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sam2vss_lib.errors import Sam2VssError, SettingsError
+from sam2vss_lib.masklets.plan import describe_plan
+from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.study.runner import notebook_parameters, plan_notebook
+from sam2vss_lib.study.settings import StudySettings, make_settings
+from sam2vss_lib.study.stages import Study
+
+_log = logging.getLogger(__name__)
+Plans = Mapping[Path, dict[str, Any]]
+
+
+def plan_study(
+    notebooks: Sequence[Path], profile: str, out: Path, overrides: dict[str, Any]
+) -> dict[Path, dict[str, Any]]:
+    """Parameters of several notebooks; each is given those of the overrides that it has.
+
+    Args:
+        notebooks: to be run, in order.
+        profile: name of the profile.
+        out: results root.
+        overrides: parameters by name.
+
+    Raises:
+        SettingsError: an override that no notebook has, or a wrong value.
+    """
+    known = {notebook: notebook_parameters(notebook) for notebook in notebooks}
+    for name in overrides:
+        if not any(name in parameters for parameters in known.values()):
+            every = ", ".join(dict.fromkeys(n for parameters in known.values() for n in parameters))
+            raise SettingsError(f"no notebook has a parameter {name!r}; there are: {every}")
+    return {
+        notebook: plan_notebook(
+            notebook, profile, out, {k: v for k, v in overrides.items() if k in known[notebook]}
+        )
+        for notebook in notebooks
+    }
+
+
+def wanted_masklets(settings: StudySettings) -> list[MaskletSettings]:
+    """Settings of the masklets that a notebook will ask for."""
+    if settings.sweep is not None:
+        return list(settings.masklet_sweep().values())
+    return [settings.masklets] if settings.base_systems else []
+
+
+def share_masklets(plans: Plans, say: Callable[[str], None]) -> None:
+    """Compute the masklets that several notebooks ask for, sharing work between all of them.
+
+    An error is said and left to the notebooks, each of which meets it again by itself.
+
+    Args:
+        plans: of `plan_study`.
+        say: takes lines for the user.
+    """
+    groups: dict[tuple[object, ...], dict[MaskletSettings, None]] = {}
+    examples: dict[tuple[object, ...], StudySettings] = {}
+    for notebook, given in plans.items():
+        parameters = {**notebook_parameters(notebook), **given}
+        if "dataset" not in parameters:
+            continue
+        settings = make_settings(parameters)
+        place = (settings.dataset, settings.split, settings.max_clips)
+        key = (*place, settings.checkpoint, settings.device, settings.precision)
+        examples.setdefault(key, settings)
+        groups.setdefault(key, {}).update(dict.fromkeys(wanted_masklets(settings)))
+    # many settings on few clips first: the few on many clips then find theirs done
+    for key, wanted in sorted(groups.items(), key=lambda item: -len(item[1])):
+        if len(wanted) < 2:
+            continue
+        try:
+            study = Study(examples[key])
+            say(describe_plan([clip.num_frames for clip in study.dataset], list(wanted)))
+            study.masklets_for(list(wanted))
+        except Sam2VssError as error:
+            say(f"masklets in common: {error}")

@@ -1,0 +1,66 @@
+"""A study's plan: who is given which parameter, and which masklets are shared."""
+
+from pathlib import Path
+
+import pytest
+
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.study.planning import plan_study, share_masklets, wanted_masklets
+from sam2vss_lib.study.runner import find_notebooks, notebook_parameters
+from sam2vss_lib.study.settings import load_profile, make_settings
+
+PLACES = {"profile": "demo", "dataset": "demo", "out_dir": "o", "stages_dir": "s"}
+
+
+def test_an_override_goes_to_the_notebooks_that_have_it(tmp_path: Path):
+    notebooks = find_notebooks("01,04,10")
+    plans = plan_study(notebooks, "demo", tmp_path, {"sweep_values": [1, 2], "seed": 3})
+    assert [plans[n].get("sweep_values") for n in notebooks] == [None, [1, 2], None]
+    assert [plans[n].get("seed") for n in notebooks] == [3, 3, None]
+
+
+def test_an_override_that_nobody_has_is_refused(tmp_path: Path):
+    with pytest.raises(SettingsError, match=r"no notebook has a parameter 'windwo'; there are: "):
+        plan_study(find_notebooks("01,10"), "demo", tmp_path, {"windwo": 3})
+
+
+def test_a_profile_may_hold_more_for_some_notebooks(tmp_path: Path):
+    assert load_profile("demo")["votes"] == ["frame", "masklet"]
+    assert load_profile("demo", "04")["votes"] == ["frame"]
+    assert "notebooks" not in load_profile("demo")
+    plans = plan_study(find_notebooks("01,04"), "demo", tmp_path, {})
+    folders = [Path(plan["out_dir"]).name for plan in plans.values()]
+    assert folders == ["01_main_results", "04_window"]
+
+
+def test_clips_tried_by_the_caller_get_a_folder_of_their_own(tmp_path: Path):
+    plans = plan_study(find_notebooks("04"), "demo", tmp_path, {"max_clips": 2})
+    assert [Path(plan["out_dir"]).name for plan in plans.values()] == ["04_window_first_2"]
+
+
+def test_masklets_of_a_sweep_are_those_of_its_values():
+    systems = [{"method": "M", "backbone": "b", "segmentor": "s"}]
+    plain = make_settings({**PLACES, "window": 4, "base_systems": systems})
+    assert wanted_masklets(plain) == [MaskletSettings(window=4)]
+    swept = make_settings({**PLACES, "sweep": "window", "sweep_values": [1, 2]})
+    assert wanted_masklets(swept) == [MaskletSettings(window=1), MaskletSettings(window=2)]
+    assert wanted_masklets(make_settings(PLACES)) == []
+
+
+def test_the_paper_has_23_ablation_settings():
+    settings = [
+        make_settings(notebook_parameters(notebook)) for notebook in find_notebooks("04,05,06,07")
+    ]
+    assert sum(len(wanted_masklets(one)) for one in settings) == 23
+    assert len({s for one in settings for s in wanted_masklets(one)}) == 20
+
+
+def test_a_missing_data_set_is_said_and_left_to_the_notebooks(tmp_path: Path):
+    overrides = {"dataset": str(tmp_path / "nowhere")}
+    plans = plan_study(find_notebooks("04,06"), "demo", tmp_path / "out", overrides)
+    said: list[str] = []
+    share_masklets(plans, said.append)
+    assert len(said) == 1
+    assert said[0].startswith("masklets in common: ")
+    assert "nowhere" in said[0]
