@@ -67,6 +67,12 @@ def masklets_command(
     box_nms_thresh: Annotated[float, typer.Option(help="Box IoU of duplicates.")] = 0.7,
     points_per_batch: Annotated[int, typer.Option(help="Prompts decoded together.")] = 64,
     precision: Annotated[str, typer.Option(help="float32 or bfloat16 (autocast).")] = "float32",
+    engine: Annotated[
+        str, typer.Option(help="batched, or stock: sam2's own calls, an object at a time.")
+    ] = "batched",
+    max_objects_per_batch: Annotated[
+        int | None, typer.Option(min=1, help="Objects propagated together; found when not given.")
+    ] = None,
     max_clips: MaxClipsOption = None,
     device: DeviceOption = "auto",
     json_output: JsonOption = False,
@@ -86,6 +92,7 @@ def masklets_command(
             "box_nms_thresh": box_nms_thresh,
             "points_per_batch": points_per_batch,
             "precision": precision,
+            "engine": engine,
         },
         "option",
     )
@@ -95,7 +102,14 @@ def masklets_command(
 
     model = load_sam2(checkpoint, device=resolve_device(device), config=config)
     with clip_bar(opened, "masklets") as tick:
-        run = generate_masklets(opened, model, settings, out, progress=tick)
+        run = generate_masklets(
+            opened,
+            model,
+            settings,
+            out,
+            max_objects_per_batch=max_objects_per_batch,
+            progress=tick,
+        )
     result = {
         "out": str(out),
         "clips": run.clips,
