@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from sam2.modeling.sam2_base import NO_OBJ_SCORE
 from torch import Tensor
 
-from sam2vss_lib.masklets.engine.attention import image_to_tokens, tokens_to_image
+from sam2vss_lib.masklets.engine.attention import image_to_tokens, in_blocks, tokens_to_image
 from sam2vss_lib.masklets.engine.encoder import EncodedFrames
 
 
@@ -112,7 +112,7 @@ class Heads:
             tokens = layer.norm1(tokens)
             seen = tokens_to_image(layer.cross_attn_token_to_image, tokens + prompt, image_k, image)
             tokens = layer.norm2(tokens + seen)
-            tokens = layer.norm3(tokens + layer.mlp(tokens))
+            tokens = layer.norm3(tokens + in_blocks(layer.mlp, tokens))
             attention = layer.cross_attn_image_to_token
             image = image_to_tokens(attention, image, image_k, tokens + prompt, tokens)
             image = layer.norm4(image)
@@ -133,12 +133,12 @@ class Heads:
         if tokens.score is None:  # as stock: sure of it
             scores = tokens.iou.new_full((len(tokens.iou), 1), 10.0)
         else:
-            scores = self._decoder.pred_obj_score_head(tokens.score)
+            scores = in_blocks(self._decoder.pred_obj_score_head, tokens.score)
         return scores, scores > 0
 
     def _pointers(self, token: Tensor, scores: Tensor) -> Tensor:
         predictor = self._predictor
-        pointers = predictor.obj_ptr_proj(token)
+        pointers = in_blocks(predictor.obj_ptr_proj, token)
         if predictor.pred_obj_scores:
             present = scores.sigmoid() if predictor.soft_no_obj_ptr else (scores > 0).float()
             if predictor.fixed_no_obj_ptr:
@@ -165,23 +165,22 @@ class Heads:
 
     def _masks(self, tokens: _Tokens, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """(n, 16 p) logits of the mask that stock would choose, and (n,) the best of the three."""
-        decoder = self._decoder
-        if not self._multimask and not decoder.dynamic_multimask_via_stability:
-            hyper = decoder.output_hypernetworks_mlps[0](tokens.masks[:, 0])
-            best = torch.zeros(len(hyper), dtype=torch.long, device=hyper.device)
-            return (pixels @ hyper[:, :, None])[:, :, 0], best
-        best = decoder.iou_prediction_head(tokens.iou)[:, 1:].argmax(1) + 1
-        layers = decoder.output_hypernetworks_mlps
-        hyper = torch.stack([layer(tokens.masks[:, i]) for i, layer in enumerate(layers)], 1)
-        chosen = _pick(hyper, best)
-        if self._multimask:
-            return (pixels @ chosen[:, :, None])[:, :, 0], best
-        both = pixels @ torch.stack([hyper[:, 0], chosen], 2)
-        single, fallback = both.unbind(2)
+        decoder, layers = self._decoder, self._decoder.output_hypernetworks_mlps
+        single = in_blocks(layers[0], tokens.masks[:, 0])
+        best = torch.zeros(len(single), dtype=torch.long, device=single.device)
+        chosen = single
+        if self._multimask or decoder.dynamic_multimask_via_stability:
+            best = in_blocks(decoder.iou_prediction_head, tokens.iou)[:, 1:].argmax(1) + 1
+            hyper = [in_blocks(layer, tokens.masks[:, i]) for i, layer in enumerate(layers)]
+            chosen = _pick(torch.stack(hyper, 1), best)
+        # both at once even if they are one: a product with one column is another kernel
+        first, fallback = (pixels @ torch.stack([single, chosen], 2)).unbind(2)
+        if self._multimask or not decoder.dynamic_multimask_via_stability:
+            return fallback, best
         # counts of sub-pixels do not depend on their order
-        stability = decoder._get_stability_scores(single[:, None, :, None])
+        stability = decoder._get_stability_scores(first[:, None, :, None])
         stable = stability >= decoder.dynamic_multimask_stability_thresh
-        return torch.where(stable, single, fallback), best
+        return torch.where(stable, first, fallback), best
 
 
 def _pick(x: Tensor, index: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
-from sam2vss_lib.masklets.engine.attention import attend, fit_rotary_codes, rotate
+from sam2vss_lib.masklets.engine.attention import attend, fit_rotary_codes, in_blocks, rotate
 
 
 @dataclass
@@ -157,4 +157,4 @@ class MemoryReader:
             return ages.new_zeros(*ages.shape, predictor.mem_dim)
         projected = predictor.proj_tpos_enc_in_obj_ptrs
         size = predictor.hidden_dim if projected else predictor.mem_dim
-        return predictor.obj_ptr_tpos_proj(get_1d_sine_pe(ages, dim=size))
+        return in_blocks(predictor.obj_ptr_tpos_proj, get_1d_sine_pe(ages, dim=size))
