@@ -147,7 +147,7 @@ def in_blocks(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a layer to (n, ..., C) in which an object has few rows, a fixed number at a time.
 
     A CPU's product of few rows takes another order of sums for another number of rows. With this,
-    an object's numbers were bitwise equal in batches of 2 to 8 objects of the demo model, in any
+    an object's numbers were bitwise equal in batches of 2, 3 and 8 of the demo model, in any
     company; one object alone, and batches above 8, still differ in the last bits.
     """
     if x.device.type != "cpu":
