@@ -34,10 +34,11 @@ def _system_rows(study: Study, system: BaseSystem, table: int) -> list[Row]:
     names = [f"{_REFINED}{method}{VOTE_NAMES[vote]}" for vote in votes]
     if reason := study.why_not(system):
         status = f"not run: {reason}"
-        return [
+        rows = [
             Row(table, method, backbone, status),
             *(Row(table, name, backbone, status, (method, backbone)) for name in names),
         ]
+        return [_as_printed(row) for row in rows]
     status = study.status
     base = study.evaluated(study.base(system))
     rows = [Row(table, method, backbone, status, evaluated=base)]

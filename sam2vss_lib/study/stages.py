@@ -16,6 +16,11 @@ from sam2vss_lib.metrics import PROTOCOL, MetricSuite
 from sam2vss_lib.records import is_finished, mark_finished
 from sam2vss_lib.refinement import Vote, refine
 from sam2vss_lib.segmentors import load_segmentor, segment
+from sam2vss_lib.segmentors.importers import (
+    PredictionSource,
+    convert_predictions,
+    open_predictions,
+)
 from sam2vss_lib.study.context import StudyContext
 from sam2vss_lib.study.evaluation import (
     count_predictions,
@@ -69,6 +74,7 @@ class Study(StudyContext):
     def __init__(self, settings: StudySettings) -> None:
         super().__init__(settings)
         self._bases: dict[str, Labelled] = {}
+        self._sources: dict[str, PredictionSource] = {}
 
     @cached_property
     def masklets(self) -> MaskletStore:
@@ -102,15 +108,19 @@ class Study(StudyContext):
         return {s: MaskletStore(out) for s, out in outs.items()}
 
     def why_not(self, system: BaseSystem) -> str | None:
-        """Why a base system cannot be run here; None when it can."""
+        """Why a base system cannot be run here; None when it can.
+
+        Raises:
+            DataError: there are predictions, but a list of them cannot be read.
+        """
         if system.predictions is None:
             _, _, weights = str(system.segmentor).partition(":")
             missing = weights and not (REPOSITORY / weights).exists()
             return f"no weights at {weights}" if missing else None
-        folder = PredictionFolder(REPOSITORY / system.predictions, self.dataset.num_classes)
-        if not folder.root.is_dir():
+        if not (REPOSITORY / system.predictions).exists():
             return f"no predictions at {system.predictions}"
-        lacking = [clip.name for clip in self.dataset if folder.missing(clip)]
+        source = self._source(system)
+        lacking = [clip.name for clip in self.dataset if source.missing(clip)]
         if lacking:
             return (
                 f"predictions at {system.predictions} are incomplete: "
@@ -131,11 +141,41 @@ class Study(StudyContext):
         return self._bases[system.label]
 
     def _external(self, system: BaseSystem) -> Labelled:
-        root = REPOSITORY / str(system.predictions)
-        folder = PredictionFolder(root, self.dataset.num_classes, system.label_offset)
-        digest = predictions_sha256(self.dataset, folder)
-        key = f"{_slug(system.label)}-{self.key(digest, str(system.label_offset))}"
+        """Label PNGs are read where they are; other formats are converted to them once."""
+        if system.format == "index":
+            root = REPOSITORY / str(system.predictions)
+            folder = PredictionFolder(root, self.dataset.num_classes, system.label_offset)
+            digest = predictions_sha256(self.dataset, folder)
+            key = f"{_slug(system.label)}-{self.key(digest, str(system.label_offset))}"
+            return Labelled(system.label, folder, key, {}, {system.label: digest})
+        source = self._source(system)
+        digest = sha256_json([source.sha256(clip) for clip in self.dataset])
+        sources = (system.format, digest, str(system.label_offset))
+        key = f"{_slug(system.label)}-{self.key(*sources)}"
+        folder = PredictionFolder(self.root / "base" / key, self.dataset.num_classes)
+        self.timed(
+            "convert",
+            key,
+            lambda tick: convert_predictions(self.dataset, source, folder, progress=tick),
+        )
         return Labelled(system.label, folder, key, {}, {system.label: digest})
+
+    def _source(self, system: BaseSystem) -> PredictionSource:
+        """Predictions made elsewhere, in their own format."""
+        if system.label not in self._sources:
+            self._sources[system.label] = open_predictions(
+                system.format,
+                REPOSITORY / str(system.predictions),
+                self._whole_split,
+                label_offset=system.label_offset,
+            )
+        return self._sources[system.label]
+
+    @cached_property
+    def _whole_split(self) -> Dataset:
+        """All clips, as results without names are counted through all of them."""
+        whole = self.settings.max_clips is None
+        return self.dataset if whole else self.open_split(self.settings.split, None)
 
     def _segmented(self, system: BaseSystem) -> Labelled:
         model = load_segmentor(str(system.segmentor), self.device)

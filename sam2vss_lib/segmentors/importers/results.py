@@ -39,6 +39,11 @@ class PickledResults:
         """See `PredictionSource`; without names only the number of results can be compared."""
         _ = self._row(clip, 0), self._arrays
 
+    def missing(self, clip: Clip) -> tuple[int, ...]:
+        """See `PredictionSource`; those are the frames after the last result."""
+        found = len(self._found)
+        return tuple(i for i in range(clip.num_frames) if self._row(clip, i) >= found)
+
     def read(self, clip: Clip, i: int) -> Labels:
         """See `PredictionSource`."""
         row = self._row(clip, i)
@@ -68,8 +73,12 @@ class PickledResults:
         return {name: row for row, name in enumerate(names)}
 
     @cached_property
+    def _found(self) -> list[PickledArray]:
+        return find_arrays(self.path)
+
+    @cached_property
     def _arrays(self) -> list[PickledArray]:
-        arrays = find_arrays(self.path)
+        arrays = self._found
         if len(arrays) != len(self._rows):
             problem = f"holds {len(arrays)} results, but the split has {len(self._rows)} frames"
             hint = f"check that it was made from {self.dataset.root}, split {self.dataset.split}"

@@ -27,6 +27,14 @@ class PredictionSource(Protocol):
         """
         ...
 
+    def missing(self, clip: Clip) -> tuple[int, ...]:
+        """Indices of the clip's frames that have no prediction yet.
+
+        Raises:
+            DataError: a file that lists them cannot be read.
+        """
+        ...
+
     def read(self, clip: Clip, i: int) -> Labels:
         """Read the predicted labels of frame `i` (0-based).
 
@@ -65,6 +73,10 @@ class IndexImages:
         """See `PredictionSource`."""
         check_png_names(self.root, clip)
 
+    def missing(self, clip: Clip) -> tuple[int, ...]:
+        """See `PredictionSource`."""
+        return PredictionFolder(self.root, self.num_classes).missing(clip)
+
     def read(self, clip: Clip, i: int) -> Labels:
         """See `PredictionSource`."""
         return PredictionFolder(self.root, self.num_classes, self.label_offset).read(clip, i)
@@ -89,6 +101,10 @@ class PanopticImages:
     def check(self, clip: Clip) -> None:
         """See `PredictionSource`."""
         check_png_names(self.root, clip)
+
+    def missing(self, clip: Clip) -> tuple[int, ...]:
+        """See `PredictionSource`."""
+        return PredictionFolder(self.root, self.num_classes).missing(clip)
 
     def read(self, clip: Clip, i: int) -> Labels:
         """See `PredictionSource`."""
@@ -128,6 +144,14 @@ class PanopticSegments:
         """See `PredictionSource`."""
         check_png_names(self._images, clip)
         _check_names(self._index.path, self._index.frames(clip.name), clip)
+
+    def missing(self, clip: Clip) -> tuple[int, ...]:
+        """See `PredictionSource`; a frame needs its image and its list of segments."""
+        listed = frozenset[str]()
+        if (self.root / "pred.json").exists():
+            listed = self._index.frames(clip.name)
+        lacking = PredictionFolder(self._images, self.num_classes).missing(clip)
+        return tuple(i for i, name in enumerate(clip.frames) if i in lacking or name not in listed)
 
     def read(self, clip: Clip, i: int) -> Labels:
         """See `PredictionSource`."""
