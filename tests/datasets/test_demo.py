@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from sam2vss_lib.datasets.demo import (
 )
 from sam2vss_lib.datasets.demo.night import NIGHT
 from sam2vss_lib.datasets.demo.scenery import DAY
+from sam2vss_lib.datasets.demo.things import paint
 from sam2vss_lib.datasets.demo.world import AMBIGUOUS, CLASS_NAMES, World
 
 
@@ -52,14 +54,45 @@ def test_worlds_are_varied_and_have_everything_the_demo_promises():
     assert np.mean(repeated) > 0.5  # several instances of one class
 
 
-def test_things_move_but_labels_stay_exact_on_moving_outlines():
-    """A thing's picture and its region move together: colours inside differ from outside."""
+def test_things_move_but_labels_stay_exact_on_moving_outlines(monkeypatch: pytest.MonkeyPatch):
+    """Drawn white on black, without blur and noise, a thing is bright where its region is."""
+
+    def white(*arguments: Any) -> tuple[Any, Any]:
+        colour, distance = paint(*arguments)
+        return np.ones_like(colour), distance
+
+    monkeypatch.setattr("sam2vss_lib.datasets.demo.world.paint", white)
     moved = []
-    for seed in range(8):
+    for seed in range(6):
         world = World(seed)
-        before, after = world.frame(0).regions, world.frame(8).regions
-        moved.append((before != after).mean())
-    assert np.mean(moved) > 0.05
+        world._canvas[:], world._cast[:] = 0, 0
+        world._light, world._blur, world._noise_level = (0.0, 0.0, 0.0), 0.0, np.float32(0)
+        for thing in list(world._things):
+            thing.grain[:], thing.shade[:] = 0, 0
+            world._things = [thing]
+            seen = []
+            for t in (0, 8, 30):
+                frame = world.frame(t)
+                inside, brightness = frame.regions >= len(world._layer_labels), frame.image[..., 0]
+                assert inside[brightness >= 128].all()
+                assert not inside[brightness <= 126].any()
+                seen.append(inside)
+            moved.append((seen[0] != seen[1]).any() and (seen[1] != seen[2]).any())
+    assert len(moved) > 20
+    assert np.mean(moved) > 0.9
+
+
+def test_written_twice_the_demo_is_byte_identical(tmp_path: Path):
+    roots = tmp_path / "one", tmp_path / "two"
+    for root in roots:
+        root.mkdir()
+        write_demo(root, {"val": DemoSplit(first_seed=3, clips=1, frames=2)})
+    one, two = (
+        {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+        for root in roots
+    )
+    assert len(one) == 6  # two pictures, two masks, the classes, the split
+    assert one == two
 
 
 def test_written_data_set_is_valid_and_void_occurs(tmp_path: Path):
