@@ -41,6 +41,12 @@ lint: $(VENV)/.ready
 train-demo: $(VENV)/.ready
 	$(BIN)/python -m sam2vss_lib.masklets.training --out runs/demo-sam2 --processes 2
 	$(BIN)/python -m sam2vss_lib.segmentors.training --out runs/demo-segformer
+	@echo "Weights are in runs/. To ship them, copy and measure:"
+	@echo "  cp runs/demo-sam2/sam2_micro.safetensors sam2vss_lib/masklets/demo/"
+	@echo "  cp runs/demo-segformer/segformer_*.safetensors sam2vss_lib/segmentors/demo/"
+	@echo "  $(BIN)/python -m sam2vss_lib.masklets.training.quality" \
+	    "--out sam2vss_lib/masklets/demo/quality.json"
+	@echo "(runs/demo-segformer/*_metrics.json measure the SegFormers), then mend the model cards."
 
 # Versions already in requirements.lock are kept where pyproject.toml allows them.
 lock: $(VENV)/.ready
