@@ -1,0 +1,184 @@
+"""Table 3: classified masklets as a segmentor (I-X), with base systems below, and their bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+
+from sam2vss_lib.metrics import PairedGain, paired_gain
+from sam2vss_lib.study.claims import Claim, Direction, judge
+from sam2vss_lib.study.encoder_system import EncoderSystem
+from sam2vss_lib.study.isam2_stages import IndependentStudy
+from sam2vss_lib.study.settings import BaseSystem
+from sam2vss_lib.study.stages import Evaluated
+from sam2vss_lib.study.tables import Row, rows_not_run
+
+TABLE = 3
+_WHERE = "Table 3, section 4.1.1"
+_STABLE = ("mVC8", "mVC16")
+
+
+@dataclass(frozen=True)
+class EncoderRun:
+    """What one encoder gave.
+
+    Attributes:
+        system: the encoder and its base system.
+        base_system: X.
+        reason: why I-X was not run; "" when it was.
+        base_reason: why X was not run; "" when it was.
+        base: numbers of X.
+        alone: numbers of I-X by seed of the classifier.
+        filled: numbers of I-X_base by seed.
+        bound: numbers of the masklets with their true classes.
+        bound_filled: the same with X below them.
+    """
+
+    system: EncoderSystem
+    base_system: BaseSystem
+    reason: str = ""
+    base_reason: str = ""
+    base: Evaluated | None = None
+    alone: dict[int, Evaluated] = field(default_factory=dict)
+    filled: dict[int, Evaluated] = field(default_factory=dict)
+    bound: Evaluated | None = None
+    bound_filled: Evaluated | None = None
+
+
+class SeededClaim(Claim):
+    """A claim about classifiers: gain and interval of the first seed, verdict of all of them.
+
+    Attributes:
+        where: place in the paper.
+        evidence: gain of every seed.
+    """
+
+    where: str = _WHERE
+    evidence: str
+
+
+def encoder_runs(study: IndependentStudy) -> list[EncoderRun]:
+    """Run every encoder of the settings as far as it can be run here."""
+    return [_run(study, system) for system in study.independent.encoders]
+
+
+def _run(study: IndependentStudy, system: EncoderSystem) -> EncoderRun:
+    base_system = next(b for b in study.settings.base_systems if b.label == system.base)
+    base_reason = study.why_not(base_system) or ""
+    reason = study.why_not_encoder(system) or ""
+    labelled = None if base_reason else study.base(base_system)
+    base = labelled and study.evaluated(labelled)
+    if reason:
+        return EncoderRun(system, base_system, reason, base_reason, base)
+    seeds = study.independent.classifier_seeds
+    alone = {seed: study.evaluated(study.painted(system, seed)) for seed in seeds}
+    bound = study.evaluated(study.painted(system, "ground_truth"))
+    if labelled is None:
+        return EncoderRun(system, base_system, "", base_reason, None, alone, bound=bound)
+    filled = {seed: study.evaluated(study.painted(system, seed, labelled)) for seed in seeds}
+    bound_filled = study.evaluated(study.painted(system, "ground_truth", labelled))
+    return EncoderRun(system, base_system, "", "", base, alone, filled, bound, bound_filled)
+
+
+def independent_rows(study: IndependentStudy, runs: list[EncoderRun]) -> list[Row]:
+    """The rows of Table 3, trained ones with the numbers of the first seed.
+
+    Gains are I-X over X and I-X_base over I-X.
+
+    Args:
+        study: the study.
+        runs: of `encoder_runs`.
+    """
+    rows: dict[tuple[str, str], Row] = {}
+    for run in runs:
+        for row in _rows(study, run):
+            rows.setdefault(row.name, row)
+    have = [*rows.values()]
+    profile = study.settings.profile
+    return have + rows_not_run(TABLE, have, f"profile {profile} has no {{row}}")
+
+
+def _rows(study: IndependentStudy, run: EncoderRun) -> list[Row]:
+    """X, I-X and I-X_base."""
+    system, seeds = run.system, study.independent.classifier_seeds
+    ran = f"{study.status}, first of {len(seeds)} seeds"
+    base, alone, filled = run.base, run.alone.get(seeds[0]), run.filled.get(seeds[0])
+    base_name = (run.base_system.method, run.base_system.backbone)
+    name, filled_name = (system.method, system.backbone), (system.filled_method, system.backbone)
+    over_base = _gains(study, base, alone) if base and alone else {}
+    over_alone = _gains(study, alone, filled) if alone and filled else {}
+    base_status = _status(study.status, run.base_reason)
+    filled_status = _status(ran, run.reason or run.base_reason)
+    return [
+        Row(TABLE, *base_name, base_status, evaluated=base),
+        Row(TABLE, *name, _status(ran, run.reason), base_name, alone, over_base),
+        Row(TABLE, *filled_name, filled_status, name, filled, over_alone),
+    ]
+
+
+def _status(ran: str, reason: str) -> str:
+    return f"not run: {reason}" if reason else ran
+
+
+def _gains(study: IndependentStudy, before: Evaluated, after: Evaluated) -> dict[str, PairedGain]:
+    settings = study.settings
+    return paired_gain(
+        before.suite, after.suite, samples=settings.bootstrap_samples, seed=settings.seed
+    )
+
+
+def spread(runs: dict[int, Evaluated], metric: str) -> tuple[float, float] | None:
+    """Mean and standard deviation (n - 1) of a metric over seeds; None where it is not defined."""
+    values = [run.metrics["metrics"][metric] for run in runs.values()]
+    if len(values) < 2 or None in values:
+        return None
+    return fmean(values), stdev(values)
+
+
+def independent_claims(study: IndependentStudy, runs: list[EncoderRun]) -> list[SeededClaim]:
+    """What the paper says of Table 3, judged on our numbers.
+
+    A verdict is that of every seed; where seeds differ, the statement is undecided.
+    """
+    claims: list[SeededClaim] = []
+    for run in runs:
+        label, base = run.system.label, run.system.base
+        if run.base is not None and run.alone:
+            gains = _gains_by_seed(study, dict.fromkeys(run.alone, run.base), run.alone)
+            for metric in ("mIoU", *_STABLE):
+                text = f"{label} lowers {metric} against {base}"
+                claims.append(_judge(text, metric, "lowers", gains))
+            text = f"{run.system.filled_label} raises mIoU over {label}"
+            gains = _gains_by_seed(study, run.alone, run.filled)
+            claims.append(_judge(text, "mIoU", "raises", gains))
+    trained = [run for run in runs if run.alone]
+    for run in (run for run in trained if _is_sam2(run)):
+        for other in (other for other in trained if not _is_sam2(other)):
+            text = f"{run.system.label} lowers mIoU against {other.system.label}"
+            gains = _gains_by_seed(study, other.alone, run.alone)
+            claims.append(_judge(text, "mIoU", "lowers", gains))
+    return claims
+
+
+def _is_sam2(run: EncoderRun) -> bool:
+    return str(run.system.encoder).partition(":")[0] == "sam2"
+
+
+def _gains_by_seed(
+    study: IndependentStudy, before: dict[int, Evaluated], after: dict[int, Evaluated]
+) -> dict[int, dict[str, PairedGain]]:
+    return {seed: _gains(study, before[seed], after[seed]) for seed in after}
+
+
+def _judge(
+    statement: str, metric: str, direction: Direction, gains: dict[int, dict[str, PairedGain]]
+) -> SeededClaim:
+    judged = [judge(statement, gain[metric], direction) for gain in gains.values()]
+    first = judged[0].model_dump()
+    if len({claim.verdict for claim in judged}) > 1:
+        first["verdict"] = "undecided"
+    said = ", ".join(
+        f"seed {seed}: {'–' if claim.gain is None else f'{claim.gain:+.2f}'}"
+        for seed, claim in zip(gains, judged, strict=True)
+    )
+    return SeededClaim(**first, evidence=said)

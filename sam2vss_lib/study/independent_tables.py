@@ -1,0 +1,187 @@
+"""What stands beside Table 3: seeds, the masklets' bound, what the classifiers were trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sam2vss_lib.masklets.rows import mask_areas
+from sam2vss_lib.study.independent import EncoderRun, spread
+from sam2vss_lib.study.isam2_stages import IndependentStudy
+from sam2vss_lib.study.paper import PAPER_METRICS
+from sam2vss_lib.study.schema import TextTable
+from sam2vss_lib.study.stages import Evaluated
+
+_DASH = "–"
+
+
+def seeds_table(runs: list[EncoderRun]) -> pd.DataFrame:
+    """Every trained row over the seeds of its classifier: mean ± standard deviation, percent."""
+    lines: list[dict[str, str]] = []
+    for run in runs:
+        system = run.system
+        for label, by_seed in ((system.label, run.alone), (system.filled_label, run.filled)):
+            if by_seed:
+                found = {metric: spread(by_seed, metric) for metric in PAPER_METRICS}
+                numbers = {
+                    metric: _DASH if pair is None else f"{pair[0]:.2f} ± {pair[1]:.2f}"
+                    for metric, pair in found.items()
+                }
+                lines.append({"Row": label, "Seeds": str(len(by_seed)), **numbers})
+    return pd.DataFrame(lines, columns=["Row", "Seeds", *PAPER_METRICS])
+
+
+def seeds_frame(runs: list[EncoderRun]) -> pd.DataFrame:
+    """Every number behind the tables, for figures.
+
+    Returns:
+        Columns `system`, `part` (base, alone, filled, bound, bound filled), `seed` (-1 where
+        nothing is trained), `metric`, `value` (percent).
+    """
+    lines: list[dict[str, object]] = []
+
+    def add(run: EncoderRun, part: str, seed: int, evaluated: Evaluated | None) -> None:
+        for metric in PAPER_METRICS if evaluated else ():
+            assert evaluated is not None
+            value = evaluated.metrics["metrics"][metric]
+            label = run.system.label
+            lines.append(
+                {"system": label, "part": part, "seed": seed, "metric": metric, "value": value}
+            )
+
+    for run in runs:
+        add(run, "base", -1, run.base)
+        for part, by_seed in (("alone", run.alone), ("filled", run.filled)):
+            for seed, evaluated in by_seed.items():
+                add(run, part, seed, evaluated)
+        add(run, "bound", -1, run.bound)
+        add(run, "bound filled", -1, run.bound_filled)
+    return pd.DataFrame(lines, columns=["system", "part", "seed", "metric", "value"])
+
+
+class Gap(NamedTuple):
+    """Where a row's mIoU differs from its base system's, percentage points.
+
+    Attributes:
+        label: the row.
+        base: mIoU of the base system X.
+        bound: mIoU of the same masklets with their true classes.
+        value: mean mIoU over seeds.
+    """
+
+    label: str
+    base: float
+    bound: float
+    value: float
+
+    @property
+    def of_masklets(self) -> float:
+        """Bound minus X: what these masklets lose or gain even with perfect classes."""
+        return self.bound - self.base
+
+    @property
+    def of_classifier(self) -> float:
+        """Row minus bound: what wrong classes lose."""
+        return self.value - self.bound
+
+
+def gaps(runs: list[EncoderRun]) -> list[Gap]:
+    """The two parts of every gap that was measured."""
+    found: list[Gap] = []
+    for run in runs:
+        system = run.system
+        for label, by_seed, bound in (
+            (system.label, run.alone, run.bound),
+            (system.filled_label, run.filled, run.bound_filled),
+        ):
+            mean = spread(by_seed, "mIoU")
+            if run.base is not None and bound is not None and mean is not None:
+                values = [e.metrics["metrics"]["mIoU"] for e in (run.base, bound)]
+                if None not in values:
+                    found.append(Gap(label, *values, mean[0]))
+    return found
+
+
+def bound_table(runs: list[EncoderRun]) -> pd.DataFrame:
+    """The parts of the gap to the base system that are the masklets' and the classifier's."""
+    lines = [
+        {
+            "Row": gap.label,
+            "Base system X": f"{gap.base:.2f}",
+            "Masklets with true classes": f"{gap.bound:.2f}",
+            "Row, mean of seeds": f"{gap.value:.2f}",
+            "Masklets' part": f"{gap.of_masklets:+.2f}",
+            "Classifier's part": f"{gap.of_classifier:+.2f}",
+        }
+        for gap in gaps(runs)
+    ]
+    columns = [
+        "Row", "Base system X", "Masklets with true classes", "Row, mean of seeds",
+        "Masklets' part", "Classifier's part",
+    ]  # fmt: skip
+    return pd.DataFrame(lines, columns=columns)
+
+
+def training_table(study: IndependentStudy, runs: list[EncoderRun]) -> pd.DataFrame:
+    """Encoders, what their classifiers were trained on, and how they did on clips set apart."""
+    columns = [
+        "Row", "Encoder", "Features", "Stride (px)", "Masklets", "Left out: void",
+        "Left out: mixed", "Best epochs", "Validation accuracy (%)",
+    ]  # fmt: skip
+    lines: list[list[str]] = []
+    for run in runs:
+        if not run.alone:
+            continue
+        encoder, training = study.encoder(run.system), study.training_set(run.system)
+        trained = [study.classifier(run.system, seed) for seed in run.alone]
+        best = [classifier.history[classifier.best_epoch - 1] for classifier in trained]
+        lines.append(
+            [
+                run.system.label,
+                encoder.name,
+                str(encoder.dim),
+                str(encoder.stride),
+                str(len(training.labels)),
+                str(training.left_out["void"]),
+                str(training.left_out["mixed"]),
+                ", ".join(str(classifier.best_epoch) for classifier in trained),
+                ", ".join(_percent(entry.get("accuracy")) for entry in best),
+            ]
+        )
+    return pd.DataFrame(lines, columns=columns)
+
+
+def uncovered_percent(study: IndependentStudy) -> float:
+    """Share of the pixels of all frames that no masklet covers, percent."""
+    covered = total = 0
+    for clip in study.dataset:
+        height, width = clip.size
+        rles = study.masklets.read(clip.name).table["rle_visible"].to_pylist()
+        # visible parts are disjoint, so their areas add up to what is covered
+        covered += int(np.sum(mask_areas(rles, height, width)))
+        total += height * width * clip.num_frames
+    return 100 * (1 - covered / total)
+
+
+def text_table(title: str, table: pd.DataFrame) -> TextTable:
+    """A table of text for `result.json`."""
+    rows: Sequence[Sequence[object]] = table.to_numpy().tolist()
+    cells = [[str(cell) for cell in row] for row in rows]
+    return TextTable(title=title, columns=[str(c) for c in table.columns], rows=cells)
+
+
+def reading(runs: list[EncoderRun]) -> str:
+    """Where the gap to the base systems comes from, in words, from the numbers alone."""
+    sentences = [
+        f"{gap.label}: {gap.value - gap.base:+.1f} points mIoU to its base system, of which the "
+        f"masklets {gap.of_masklets:+.1f} and the classifier {gap.of_classifier:+.1f}."
+        for gap in gaps(runs)
+    ]
+    return " ".join(sentences)
+
+
+def _percent(share: float | None) -> str:
+    return _DASH if share is None else f"{100 * share:.1f}"

@@ -1,0 +1,204 @@
+"""The computations of Table 3: training masklets, features, classifiers, painted label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Literal
+
+from sam2vss_lib.classifiers import Classifier, TrainingSet, read_training_set, train_classifier
+from sam2vss_lib.datasets import Dataset, PredictionFolder
+from sam2vss_lib.encoders import Encoder, load_encoder
+from sam2vss_lib.errors import DataError, SettingsError, first_line
+from sam2vss_lib.features import FeatureSettings, FeatureStore, extract_features, sample_frames
+from sam2vss_lib.files import sha256_json
+from sam2vss_lib.isam2 import segment_masklets
+from sam2vss_lib.masklets.generate import generate_masklets
+from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.study.encoder_system import EncoderSystem
+from sam2vss_lib.study.settings import IndependentSettings, StudySettings
+from sam2vss_lib.study.stages import Labelled, Study
+
+#: gives a class to every masklet: the classifier of a seed, or the ground truth under the masklet
+Labeller = int | Literal["ground_truth"]
+
+
+class IndependentStudy(Study):
+    """A study with the stages of I-SAM2 (section 3.1.2), which share its masklets.
+
+    Args:
+        settings: of a notebook with `encoders`.
+
+    Raises:
+        SettingsError: the settings name no encoders.
+    """
+
+    def __init__(self, settings: StudySettings) -> None:
+        super().__init__(settings)
+        if not isinstance(settings, IndependentSettings):
+            raise SettingsError("encoders: none is given; name at least one")
+        self.independent = settings
+        self._encoders: dict[str, Encoder] = {}
+        self._classifiers: dict[tuple[str, int], Classifier] = {}
+        self._features: dict[tuple[str, bool], FeatureStore] = {}
+
+    def why_not_encoder(self, system: EncoderSystem) -> str | None:
+        """Why an encoder's rows cannot be run here; None when they can.
+
+        Raises:
+            SettingsError: the encoder's name is wrong.
+        """
+        if system.encoder is None:
+            return f"no encoder of {system.base} to take features from"
+        try:
+            self.encoder(system)
+            _ = self.training_frames
+        except DataError as error:
+            return first_line(error)
+        return None
+
+    def encoder(self, system: EncoderSystem) -> Encoder:
+        """The encoder of a row.
+
+        Raises:
+            DataError: its weights are missing or cannot be used.
+            SettingsError: its name is wrong, or there is none.
+        """
+        if system.encoder is None:
+            raise SettingsError(f"encoders: {system.label} has no encoder")
+        if system.encoder not in self._encoders:
+            encoder = load_encoder(system.encoder, self.device)
+            self._encoders[system.encoder] = encoder
+            self.uses({f"encoder {encoder.name}": encoder.sha256}, {})
+        return self._encoders[system.encoder]
+
+    @cached_property
+    def training_frames(self) -> Dataset:
+        """The clips that classifiers are trained on, with every n-th frame.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        settings = self.independent
+        clips = self.open_split(settings.train_split, settings.train_clips)
+        return sample_frames(clips, settings.train_frame_step)
+
+    @cached_property
+    def training_masklets(self) -> MaskletStore:
+        """Proposals on the training frames, each frame by itself."""
+        frames, model = self.training_frames, self.sam2
+        settings = self.independent.training_masklets
+        # the same clip with other frames is another clip to the store
+        step = f"step {self.independent.train_frame_step}"
+        identity = (settings.sha256(), model.checkpoint_sha256, model.config_sha256, step)
+        store = MaskletStore(self.root / "masklets" / self.key(*identity, dataset=frames))
+
+        def work(tick: Callable[[str], None]) -> int:
+            return generate_masklets(frames, model, settings, store.root, progress=tick).reused
+
+        self.timed("training masklets", store.root.name, work, frames)
+        self.uses(self.sam2_checkpoint, {})
+        return store
+
+    def features(self, system: EncoderSystem, *, training: bool = False) -> FeatureStore:
+        """Pooled features with labels, of the study's own masklets or of those to train on."""
+        name = (str(system.encoder), training)
+        if name not in self._features:
+            self._features[name] = self._pooled(self.encoder(system), training)
+        return self._features[name]
+
+    def _pooled(self, encoder: Encoder, training: bool) -> FeatureStore:
+        settings = FeatureSettings()
+        if not training:
+            own = self.independent
+            settings = FeatureSettings(pool=own.feature_pool, frame_stride=own.feature_frame_stride)
+        clips = self.training_frames if training else self.dataset
+        masklets = self.training_masklets if training else self.masklets
+        made_from = (encoder.sha256, masklets.root.name, sha256_json(settings.model_dump()))
+        key = self.key(*made_from, dataset=clips)
+        store = FeatureStore(self.root / "features" / key)
+        stage = "training features" if training else "features"
+
+        def work(tick: Callable[[str], None]) -> int:
+            return extract_features(clips, masklets, encoder, store, settings, progress=tick)
+
+        self.timed(stage, key, work, clips)
+        return store
+
+    @property
+    def _training_clips(self) -> list[str]:
+        return [clip.name for clip in self.training_frames]
+
+    def training_set(self, system: EncoderSystem) -> TrainingSet:
+        """The masklets that the classifiers of an encoder are trained on, validation included."""
+        store = self.features(system, training=True)
+        return read_training_set(store, self._training_clips, self.independent.classifier)
+
+    def classifier(self, system: EncoderSystem, seed: int) -> Classifier:
+        """The classifier of an encoder and a seed."""
+        name = (system.label, seed)
+        if name not in self._classifiers:
+            trained = self._classifiers[name] = self._trained(system, seed)
+            self.uses({f"classifier {system.label} seed {seed}": trained.sha256()}, {})
+        return self._classifiers[name]
+
+    def _trained(self, system: EncoderSystem, seed: int) -> Classifier:
+        store = self.features(system, training=True)
+        settings = self.independent.classifier.model_copy(update={"seed": seed})
+        clips, frames = self._training_clips, self.training_frames
+        made_from = (store.root.name, sha256_json(clips), sha256_json(settings.model_dump()))
+        key = self.key(*made_from, dataset=frames)
+        folder = self.root / "classifiers" / key
+        made: list[Classifier] = []
+
+        def work(_tick: Callable[[str], None]) -> int:
+            trained, reused = train_classifier(
+                store, clips, self.class_names, settings, folder, device=self.device
+            )
+            made.append(trained)
+            return len(frames) if reused else 0
+
+        self.timed("classifier", key, work, frames)
+        return made[0]
+
+    def painted(
+        self, system: EncoderSystem, labeller: Labeller, fill: Labelled | None = None
+    ) -> Labelled:
+        """Label maps of classified masklets (I-X), or with a base system below them (I-X_base).
+
+        Args:
+            system: whose features are classified.
+            labeller: seed of the classifier; "ground_truth" for the most that one could reach.
+            fill: a base system's predictions for what no masklet covers.
+        """
+        features = self.features(system)
+        classifier = labeller if isinstance(labeller, str) else self.classifier(system, labeller)
+        digest = classifier if isinstance(classifier, str) else classifier.sha256()
+        below = "void" if fill is None else fill.key
+        overlap = self.settings.overlap
+        key = self.key(features.root.name, self.masklets.root.name, digest, below, overlap)
+        out = PredictionFolder(self.root / "independent" / key, self.dataset.num_classes)
+
+        def work(tick: Callable[[str], None]) -> int:
+            return segment_masklets(
+                self.dataset,
+                self.masklets,
+                features,
+                classifier,
+                out,
+                fill=fill and fill.folder,
+                overlap=overlap,
+                device=self.device,
+                progress=tick,
+            )
+
+        self.timed("paint", key, work)
+        encoder = self.encoder(system)
+        checkpoints = {**self.sam2_checkpoint, f"encoder {encoder.name}": encoder.sha256}
+        if not isinstance(classifier, str):
+            checkpoints[f"classifier {system.label} seed {labeller}"] = digest
+        if fill is not None:
+            checkpoints |= fill.checkpoints
+        name = system.label if fill is None else system.filled_label
+        given = {} if fill is None else fill.predictions_sha256
+        return Labelled(f"{name} ({labeller})", out, key, checkpoints, given)
