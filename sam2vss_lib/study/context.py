@@ -13,7 +13,7 @@ from tqdm import tqdm
 from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
 from sam2vss_lib.files import sha256_json
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
-from sam2vss_lib.study.provenance import REPOSITORY, Provenance, collect_provenance
+from sam2vss_lib.study.provenance import REPOSITORY, Provenance, collect_provenance, device_name
 from sam2vss_lib.study.settings import StudySettings
 
 _log = logging.getLogger(__name__)
@@ -98,6 +98,11 @@ class StudyContext:
             device=self.device,
             seed=self.settings.seed,
         )
+
+    @property
+    def device_name(self) -> str:
+        """The device in words."""
+        return device_name(self.device)
 
     @property
     def sam2_checkpoint(self) -> dict[str, str]:

@@ -80,7 +80,10 @@ class ResultFolder:
         markdown, latex = [f"{caption}\n"], list[str]()
         for name, table in readable.items():
             flat = table.copy()
-            flat.columns = [" ".join(part for part in column if part) for column in table.columns]
+            flat.columns = [
+                column if isinstance(column, str) else " ".join(part for part in column if part)
+                for column in table.columns
+            ]
             markdown.append(f"## {name}\n\n{flat.to_markdown(index=False)}\n")
             label = f"tab:{name.lower().replace(' ', '-')}"
             text = flat.to_latex(

@@ -1,0 +1,270 @@
+"""What refining a frame costs: work that does not depend on the machine, and time that does."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch.utils.flop_counter import FlopCounterMode
+
+from sam2vss_lib.datasets import Clip
+from sam2vss_lib.datasets.labels import Labels
+from sam2vss_lib.masklets.engine.encoder import EncodedFrames, encode, model_input
+from sam2vss_lib.masklets.engine.grid import propose, select
+from sam2vss_lib.masklets.engine.tracker import WindowTracker
+from sam2vss_lib.masklets.rows import encode_masks, mask_columns, visible_parts
+from sam2vss_lib.masklets.sam2 import Sam2Model
+from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.metrics import MetricSuite
+from sam2vss_lib.refinement import count_votes, paint, winning_classes
+
+Mask = NDArray[np.bool_]
+_REPEATS = 3
+_GIGA = 1e9
+
+
+class PartCost(BaseModel):
+    """One part of the work on a frame.
+
+    Attributes:
+        part: its name.
+        per_frame: how often it is done per frame, such as 1/32 for proposals.
+        gflop: floating point work of one time, in 10^9; 0 where no network runs.
+        seconds: time of one time, median of three.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    part: str
+    per_frame: float
+    gflop: float
+    seconds: float
+
+
+class CostMeasurement(BaseModel):
+    """Costs on one clip.
+
+    Attributes:
+        parts: in the order of the data.
+        objects: numbers of objects tracked together.
+        track_seconds: per frame, for each of `objects`.
+        peak_memory_mib: of the device, or of the process on a CPU.
+        masklets: in the measured window.
+        window: frames between proposals.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    parts: tuple[PartCost, ...]
+    objects: tuple[int, ...]
+    track_seconds: tuple[float, ...]
+    peak_memory_mib: float
+    masklets: int
+    window: int
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """All parts together."""
+        return sum(part.seconds * part.per_frame for part in self.parts)
+
+    def fitted(self) -> tuple[float, float]:
+        """Least squares of tracking time over objects: seconds per frame, and per object more."""
+        slope, start = np.polyfit(self.objects, self.track_seconds, 1)
+        return float(start), float(slope)
+
+
+def measure_cost(
+    clip: Clip,
+    model: Sam2Model,
+    settings: MaskletSettings,
+    base: Labels,
+    num_classes: int,
+    objects: Sequence[int],
+    frames: int = 4,
+) -> CostMeasurement:
+    """Time every part of refining a clip, one after the other.
+
+    Args:
+        clip: its first frames are used.
+        model: the SAM2 model.
+        settings: grid, thresholds and window.
+        base: (H, W) base labels of the first frame.
+        num_classes: C.
+        objects: numbers of objects to track; the clip's own proposals, repeated as needed.
+        frames: tracked frames, without the prompted one.
+    """
+    timer = _Timer(model)
+    images = [clip.frame(i) for i in range(min(frames + 1, clip.num_frames))]
+    side = model.predictor.image_size
+    decode = timer("decode", lambda: model_input(clip.frame(0), side, "video"))[0]
+    encoding, _ = timer("encode", lambda: encode(model, [model_input(images[0], side, "video")]))
+    features = encode(model, [model_input(images[0], side, "image")])
+    prompting, found = timer("propose", lambda: _proposals(model, features, clip, settings))
+    videos = [encode(model, [model_input(image, side, "video")]) for image in images]
+    masks = found if len(found) else _whole_frame(clip)
+    per_count = [_tracking(timer, model, videos, _repeated(masks, count)) for count in objects]
+    tracking = _tracking(timer, model, videos, masks)
+    storing, _ = timer("store", lambda: _stored(masks))
+    voting, refined = timer("refine", lambda: _refined(masks, base, num_classes, model.device))
+    truth = torch.from_numpy(base).to(model.device)
+    counting = timer("metrics", lambda: _counted(refined, truth, num_classes))[0]
+    per_window = 1 / settings.window
+    return CostMeasurement(
+        parts=(
+            decode,
+            encoding.model_copy(update={"per_frame": 1 + per_window}),
+            prompting.model_copy(update={"per_frame": per_window}),
+            tracking,
+            storing,
+            voting,
+            counting,
+        ),
+        objects=tuple(objects),
+        track_seconds=tuple(part.seconds for part in per_count),
+        peak_memory_mib=_peak_memory_mib(model.device),
+        masklets=len(masks),
+        window=settings.window,
+    )
+
+
+class _Timer:
+    """Runs a piece of work: once to warm up and count its operations, then for time."""
+
+    def __init__(self, model: Sam2Model) -> None:
+        self._cuda = model.device.type == "cuda"
+
+    def __call__(self, part: str, work: Callable[[], Any]) -> tuple[PartCost, Any]:
+        with FlopCounterMode(display=False) as counter:
+            result = work()
+        seconds = [self._seconds(work) for _ in range(_REPEATS)]
+        gflop = counter.get_total_flops() / _GIGA
+        return PartCost(part=part, per_frame=1, gflop=gflop, seconds=float(np.median(seconds))), (
+            result
+        )
+
+    def _seconds(self, work: Callable[[], Any]) -> float:
+        self._wait()
+        started = time.perf_counter()
+        work()
+        self._wait()
+        return time.perf_counter() - started
+
+    def _wait(self) -> None:
+        if self._cuda:
+            torch.cuda.synchronize()
+
+
+def _proposals(
+    model: Sam2Model, features: EncodedFrames, clip: Clip, settings: MaskletSettings
+) -> Mask:
+    candidates = propose(
+        model,
+        features,
+        clip.size,
+        points_per_side=settings.points_per_side,
+        pred_iou_thresh=settings.pred_iou_thresh,
+        stability_score_thresh=settings.stability_score_thresh,
+        stability_score_offset=settings.stability_score_offset,
+        points_per_batch=settings.points_per_batch,
+        precision=settings.precision,
+    )
+    return select(candidates, settings)[0].masks
+
+
+def _whole_frame(clip: Clip) -> Mask:
+    """Something to track where nothing was proposed."""
+    return np.ones((1, *clip.size), np.bool_)
+
+
+def _repeated(masks: Mask, count: int) -> Mask:
+    return masks[np.arange(count) % len(masks)]
+
+
+def _tracking(
+    timer: _Timer, model: Sam2Model, videos: Sequence[EncodedFrames], masks: Mask
+) -> PartCost:
+    """Cost of one tracked frame, the prompted one left out."""
+    tracker = WindowTracker(model)
+
+    def run() -> Iterator[Any]:
+        return tracker.track(lambda offset: videos[offset], masks, len(videos))
+
+    whole, _ = timer("track", lambda: list(run()))
+    first, _ = timer("track", lambda: list(islice(run(), 1)))
+    later = max(len(videos) - 1, 1)
+    return PartCost(
+        part="track",
+        per_frame=1,
+        gflop=(whole.gflop - first.gflop) / later,
+        seconds=max(whole.seconds - first.seconds, 0.0) / later,
+    )
+
+
+def _stored(masks: Mask) -> Any:
+    logits = torch.from_numpy(masks).float() - 0.5
+    return mask_columns(masks), encode_masks(visible_parts(logits).numpy())
+
+
+def _refined(masks: Mask, base: Labels, num_classes: int, device: torch.device) -> Any:
+    labels, on_device = torch.from_numpy(base).to(device), torch.from_numpy(masks).to(device)
+    classes = winning_classes(count_votes(on_device, labels, num_classes))
+    return paint(labels, on_device, classes, -on_device.sum((1, 2)))
+
+
+def _counted(refined: Any, truth: Any, num_classes: int) -> None:
+    suite = MetricSuite(num_classes)
+    suite.update("clip", refined, truth)
+    suite.finish()
+
+
+def _peak_memory_mib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def work_frame(measured: CostMeasurement) -> pd.DataFrame:
+    """What does not depend on the machine, for `table.csv`.
+
+    Returns:
+        Columns `part`, `per_frame`, `gflop` (of one time) and `gflop_per_frame`.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "part": part.part,
+                "per_frame": round(part.per_frame, 6),
+                "gflop": round(part.gflop, 6),
+                "gflop_per_frame": round(part.gflop * part.per_frame, 6),
+            }
+            for part in measured.parts
+        ]
+    )
+
+
+def time_frame(measured: CostMeasurement) -> pd.DataFrame:
+    """Times on this machine.
+
+    Returns:
+        Columns `part`, `seconds` (of one time), `seconds_per_frame` and `share` of the whole.
+    """
+    total = measured.seconds_per_frame
+    return pd.DataFrame(
+        [
+            {
+                "part": part.part,
+                "seconds": part.seconds,
+                "seconds_per_frame": part.seconds * part.per_frame,
+                "share": part.seconds * part.per_frame / total,
+            }
+            for part in measured.parts
+        ]
+    )

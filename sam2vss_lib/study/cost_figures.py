@@ -1,0 +1,53 @@
+"""Figures of the cost analysis: where the time of a frame goes, and what an object adds."""
+
+from __future__ import annotations
+
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from sam2vss_lib.study.cost import CostMeasurement, time_frame
+from sam2vss_lib.study.figures import BETTER, NEUTRAL
+
+
+def figure_parts(measured: CostMeasurement) -> Figure:
+    """One bar per part of the work on a frame, in milliseconds."""
+    times = time_frame(measured)
+    figure = Figure(figsize=(6.2, 2.8), layout="constrained")
+    axis = figure.subplots()
+    axis.barh(
+        times["part"],
+        times["seconds_per_frame"] * 1000,
+        color=sns.color_palette("colorblind", len(times)),
+    )
+    for place, (milliseconds, share) in enumerate(
+        zip(times["seconds_per_frame"] * 1000, times["share"], strict=True)
+    ):
+        axis.text(milliseconds, place, f" {share:.0%}", va="center", fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlabel("ms per frame", fontsize=9)
+    axis.margins(x=0.12)
+    axis.grid(axis="x", linewidth=0.3)
+    return figure
+
+
+def figure_objects(measured: CostMeasurement) -> Figure:
+    """Time of a tracked frame against the number of objects, and the line fitted to it."""
+    start, slope = measured.fitted()
+    line = np.array([0, max(measured.objects)])
+    figure = Figure(figsize=(4.6, 3.0), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(
+        line,
+        (start + slope * line) * 1000,
+        color=NEUTRAL,
+        label=f"{start * 1000:.1f} ms + {slope * 1000:.2f} ms per object",
+    )
+    times_ms = np.array(measured.track_seconds) * 1000
+    axis.plot(measured.objects, times_ms, "o", color=BETTER, label="measured")
+    axis.set_xlabel("objects", fontsize=9)
+    axis.set_ylabel("ms per frame, tracking", fontsize=9)
+    axis.set_ylim(bottom=0)
+    axis.grid(linewidth=0.3)
+    axis.legend(fontsize=8)
+    return figure

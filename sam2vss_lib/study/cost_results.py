@@ -1,0 +1,101 @@
+"""Notebook 08: the cost measured once per machine, kept, and put into words."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.files import read_json, sha256_json, write_json
+from sam2vss_lib.study.cost import CostMeasurement, measure_cost, time_frame, work_frame
+from sam2vss_lib.study.provenance import package_versions
+from sam2vss_lib.study.schema import TextTable
+from sam2vss_lib.study.stages import Study
+
+#: the paper on an A100, for 480p VSPW (section 4.1.1): what its refiner and its base models reach
+PAPER_FPS = (1.1, 3.5)
+OBJECTS = (1, 2, 4, 8, 16, 32)
+
+
+def study_cost(study: Study) -> CostMeasurement:
+    """Measure on the study's first clip, or read what this machine has measured before."""
+    settings = study.settings
+    if not settings.base_systems:
+        raise SettingsError("parameter 'base_systems': the cost analysis needs one")
+    clip = study.dataset.clips[0]
+    key = study.key(
+        settings.masklets.sha256(),
+        study.sam2.checkpoint_sha256,
+        clip.name,
+        sha256_json([study.device_name, os.cpu_count(), package_versions(), OBJECTS]),
+    )
+    path = study.root / "cost" / f"{key}.json"
+
+    def work(tick: Any) -> int:
+        reused = path.is_file()
+        if not reused:
+            base = study.base(settings.base_systems[0]).folder.read(clip, 0)
+            measured = measure_cost(
+                clip, study.sam2, settings.masklets, base, study.dataset.num_classes, OBJECTS
+            )
+            write_json(path, measured.model_dump(mode="json"))
+        tick(clip.name)
+        return int(reused)
+
+    study.uses(study.sam2_checkpoint, {})
+    study.timed("cost", key, work, study.dataset.take(1))
+    return CostMeasurement.model_validate(read_json(path))
+
+
+def caption(study: Study, measured: CostMeasurement) -> str:
+    """What was measured on what."""
+    height, width = study.dataset.clips[0].size
+    return (
+        f"Refining one frame of {width}x{height} px with SAM2 ({study.sam2.name}), window "
+        f"{measured.window}, {measured.masklets} masklets, on {study.device_name}. Times are of "
+        "this machine; counts and floating point work are not."
+    )
+
+
+def reading(measured: CostMeasurement) -> str:
+    """The cost in a few sentences, from the numbers alone."""
+    start, slope = measured.fitted()
+    times = time_frame(measured).sort_values("seconds_per_frame", ascending=False)
+    first, second = times["part"].iloc[0], times["part"].iloc[1]
+    fps, (low, high) = 1 / measured.seconds_per_frame, PAPER_FPS
+    return (
+        f"A frame takes {measured.seconds_per_frame * 1000:.0f} ms, {fps:.1f} frames a second; "
+        f"the paper gives {low} to {high} for the official model on an A100, which cannot be "
+        f"compared with another model on another machine. Most of it is {first} "
+        f"({times['share'].iloc[0]:.0%}), then {second} ({times['share'].iloc[1]:.0%}). Tracking "
+        f"takes {start * 1000:.1f} ms a frame and {slope * 1000:.2f} ms more for each object, so "
+        "the number of objects decides, as the paper says. "
+        f"Peak memory was {measured.peak_memory_mib:,.0f} MiB."
+    )
+
+
+def result_values(study: Study, measured: CostMeasurement, text: str) -> dict[str, Any]:
+    """The notebook's values for `result.json`; `text` is its caption."""
+    start, slope = measured.fitted()
+    tables = {"Work per frame": work_frame(measured), "Time per frame": time_frame(measured)}
+    return {
+        "caption": text,
+        "measured": measured.model_dump(mode="json"),
+        "seconds_per_frame": measured.seconds_per_frame,
+        "tracking_fit": {"seconds_per_frame": start, "seconds_per_object": slope},
+        "paper_frames_per_second": list(PAPER_FPS),
+        "tables": [
+            TextTable(
+                title=title,
+                columns=list(frame.columns),
+                rows=[[_text(value) for value in row] for row in frame.to_numpy().tolist()],
+            ).model_dump()
+            for title, frame in tables.items()
+        ],
+        "reading": reading(measured),
+        "notes": ["Times differ from run to run and between machines; they carry no interval."],
+    }
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
