@@ -37,9 +37,9 @@ def figure_parts(frame: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axis, metric in zip(axes, metrics, strict=True):
-        part = frame[frame["metric"] == metric].dropna(subset=["value"])
+        known = frame[(frame["metric"] == metric) & frame["value"].notna()]
         for name in _PARTS:
-            _dots(axis, part[part["part"] == name], systems, name)
+            _dots(axis, pd.DataFrame(known[known["part"] == name]), systems, name)
         axis.set_title(f"{metric} (%)", fontsize=9)
         axis.set_yticks(range(len(systems)), systems, fontsize=8)
         for border in range(1, len(systems)):
@@ -59,9 +59,16 @@ def figure_parts(frame: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:
 def _dots(axis: Axes, part: pd.DataFrame, systems: list[str], name: str) -> None:
     label, colour, marker, solid, offset = _PARTS[name]
     y = [systems.index(system) + offset for system in part["system"]]
-    face = colour if solid else "white"
-    style = {"color": colour, "markerfacecolor": face, "markersize": 5, "linestyle": "none"}
-    axis.plot(part["value"], y, marker=marker, label=label, alpha=0.9, **style)
+    axis.plot(
+        part["value"],
+        y,
+        color=colour,
+        marker=marker,
+        markerfacecolor=colour if solid else "white",
+        markersize=5,
+        linestyle="none",
+        label=label,
+    )
     if name in ("alone", "filled"):
         for system, values in part.groupby("system")["value"]:
             middle = systems.index(str(system)) + offset

@@ -99,9 +99,8 @@ def gaps(runs: list[EncoderRun]) -> list[Gap]:
         ):
             mean = spread(by_seed, "mIoU")
             if run.base is not None and bound is not None and mean is not None:
-                values = [e.metrics["metrics"]["mIoU"] for e in (run.base, bound)]
-                if None not in values:
-                    found.append(Gap(label, *values, mean[0]))
+                base, most = (e.metrics["metrics"]["mIoU"] for e in (run.base, bound))
+                found.append(Gap(label, base, most, mean[0]))
     return found
 
 

@@ -80,7 +80,8 @@ def test_rows_claims_and_reasons(plan: dict[str, Any]):
     result = json.loads((Path(plan["out_dir"]) / "result.json").read_text())
     rows = {(row["method"], row["backbone"]): row for row in result["rows"]}
     assert rows["I-SAM2", ""]["status"].startswith("run on 2 clips")
-    assert all(rows["I-SAM2_base", ""]["ours"].values())
+    missing = [metric for metric, value in rows["I-SAM2_base", ""]["ours"].items() if not value]
+    assert missing == ["mVC16"]  # for which clips of ten frames are too short
     assert rows["I-SAM2_base", ""]["gains"]["mIoU"]["gain"] > 0  # nothing is lost by the fill
     # without its base system an encoder's masklets can still be classified, but not filled
     assert rows["I-CFFM", "MiT-B1"]["ours"]["mIoU"] is not None
@@ -108,7 +109,6 @@ def computed(plan: dict[str, Any]) -> tuple[IndependentStudy, pd.DataFrame]:
 
 
 def test_second_run_reuses_every_stage_and_a_fresh_one_gives_the_same_table(plan: dict[str, Any]):
-    table = pd.read_csv(Path(plan["out_dir"]) / "table.csv", keep_default_na=False, dtype=str)
     study, again = computed(plan)
     assert all(run.reused == run.clips for run in study.log)
     assert {run.stage for run in study.log} == STAGES
@@ -118,7 +118,7 @@ def test_second_run_reuses_every_stage_and_a_fresh_one_gives_the_same_table(plan
     assert {run.stage for run in study.log if not run.reused} == {"classifier", "paint", "evaluate"}
     pd.testing.assert_frame_equal(again, anew)
     written = pd.read_csv(Path(plan["out_dir"]) / "table.csv", keep_default_na=False)
-    assert table.shape == anew.shape
+    assert written.shape == anew.shape
     numbers = [name for name in anew.columns if anew[name].dtype == "float64"]
     found = written[numbers].apply(pd.to_numeric, errors="coerce").astype("float64")
-    pd.testing.assert_frame_equal(found, anew[numbers])
+    pd.testing.assert_frame_equal(pd.DataFrame(found), pd.DataFrame(anew[numbers]))
