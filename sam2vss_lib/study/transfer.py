@@ -1,0 +1,217 @@
+"""Table 2's question: do gains on one data set carry over to another, with no setting changed?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import read_json
+from sam2vss_lib.study.paper import paper_rows, paper_value
+from sam2vss_lib.study.provenance import REPOSITORY
+from sam2vss_lib.study.refiner import refinement_rows
+from sam2vss_lib.study.schema import Gain, ResultRow, parse_result
+from sam2vss_lib.study.settings import StudySettings, load_profile, make_settings
+from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.tables import Row, row_values
+
+METRICS = ("mIoU", "mBIoU", "mVC8", "mVC16")  # what Table 2 prints
+#: profiles whose first data set is that of another profile
+_FIRST_PROFILE = {"vipseg": "vspw"}
+#: settings that may differ between the two data sets; all others are the refiner's
+_OF_THE_DATA = {
+    "profile", "dataset", "split", "stray_labels", "max_clips", "base_systems",
+    "device", "seed", "bootstrap_samples",
+}  # fmt: skip
+_REFINED = "SAM2-"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows of the first data set, or why there are none.
+
+    Attributes:
+        dataset: name of the first data set.
+        rows: base and refined rows.
+        source: where the rows come from, in words.
+    """
+
+    dataset: str
+    rows: tuple[ResultRow, ...]
+    source: str
+
+
+def data_name(dataset: str) -> str:
+    """What a data set is called in tables: the name of its folder, or of a generated one."""
+    return Path(dataset).name
+
+
+def first_results(study: Study) -> Comparison:
+    """Rows on the data set that the systems come from, refined with the very same settings.
+
+    They are read from notebook 01's result where that was made with these settings; else they are
+    computed by the shared stages, where the profile's data and base systems are at hand.
+
+    Args:
+        study: of notebook 02.
+    """
+    settings = study.settings
+    profile = _FIRST_PROFILE.get(settings.profile, settings.profile)
+    results = (REPOSITORY / settings.stages_dir).parent.with_name(profile)
+    found = _kept_result(results / "01_main_results" / "result.json", settings)
+    return found or _computed(study, profile)
+
+
+def _kept_result(path: Path, settings: StudySettings) -> Comparison | None:
+    """Notebook 01's rows; None if there are none or the refiner was set differently."""
+    if not path.is_file():
+        return None
+    values: dict[str, Any] = read_json(path)
+    result = parse_result(values, str(path))
+    if _refiner(result.settings) != _refiner(settings.identity()):
+        return None
+    dataset = data_name(str(result.settings.get("dataset")))
+    return Comparison(dataset, tuple(result.rows), f"{len(result.rows)} rows of notebook 01")
+
+
+def _refiner(identity: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same on both data sets."""
+    return {name: value for name, value in identity.items() if name not in _OF_THE_DATA}
+
+
+def _computed(second: Study, profile: str) -> Comparison:
+    """Table 1's rows by the shared stages, or the reason why they cannot be had."""
+    settings = second.settings
+    of_data = {k: v for k, v in load_profile(profile, "01").items() if k in _OF_THE_DATA}
+    first = make_settings({**settings.model_dump(mode="json"), **of_data})
+    name = data_name(first.dataset)
+    study = Study(first)
+    try:
+        rows = [row for row in refinement_rows(study, 1) if row.evaluated is not None]
+    except DataError as error:
+        return Comparison(name, (), f"not run: {error}")
+    if not rows:
+        return Comparison(name, (), f"not run: no base system of profile {profile} can be run")
+    parsed = tuple(ResultRow.model_validate(row_values(row)) for row in rows)
+    used = study.provenance()
+    predictions = {f"{k} on {name}": v for k, v in used.predictions_sha256.items()}
+    second.uses(used.checkpoint_sha256, predictions)
+    second.log.extend(study.log)
+    stages, reused = len(study.log), sum(run.reused == run.clips for run in study.log)
+    return Comparison(name, parsed, f"computed, {reused} of {stages} stages reused")
+
+
+def gains_by_data(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
+    """All gains by refinement: ours on both data sets, and the paper's on its two.
+
+    Args:
+        first: of `first_results`.
+        rows: of the second data set.
+        dataset: its name.
+
+    Returns:
+        Columns `data`, `system`, `metric`, `gain`, `low`, `high`, `source` ("ours" or "paper");
+        points; intervals are missing for the paper and for few clips. Ordered by `data`.
+    """
+    second = [ResultRow.model_validate(row_values(row)) for row in rows]
+    lines: list[dict[str, object]] = []
+    for name, part in ((first.dataset, first.rows), (dataset, second)):
+        lines += [
+            _line(name, f"{row.method} {row.backbone}".strip(), metric, row.gains[metric], "ours")
+            for row in part
+            for metric in METRICS
+            if metric in row.gains and row.gains[metric].gain is not None
+        ]
+    for name, table in (("VSPW", 1), ("VIPSeg", 2)):
+        for method, backbone, reference in _printed_pairs(table):
+            for metric in METRICS:
+                value = paper_value(table, method, backbone, metric)
+                before = paper_value(table, *reference, metric)
+                if value is not None and before is not None:
+                    gain = Gain(gain=round(value - before, 2))
+                    label = f"{method} {backbone}".strip()
+                    lines.append(_line(f"paper: {name}", label, metric, gain, "paper"))
+    return pd.DataFrame(
+        lines, columns=["data", "system", "metric", "gain", "low", "high", "source"]
+    ).astype(dict.fromkeys(("gain", "low", "high"), "float64"))
+
+
+def _line(data: str, system: str, metric: str, gain: Gain, source: str) -> dict[str, object]:
+    return {"data": data, "system": system, "metric": metric, **gain.model_dump(), "source": source}
+
+
+def _printed_pairs(table: int) -> list[tuple[str, str, tuple[str, str]]]:
+    """The paper's refined rows and the base row of each; Table 2's lack the backbone."""
+    names = paper_rows(table)
+    return [
+        (method, backbone, reference)
+        for method, backbone in names
+        if method.startswith(_REFINED)
+        for reference in names
+        if reference[0] == method.removeprefix(_REFINED) and backbone in ("", reference[1])
+    ]
+
+
+def transfer_table(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
+    """Systems that were run on both data sets: base mIoU and the gains of refinement, to read.
+
+    Args:
+        first: of `first_results`.
+        rows: of the second data set.
+        dataset: its name.
+
+    Returns:
+        Two-level columns; two lines a refined system, one for each data set.
+    """
+    before = {(row.method, row.backbone): row for row in first.rows}
+    after = {row.name: ResultRow.model_validate(row_values(row)) for row in rows}
+    lines: list[dict[tuple[str, str], str]] = []
+    for row in rows:
+        if row.reference is None or not {row.name, row.reference} <= before.keys():
+            continue
+        for name, part in ((first.dataset, before), (dataset, after)):
+            base = part[row.reference].ours.get("mIoU")
+            lines.append(
+                {
+                    ("", "System"): row.label,
+                    ("", "Data"): name,
+                    ("base", "mIoU"): "–" if base is None else f"{base:.2f}",
+                    **{("gain", m): _gain(part[row.name].gains.get(m)) for m in METRICS},
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def _gain(gain: Gain | None) -> str:
+    if gain is None or gain.gain is None:
+        return "–"
+    text = f"{gain.gain:+.2f}"
+    return text if gain.low is None else f"{text} [{gain.low:+.2f}, {gain.high:+.2f}]"
+
+
+def transfer_reading(first: Comparison, rows: Sequence[Row], dataset: str) -> str:
+    """In a sentence: how many of the first data set's gains have the same sign on the second."""
+    before = {(row.method, row.backbone): row for row in first.rows}
+    gains = [
+        (old, new)
+        for row in rows
+        if row.name in before
+        for metric in METRICS
+        if metric in row.gains
+        and metric in before[row.name].gains
+        and (old := before[row.name].gains[metric].gain) is not None
+        and (new := row.gains[metric].gain) is not None
+    ]
+    if not gains:
+        return f"No system was refined on both {first.dataset} and {dataset} ({first.source})."
+    raised = [new for old, new in gains if old > 0]
+    lowered = [new for old, new in gains if old <= 0]
+    return (
+        f"Of the gains on {first.dataset}, {len(raised)} are above zero; "
+        f"{sum(new > 0 for new in raised)} of these are so on {dataset} too. "
+        f"{len(lowered)} are not; {sum(new <= 0 for new in lowered)} of these are not on {dataset}."
+    )
