@@ -58,9 +58,10 @@ def _with_size(rles: Sequence[bytes], height: int, width: int) -> Any:
 
 def mask_areas(rles: Sequence[bytes], height: int, width: int) -> NDArray[np.int64]:
     """Pixels of each mask, (n,), counted on the run lengths."""
-    if not rles:
-        return np.zeros(0, np.int64)
-    return np.asarray(coco.area(_with_size(rles, height, width)), np.int64)
+    # pycocotools puts the number of masks into a uint8, which numpy 2 refuses to overflow
+    parts = [rles[start : start + 255] for start in range(0, len(rles), 255)]
+    areas = [np.asarray(coco.area(_with_size(part, height, width)), np.int64) for part in parts]
+    return np.concatenate([np.zeros(0, np.int64), *areas])
 
 
 def mask_columns(masks: NDArray[np.bool_]) -> Table:

@@ -59,24 +59,28 @@ class SeededClaim(Claim):
 
 def encoder_runs(study: IndependentStudy) -> list[EncoderRun]:
     """Run every encoder of the settings as far as it can be run here."""
-    return [_run(study, system) for system in study.independent.encoders]
+    reasons = {s.label: study.why_not_encoder(s) or "" for s in study.independent.encoders}
+    # true classes are the same with any encoder
+    bounding = next((s for s in study.independent.encoders if not reasons[s.label]), None)
+    return [_run(study, s, reasons[s.label], bounding or s) for s in study.independent.encoders]
 
 
-def _run(study: IndependentStudy, system: EncoderSystem) -> EncoderRun:
+def _run(
+    study: IndependentStudy, system: EncoderSystem, reason: str, bounding: EncoderSystem
+) -> EncoderRun:
     base_system = next(b for b in study.settings.base_systems if b.label == system.base)
     base_reason = study.why_not(base_system) or ""
-    reason = study.why_not_encoder(system) or ""
     labelled = None if base_reason else study.base(base_system)
     base = labelled and study.evaluated(labelled)
     if reason:
         return EncoderRun(system, base_system, reason, base_reason, base)
     seeds = study.independent.classifier_seeds
     alone = {seed: study.evaluated(study.painted(system, seed)) for seed in seeds}
-    bound = study.evaluated(study.painted(system, "ground_truth"))
+    bound = study.evaluated(study.painted(bounding, "ground_truth"))
     if labelled is None:
         return EncoderRun(system, base_system, "", base_reason, None, alone, bound=bound)
     filled = {seed: study.evaluated(study.painted(system, seed, labelled)) for seed in seeds}
-    bound_filled = study.evaluated(study.painted(system, "ground_truth", labelled))
+    bound_filled = study.evaluated(study.painted(bounding, "ground_truth", labelled))
     return EncoderRun(system, base_system, "", "", base, alone, filled, bound, bound_filled)
 
 

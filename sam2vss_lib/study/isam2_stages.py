@@ -17,7 +17,7 @@ from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.study.encoder_system import EncoderSystem
 from sam2vss_lib.study.settings import IndependentSettings, StudySettings
-from sam2vss_lib.study.stages import Labelled, Study
+from sam2vss_lib.study.stages import Evaluated, Labelled, Study
 
 #: gives a class to every masklet: the classifier of a seed, or the ground truth under the masklet
 Labeller = int | Literal["ground_truth"]
@@ -41,6 +41,13 @@ class IndependentStudy(Study):
         self._encoders: dict[str, Encoder] = {}
         self._classifiers: dict[tuple[str, int], Classifier] = {}
         self._features: dict[tuple[str, bool], FeatureStore] = {}
+        self._evaluated: dict[str, Evaluated] = {}
+
+    def evaluated(self, labelled: Labelled) -> Evaluated:
+        """Metrics of predictions, drawn once where several encoders share them."""
+        if labelled.key not in self._evaluated:
+            self._evaluated[labelled.key] = super().evaluated(labelled)
+        return self._evaluated[labelled.key]
 
     def why_not_encoder(self, system: EncoderSystem) -> str | None:
         """Why an encoder's rows cannot be run here; None when they can.
