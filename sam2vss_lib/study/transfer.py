@@ -72,14 +72,14 @@ def _kept_result(path: Path, settings: StudySettings) -> Comparison | None:
         return None
     values: dict[str, Any] = read_json(path)
     result = parse_result(values, str(path))
-    if _refiner(result.settings) != _refiner(settings.identity()):
+    if refiner_settings(result.settings) != refiner_settings(settings.identity()):
         return None
     dataset = data_name(str(result.settings.get("dataset")))
     return Comparison(dataset, tuple(result.rows), f"{len(result.rows)} rows of notebook 01")
 
 
-def _refiner(identity: dict[str, Any]) -> dict[str, Any]:
-    """What must be the same on both data sets."""
+def refiner_settings(identity: dict[str, Any]) -> dict[str, Any]:
+    """Of a notebook's settings those that must be the same on both data sets."""
     return {name: value for name, value in identity.items() if name not in _OF_THE_DATA}
 
 

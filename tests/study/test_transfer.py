@@ -10,6 +10,7 @@ from sam2vss_lib.datasets import PredictionFolder, open_dataset
 from sam2vss_lib.files import write_json
 from sam2vss_lib.study import transfer
 from sam2vss_lib.study.refiner import refinement_rows
+from sam2vss_lib.study.runner import find_notebooks, notebook_parameters, plan_notebook
 from sam2vss_lib.study.schema import ResultRow
 from sam2vss_lib.study.settings import make_settings
 from sam2vss_lib.study.stages import Study
@@ -54,6 +55,18 @@ def kept(study: Study, **settings: Any) -> None:
     row = {"method": "CFFM", "backbone": "MiT-B1", "ours": {"mIoU": 1.0}}
     identity = {**study.settings.identity(), "dataset": "/data/VSPW_480p", **settings}
     write_json(path, {"format_version": 1, "settings": identity, "rows": [row]})
+
+
+@pytest.mark.parametrize(("first", "second"), [("demo", "demo"), ("vspw", "vipseg")])
+def test_profiles_change_no_setting_of_the_refiner_from_notebook_01_to_02(first: str, second: str):
+    kinds: list[dict[str, Any]] = []
+    for number, profile in (("01", first), ("02", second)):
+        (notebook,) = find_notebooks(number)
+        plan = plan_notebook(notebook, profile, Path("results"), {})
+        settings = make_settings({**notebook_parameters(notebook), **plan})
+        kinds.append(transfer.refiner_settings(settings.identity()))
+    assert kinds[0] == kinds[1]
+    assert {"window", "points_per_side", "votes", "checkpoint"} < kinds[0].keys()
 
 
 def test_results_of_notebook_01_are_taken_if_the_refiner_was_set_the_same(study: Study):
