@@ -24,7 +24,7 @@ help:
 	@echo "make clean       remove caches and results (.venv and runs/ stay)"
 
 study: $(VENV)/.ready
-	$(BIN)/sam2vss study --profile demo --out results
+	$(BIN)/sam2vss study --profile demo --out results --workers 2
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest

@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from sam2vss_lib.cli.options import JsonOption, print_result
-from sam2vss_lib.errors import RunError, Sam2VssError, SettingsError
+from sam2vss_lib.errors import RunError, SettingsError
 
 
 def doctor(json_output: JsonOption = False) -> None:
@@ -28,6 +28,7 @@ def study(
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE of a notebook parameter; repeatable."),
     ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 1,
     json_output: JsonOption = False,
 ) -> None:
     """Run the study's notebooks headlessly and write the report; finished stages are reused.
@@ -35,29 +36,26 @@ def study(
     A notebook that fails does not stop the others; the exit code is then 4, or the notebook's own
     when all failed for one kind of reason.
     """
+    from sam2vss_lib.study.batch import run_notebooks
     from sam2vss_lib.study.planning import plan_study, share_masklets
     from sam2vss_lib.study.report import write_report
-    from sam2vss_lib.study.runner import find_notebooks, run_notebook
+    from sam2vss_lib.study.runner import find_notebooks
 
     overrides = dict(_assignment(text) for text in parameter or [])
     plans = plan_study(find_notebooks(only), profile, out, overrides)
-    share_masklets(plans, lambda text: typer.echo(text, err=True))
-    failures: list[Sam2VssError] = []
-    results: dict[str, str] = {}
-    for number, (notebook, parameters) in enumerate(plans.items(), start=1):
-        place = f"{number} of {len(plans)}"
-        typer.echo(f"running {notebook.name} on profile {profile} ({place})", err=True)
-        try:
-            results[notebook.stem] = str(run_notebook(notebook, parameters, progress=True))
-        except Sam2VssError as error:
-            typer.echo(f"error: {error}", err=True)
-            failures.append(error)
-    lines = [f"{path}: {_reuse(Path(path))}" for path in results.values()]
-    results["report"] = str(write_report(out / profile))
-    print_result(results, json_output, "\n".join([*lines, results["report"]]))
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    share_masklets(plans, say)
+    executed, failures = run_notebooks(plans, workers, say)
+    lines = [f"{path}: {_reuse(path)}" for path in executed.values()]
+    page = write_report(out / profile)
+    result = {**{name: str(path) for name, path in executed.items()}, "report": str(page)}
+    print_result(result, json_output, "\n".join([*lines, str(page)]))
     if failures:
         typer.echo(f"{len(failures)} of {len(plans)} notebooks failed, see above", err=True)
-        codes = {failure.exit_code for failure in failures}
+        codes = {failure.exit_code for failure in failures.values()}
         same = len(failures) == len(plans) and len(codes) == 1
         raise typer.Exit(codes.pop() if same else RunError.exit_code)
 

@@ -25,12 +25,12 @@ def figure_differences(frame: pd.DataFrame, heading: str) -> Figure:
     for axis, metric in zip(axes, PAPER_METRICS, strict=True):
         axis.axhspan(-SMALL_POINTS, SMALL_POINTS, color="#eeeeee", zorder=0)
         axis.axhline(0, color=NEUTRAL, linewidth=0.8, zorder=1)
-        part = frame[frame["metric"] == metric]
+        part = frame.query("metric == @metric")
         for source, style in (
             ("ours", {"color": BETTER, "marker": "o", "linewidth": 1.5}),
             ("paper", {"color": "black", "marker": "D", "linewidth": 0.8, "linestyle": ":"}),
         ):
-            _draw(axis, part[part["source"] == source], order, source, style)
+            _draw(axis, part.query("source == @source"), order, source, style)
         axis.set_title(metric, fontsize=9)
         axis.set_xticks(range(len(order)), order, fontsize=7, rotation=45 if len(order) > 4 else 0)
         axis.tick_params(axis="y", labelsize=7)

@@ -11,7 +11,7 @@ from functools import cached_property
 from tqdm import tqdm
 
 from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
-from sam2vss_lib.files import sha256_json
+from sam2vss_lib.files import held, sha256_json
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.study.provenance import REPOSITORY, Provenance, collect_provenance, device_name
 from sam2vss_lib.study.settings import StudySettings
@@ -124,6 +124,8 @@ class StudyContext:
     ) -> None:
         """Run a stage with a progress bar over clips and log it.
 
+        Notebooks that run at the same time wait for each other here, and then find it done.
+
         Args:
             stage: what is done.
             key: of its outputs.
@@ -131,7 +133,11 @@ class StudyContext:
             dataset: the clips, when not the study's own.
         """
         total, started = len(dataset or self.dataset), time.perf_counter()
-        with tqdm(total=total, desc=f"{stage} {key}", unit="clip", disable=None) as bar:
+        lock = self.root / "locks" / f"{stage}-{key}".replace(" ", "_")
+        with (
+            held(lock),
+            tqdm(total=total, desc=f"{stage} {key}", unit="clip", disable=None) as bar,
+        ):
 
             def tick(_clip: str) -> None:
                 bar.update()

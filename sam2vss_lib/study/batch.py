@@ -1,0 +1,84 @@
+"""Running many notebooks: several at a time, and on when one of them fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sam2vss_lib.errors import Sam2VssError
+from sam2vss_lib.study.runner import run_notebook
+
+#: numbers of the notebooks that time something, and so have the machine to themselves
+_ALONE = ("08",)
+
+
+class Batch(NamedTuple):
+    """What came of a run of several notebooks, by their names.
+
+    Attributes:
+        executed: the executed copies.
+        failures: errors of those that failed.
+    """
+
+    executed: dict[str, Path]
+    failures: dict[str, Sam2VssError]
+
+
+def run_notebooks(
+    plans: Mapping[Path, dict[str, Any]], workers: int, say: Callable[[str], None]
+) -> Batch:
+    """Run notebooks, `workers` at a time; notebooks that time something run last and alone.
+
+    Args:
+        plans: parameters by notebook.
+        workers: how many run at once; they share the machine's threads.
+        say: takes lines for the user.
+    """
+    together = [notebook for notebook in plans if notebook.stem[:2] not in _ALONE]
+    alone = [notebook for notebook in plans if notebook.stem[:2] in _ALONE]
+    batch = Batch({}, {})
+    workers = max(1, min(workers, len(together)))
+    with _threads_of(workers):
+        _run(together, plans, workers, batch, say)
+    _run(alone, plans, 1, batch, say)
+    return batch
+
+
+def _run(
+    notebooks: Sequence[Path],
+    plans: Mapping[Path, dict[str, Any]],
+    workers: int,
+    batch: Batch,
+    say: Callable[[str], None],
+) -> None:
+    def run(notebook: Path) -> None:
+        started = len(batch.executed) + len(batch.failures) + 1
+        say(f"running {notebook.name} ({started} of {len(plans)})")
+        try:
+            # one bar at a time can be read
+            executed = run_notebook(notebook, plans[notebook], progress=workers == 1)
+            batch.executed[notebook.stem] = executed
+        except Sam2VssError as error:
+            say(f"error: {error}")
+            batch.failures[notebook.stem] = error
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(run, notebooks))
+
+
+@contextmanager
+def _threads_of(workers: int) -> Generator[None]:
+    """Kernels started inside share the processor: torch takes its threads from this variable."""
+    name = "OMP_NUM_THREADS"
+    if workers == 1 or name in os.environ:
+        yield
+        return
+    os.environ[name] = str(max(1, (os.cpu_count() or 1) // workers))
+    try:
+        yield
+    finally:
+        del os.environ[name]

@@ -1,0 +1,75 @@
+"""Several notebooks at a time: none stops the others, and what times something runs alone."""
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import held
+from sam2vss_lib.study import batch
+from sam2vss_lib.study.batch import run_notebooks
+
+NAMES = ("01_a", "04_b", "05_c", "08_cost")
+PLANS: dict[Path, dict[str, Any]] = {Path(f"{name}.ipynb"): {} for name in NAMES}
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, str | None]]:
+    """What was run: name, how many ran at that time, and the threads each was given."""
+    seen: list[tuple[str, int, str | None]] = []
+    running: list[str] = []
+
+    def run(notebook: Path, parameters: dict[str, Any], *, progress: bool) -> Path:
+        running.append(notebook.stem)
+        time.sleep(0.05)
+        seen.append((notebook.stem, len(running), os.environ.get("OMP_NUM_THREADS")))
+        running.remove(notebook.stem)
+        if notebook.stem == "04_b":
+            raise DataError("no such file")
+        return notebook.with_name("executed.ipynb")
+
+    monkeypatch.setattr(batch, "run_notebook", run)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    return seen
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failure_does_not_stop_the_others(ran: list[Any], workers: int) -> None:
+    said: list[str] = []
+    done = run_notebooks(PLANS, workers, said.append)
+    assert set(done.executed) == {"01_a", "05_c", "08_cost"}
+    assert {name: str(error) for name, error in done.failures.items()} == {"04_b": "no such file"}
+    assert "error: no such file" in said
+
+
+def test_workers_share_the_threads_and_the_cost_analysis_runs_alone(ran: list[Any]) -> None:
+    run_notebooks(PLANS, 2, lambda _: None)
+    assert [name for name, _, _ in ran][-1] == "08_cost"
+    at_once = {name: (count, threads) for name, count, threads in ran}
+    share = str(max(1, (os.cpu_count() or 1) // 2))
+    assert at_once["08_cost"] == (1, None)
+    assert at_once["01_a"][1] == at_once["05_c"][1] == share
+    assert max(count for count, _ in at_once.values()) == 2
+
+
+def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    inside, most = 0, 0
+
+    def work() -> None:
+        nonlocal inside, most
+        with held(tmp_path / "locks" / "stage"):
+            inside += 1
+            most = max(most, inside)
+            time.sleep(0.02)
+            inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
