@@ -47,7 +47,7 @@ def study(
     def say(text: str) -> None:
         typer.echo(text, err=True)
 
-    share_masklets(plans, say)
+    share_masklets(plans, workers, say)
     executed, failures = run_notebooks(plans, workers, say)
     lines = [f"{path}: {_reuse(path)}" for path in executed.values()]
     page = write_report(out / profile)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sam2vss_lib.errors import Sam2VssError, SettingsError
+from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.plan import describe_plan
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.study.runner import notebook_parameters, plan_notebook
 from sam2vss_lib.study.settings import StudySettings, make_settings
 from sam2vss_lib.study.stages import Study
 
-_log = logging.getLogger(__name__)
 Plans = Mapping[Path, dict[str, Any]]
 
 
@@ -52,13 +57,14 @@ def wanted_masklets(settings: StudySettings) -> list[MaskletSettings]:
     return [settings.masklets] if settings.base_systems else []
 
 
-def share_masklets(plans: Plans, say: Callable[[str], None]) -> None:
-    """Compute the masklets that several notebooks ask for, sharing work between all of them.
+def share_masklets(plans: Plans, workers: int, say: Callable[[str], None]) -> None:
+    """Compute the masklets that notebooks will ask for, sharing work between all of them.
 
     An error is said and left to the notebooks, each of which meets it again by itself.
 
     Args:
         plans: of `plan_study`.
+        workers: processes, each of which computes one clip at a time.
         say: takes lines for the user.
     """
     groups: dict[tuple[object, ...], dict[MaskletSettings, None]] = {}
@@ -74,11 +80,43 @@ def share_masklets(plans: Plans, say: Callable[[str], None]) -> None:
         groups.setdefault(key, {}).update(dict.fromkeys(wanted_masklets(settings)))
     # many settings on few clips first: the few on many clips then find theirs done
     for key, wanted in sorted(groups.items(), key=lambda item: -len(item[1])):
-        if len(wanted) < 2:
-            continue
+        if len(wanted) < (2 if workers == 1 else 1):
+            continue  # nothing to share, and nobody to share it with
         try:
-            study = Study(examples[key])
-            say(describe_plan([clip.num_frames for clip in study.dataset], list(wanted)))
-            study.masklets_for(list(wanted))
+            _compute(examples[key], list(wanted), workers, say)
         except Sam2VssError as error:
             say(f"masklets in common: {error}")
+
+
+def _compute(
+    settings: StudySettings,
+    wanted: list[MaskletSettings],
+    workers: int,
+    say: Callable[[str], None],
+) -> None:
+    """One group of settings on one data set, clip by clip."""
+    study = Study(settings)
+    say(describe_plan([clip.num_frames for clip in study.dataset], wanted))
+    if workers == 1:
+        study.masklets_for(wanted)
+        return
+    # fresh interpreters, as notebooks have, that share the processor's threads
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        clips = range(len(study.dataset))
+        done = [pool.submit(_compute_clip, settings, wanted, clip, workers) for clip in clips]
+        for error in filter(None, (one.result() for one in done)):
+            say(f"masklets in common: {error}")
+
+
+def _compute_clip(
+    settings: StudySettings, wanted: list[MaskletSettings], index: int, workers: int
+) -> str | None:
+    """What one process does for one clip; returns what went wrong, as errors need not pickle."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    try:
+        study = Study(settings)
+        clip = replace(study.dataset, clips=study.dataset.clips[index : index + 1])
+        generate_shared(clip, study.sam2, study.masklet_folders(wanted, clip))
+    except Sam2VssError as error:
+        return str(error)
+    return None

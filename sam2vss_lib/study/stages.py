@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from sam2vss_lib.datasets import Dataset, PredictionFolder
@@ -82,6 +83,16 @@ class Study(StudyContext):
         settings = self.settings.masklets
         return self.masklets_for([settings])[settings]
 
+    def masklet_folders(
+        self, settings: Sequence[MaskletSettings], dataset: Dataset
+    ) -> dict[MaskletSettings, Path]:
+        """Where masklets of each of several settings are kept."""
+        identity = (self.sam2.checkpoint_sha256, self.sam2.config_sha256)
+        return {
+            s: self.root / "masklets" / self.key(s.sha256(), *identity, dataset=dataset)
+            for s in settings
+        }
+
     def masklets_for(
         self, settings: Sequence[MaskletSettings], dataset: Dataset | None = None
     ) -> dict[MaskletSettings, MaskletStore]:
@@ -92,11 +103,7 @@ class Study(StudyContext):
             dataset: the clips, when not the study's own.
         """
         model, dataset = self.sam2, dataset or self.dataset
-        identity = (model.checkpoint_sha256, model.config_sha256)
-        outs = {
-            s: self.root / "masklets" / self.key(s.sha256(), *identity, dataset=dataset)
-            for s in settings
-        }
+        outs = self.masklet_folders(settings, dataset)
         key = next(iter(outs.values())).name if len(outs) == 1 else f"{len(outs)} settings"
 
         def work(tick: Callable[[str], None]) -> int:

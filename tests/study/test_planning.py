@@ -60,7 +60,7 @@ def test_a_missing_data_set_is_said_and_left_to_the_notebooks(tmp_path: Path):
     overrides = {"dataset": str(tmp_path / "nowhere")}
     plans = plan_study(find_notebooks("04,06"), "demo", tmp_path / "out", overrides)
     said: list[str] = []
-    share_masklets(plans, said.append)
+    share_masklets(plans, 1, said.append)
     assert len(said) == 1
     assert said[0].startswith("masklets in common: ")
     assert "nowhere" in said[0]
