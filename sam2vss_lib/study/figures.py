@@ -20,6 +20,10 @@ from sam2vss_lib.study.tables import Row
 #: Okabe-Ito colours, safe for colour-blind readers
 BETTER, WORSE, NEUTRAL = "#0072B2", "#D55E00", "#999999"
 _INK = "#333333"
+CAPTION_3 = (
+    "Middle frames of clips from the largest to the smallest mIoU gain: frame, ground truth, base "
+    "model, refined, and the pixels that refinement changed."
+)
 
 
 @dataclass(frozen=True)
