@@ -84,7 +84,13 @@ def write_clip(
             part = next(window.parts)
             work.object_frames += len(part.objects)
             _write_part(window, part, writers)
-        windows = [w for w in windows if frame.index + 1 < w.anchor + _longest(w.members)]
+        still_open: list[_OpenWindow] = []
+        for window in windows:
+            if frame.index + 1 < window.anchor + _longest(window.members):
+                still_open.append(window)
+            else:  # it and its generator refer to each other: free the memories here and now
+                window.parts = iter(())
+        windows = still_open
     return work
 
 
