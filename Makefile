@@ -12,13 +12,14 @@ SOURCE_ONLY := antlr4-python3-runtime iopath sam2
 # The same masks everywhere: never compile sam2's optional CUDA hole filling (ours is pure torch).
 export SAM2_BUILD_CUDA := 0
 
-.PHONY: study test lab lint lock train-demo clean help
+.PHONY: study test lab lint bench lock train-demo clean help
 
 help:
 	@echo "make study       the whole study on the embedded demo, into results/demo/"
 	@echo "make test        the tests"
 	@echo "make lab         JupyterLab on the notebooks"
 	@echo "make lint        ruff, pyright, and notebooks without outputs"
+	@echo "make bench       ratios to stock sam2, measured side by side, into benchmarks/results.json"
 	@echo "make train-demo  train the demo models afresh, into runs/"
 	@echo "make lock        resolve requirements.lock afresh from pyproject.toml"
 	@echo "make clean       remove caches and results (.venv and runs/ stay)"
@@ -37,6 +38,9 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS))
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m benchmarks --out benchmarks/results.json
 
 train-demo: $(VENV)/.ready
 	$(BIN)/python -m sam2vss_lib.masklets.training --out runs/demo-sam2 --processes 2
