@@ -52,6 +52,8 @@ def proposals_from(
 
 def describe_plan(num_frames: Sequence[int], settings: Sequence[MaskletSettings]) -> str:
     """The plan in words: what is run, what is derived from it, and what that saves."""
+    if not num_frames:
+        return f"masklets of {len(settings)} settings: nothing to compute"
     together, alone = planned_work(num_frames, settings), work_alone(num_frames, settings)
     owners: list[MaskletSettings] = []
     for one in settings:
@@ -63,9 +65,12 @@ def describe_plan(num_frames: Sequence[int], settings: Sequence[MaskletSettings]
         f"  image encodings {together.image_encodings:,} instead of {alone.image_encodings:,}, "
         f"prompts {together.prompts:,} instead of {alone.prompts:,}",
         "  prompted: " + "; ".join(map(_prompts, owners)),
-        f"  {len(settings) - len(owners)} settings select from these prompts' masks, and follow "
-        "objects that another setting follows only once",
     ]
+    if derived := len(settings) - len(owners):
+        lines.append(
+            f"  {derived} settings select from these prompts' masks, and follow objects that "
+            "another setting follows only once"
+        )
     return "\n".join(lines)
 
 

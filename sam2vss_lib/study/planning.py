@@ -16,6 +16,7 @@ from sam2vss_lib.errors import Sam2VssError, SettingsError
 from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.plan import describe_plan
 from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.study.runner import notebook_parameters, plan_notebook
 from sam2vss_lib.study.settings import StudySettings, make_settings
 from sam2vss_lib.study.stages import Study
@@ -96,14 +97,24 @@ def _compute(
 ) -> None:
     """One group of settings on one data set, clip by clip."""
     study = Study(settings)
-    say(describe_plan([clip.num_frames for clip in study.dataset], wanted))
+    folders = study.masklet_folders(wanted, study.dataset).values()
+    # those that are there are checked by the notebooks that read them
+    missing = [
+        index
+        for index, clip in enumerate(study.dataset)
+        if not all(MaskletStore(folder).path(clip.name).is_file() for folder in folders)
+    ]
+    say(describe_plan([study.dataset.clips[i].num_frames for i in missing], wanted))
+    if len(missing) < len(study.dataset):
+        say(f"  {len(study.dataset) - len(missing)} more clips are reused")
+    if not missing:
+        return
     if workers == 1:
         study.masklets_for(wanted)
         return
     # fresh interpreters, as notebooks have, that share the processor's threads
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        clips = range(len(study.dataset))
-        done = [pool.submit(_compute_clip, settings, wanted, clip, workers) for clip in clips]
+        done = [pool.submit(_compute_clip, settings, wanted, clip, workers) for clip in missing]
         for error in filter(None, (one.result() for one in done)):
             say(f"masklets in common: {error}")
 

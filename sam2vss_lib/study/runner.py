@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
@@ -150,7 +151,8 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool =
     folder = Path(parameters["out_dir"]).absolute()
     # papermill hands a dict to tqdm, where `disable=None` means off without a terminal
     bar: Any = {"desc": notebook.stem, "disable": None} if progress else False
-    with working_folder(folder) as working:
+    # sockets of its own, as notebooks may run side by side; their paths must be short
+    with working_folder(folder) as working, TemporaryDirectory(prefix="sam2vss-") as sockets:
         executed = working / EXECUTED
         shutil.copy(notebook, executed)  # for a failure before papermill has written anything
         try:
@@ -160,7 +162,7 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool =
                 parameters={**parameters, "out_dir": str(working)},
                 kernel_name="python3",
                 # a socket file and not a TCP port: nobody else on the machine can listen in
-                config=Config({"KernelManager": {"transport": "ipc"}}),
+                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
                 progress_bar=bar,
                 cwd=str(Path.cwd()),
             )
