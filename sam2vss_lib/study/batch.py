@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,9 +42,10 @@ def run_notebooks(
     alone = [notebook for notebook in plans if notebook.stem[:2] in _ALONE]
     batch = Batch({}, {})
     workers = max(1, min(workers, len(together)))
+    places = iter([f"{number} of {len(plans)}" for number in range(1, len(plans) + 1)])
     with _threads_of(workers):
-        _run(together, plans, workers, batch, say)
-    _run(alone, plans, 1, batch, say)
+        _run(together, plans, workers, batch, places, say)
+    _run(alone, plans, 1, batch, places, say)
     return batch
 
 
@@ -53,11 +54,11 @@ def _run(
     plans: Mapping[Path, dict[str, Any]],
     workers: int,
     batch: Batch,
+    places: Iterator[str],
     say: Callable[[str], None],
 ) -> None:
     def run(notebook: Path) -> None:
-        started = len(batch.executed) + len(batch.failures) + 1
-        say(f"running {notebook.name} ({started} of {len(plans)})")
+        say(f"running {notebook.name} ({next(places)})")
         try:
             # one bar at a time can be read
             executed = run_notebook(notebook, plans[notebook], progress=workers == 1)
