@@ -75,10 +75,10 @@ def flops_per_object_frame(model: Sam2Model, clip: Clip, precision: str) -> floa
 def matrix_rate_flops(side: int = 8192, repeats: int = 20) -> float:
     """Operations per second of a large bfloat16 matrix product on this card."""
     a, b = (torch.randn(side, side, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    a @ b
+    torch.matmul(a, b)
     torch.cuda.synchronize()
     started = time.perf_counter()
     for _ in range(repeats):
-        a @ b
+        torch.matmul(a, b)
     torch.cuda.synchronize()
     return 2 * side**3 * repeats / (time.perf_counter() - started)

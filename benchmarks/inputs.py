@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module, resources
 from pathlib import Path
@@ -24,7 +24,7 @@ _LEGACY = "sam2.sam2_video_predictor_legacy"
 
 
 @contextmanager
-def demo_clip(frames: int) -> Iterator[Dataset]:
+def demo_clip(frames: int) -> Generator[Dataset]:
     """The first frames of the demo's first validation clip, 240 x 320."""
     with TemporaryDirectory(prefix="sam2vss-bench-") as folder:
         split = DemoSplit(DEMO_SPLITS["val"].first_seed, 1, frames)
@@ -33,7 +33,7 @@ def demo_clip(frames: int) -> Iterator[Dataset]:
 
 
 @contextmanager
-def repeated_clip(frames: int, size_px: tuple[int, int] = (120, 160)) -> Iterator[Dataset]:
+def repeated_clip(frames: int, size_px: tuple[int, int] = (120, 160)) -> Generator[Dataset]:
     """A long clip of little disk space: eight pictures, again and again."""
     with TemporaryDirectory(prefix="sam2vss-bench-") as folder:
         names = tuple(f"{index:08d}.png" for index in range(frames))
@@ -71,8 +71,8 @@ def official_architecture(name: str, *, image_size: int, device: str = "cpu") ->
         device: where to put it.
     """
     source = resources.files("sam2") / "configs" / "sam2.1" / f"sam2.1_hiera_{name}.yaml"
-    node = OmegaConf.load(str(source))["model"]
-    node = OmegaConf.merge(node, _STOCK_OVERRIDES, {"image_size": image_size})
+    node = cast(DictConfig, OmegaConf.load(str(source)))
+    node = OmegaConf.merge(node["model"], _STOCK_OVERRIDES, {"image_size": image_size})
     torch.manual_seed(0)
     predictor = build_model(cast(DictConfig, node))
     predictor.fill_hole_area = 0

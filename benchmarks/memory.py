@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.inputs import repeated_clip
 from benchmarks.rows import Row
@@ -44,7 +45,7 @@ def run(*, quick: bool) -> Iterator[Row]:
         )
 
 
-def peak_of(frames: int) -> dict[str, float]:
+def peak_of(frames: int) -> dict[str, Any]:
     """Peak memory of a clip of `frames` frames, and the number of its masklets and rows."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", str(frames)],

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ def ratios(model: Sam2Model, frames: int, counts: tuple[int, ...], repeats: int)
         (clip,) = dataset
         for count in counts:
             masks = boxes(count, clip.size)
-            facts = {
+            facts: dict[str, Any] = {
                 "section": "propagation",
                 "case": f"{model.name}, {count} objects",
                 "repeats": repeats,
