@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jupyter_core.utils import ensure_event_loop
+
 from sam2vss_lib.errors import Sam2VssError
 from sam2vss_lib.study.runner import run_notebook
 
@@ -66,6 +68,8 @@ def _run(
         except Sam2VssError as error:
             say(f"error: {error}")
             batch.failures[notebook.stem] = error
+        finally:
+            ensure_event_loop().close()  # nbclient opens one per thread and leaves it open
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(run, notebooks))

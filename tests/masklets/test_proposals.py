@@ -105,6 +105,7 @@ def test_hash_follows_every_setting() -> None:
         "box_nms_thresh": 0.5,
         "points_per_batch": 32,
         "precision": "bfloat16",
+        "engine": "stock",
     }
     assert set(changed) | {"fill_hole_area_px"} == set(MaskletSettings.model_fields)
     hashes = {MaskletSettings(**{key: value}).sha256() for key, value in changed.items()}

@@ -30,7 +30,7 @@ from sam2vss_lib.masklets.training.tracking import DeepSupervision, tracking_ste
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
-    return load_pool(tmp_path_factory.mktemp("pool"), num_clips=10, first_seed=77)
+    return load_pool(tmp_path_factory.mktemp("pool"), num_clips=14, first_seed=77)
 
 
 def fresh_model() -> Any:
@@ -39,7 +39,7 @@ def fresh_model() -> Any:
 
 
 def test_pool_is_rendered_once_and_regions_fit_images(pool: Pool, tmp_path: Path):
-    assert pool.images.shape == (10, FRAMES_PER_CLIP, SIDE_PX, SIDE_PX, 3)
+    assert pool.images.shape == (14, FRAMES_PER_CLIP, SIDE_PX, SIDE_PX, 3)
     again = load_pool(tmp_path, num_clips=1, first_seed=77)
     assert (again.regions[0] == pool.regions[0]).all()
     written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -182,7 +182,7 @@ def in_process(rank: int, folder: Path, pool_folder: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_train_like_one(pool: Pool, tmp_path: Path):
-    load_pool(tmp_path / "pool", num_clips=10, first_seed=77)
+    load_pool(tmp_path / "pool", num_clips=14, first_seed=77)
     torch.set_num_threads(1)
     one = trained(Stage("short", 2, RATES, (direct, other)), pool, tmp_path / "one")
     folder = tmp_path / "two"

@@ -123,7 +123,7 @@ def with_options(demo: Sam2Model, options: dict[str, Any]) -> Sam2Model:
     shared = {name: x for name, x in weights.items() if fits.get(name) == x.shape}
     predictor.load_state_dict(shared, strict=False)
     # the demo model rarely takes an object for absent: let this one do so about half of the time
-    predictor.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.data -= 12.5
+    predictor.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.data -= 10
     predictor.fill_hole_area = 0
     return Sam2Model("options", predictor.eval(), "", "", torch.device("cpu"))
 

@@ -120,10 +120,10 @@ BAD = {
     "objects": ([np.array([{}])], r"instruction EMPTY_DICT"),
     "texts": ([np.array(["a"])], "no pickle of arrays"),
     "temporary files": (
-        ["/tmp/tmpabc.npy"] * 3,
+        ["/scratch/tmpabc.npy"] * 3,
         "name of a temporary file; run the test with --fo",
     ),
-    "long names": (["/tmp/" + 90 * "x"], "name of a temporary file"),
+    "long names": (["/scratch/" + 90 * "x"], "name of a temporary file"),
     "ordered": ([collections.OrderedDict()], "needs collections.OrderedDict, which label arrays"),
 }
 
