@@ -44,18 +44,8 @@ def proposals_by_engine(
     model: Sam2Model, settings: MaskletSettings, image: NDArray[np.uint8]
 ) -> Proposals:
     features = encode(model, [model_input(image, model.predictor.image_size, "image")])
-    candidates = propose(
-        model,
-        features,
-        (image.shape[0], image.shape[1]),
-        points_per_side=settings.points_per_side,
-        pred_iou_thresh=settings.pred_iou_thresh,
-        stability_score_thresh=settings.stability_score_thresh,
-        stability_score_offset=settings.stability_score_offset,
-        points_per_batch=settings.points_per_batch,
-        precision=settings.precision,
-    )
-    return select(candidates, settings)[0]
+    size_px = (image.shape[0], image.shape[1])
+    return select(propose(model, features, size_px, settings), settings)[0]
 
 
 def run_window(*, quick: bool, repeats: int) -> Iterator[Row]:

@@ -17,7 +17,7 @@ from sam2vss_lib.study.provenance import REPOSITORY, Provenance, collect_provena
 from sam2vss_lib.study.settings import StudySettings
 
 _log = logging.getLogger(__name__)
-_KEY = 10  # digits of a hash in a folder's name
+KEY_DIGITS = 10  # digits of a hash in a folder's name
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class StudyContext:
         """Short hash of what a stage is made from, and of where its clips come from."""
         dataset = dataset or self.dataset
         place = [str(dataset.root.resolve()), dataset.split]
-        return sha256_json([place, parts])[:_KEY]
+        return sha256_json([place, parts])[:KEY_DIGITS]
 
     def timed(
         self,

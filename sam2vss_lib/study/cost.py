@@ -165,18 +165,7 @@ class _Timer:
 def _proposals(
     model: Sam2Model, features: EncodedFrames, clip: Clip, settings: MaskletSettings
 ) -> Mask:
-    candidates = propose(
-        model,
-        features,
-        clip.size,
-        points_per_side=settings.points_per_side,
-        pred_iou_thresh=settings.pred_iou_thresh,
-        stability_score_thresh=settings.stability_score_thresh,
-        stability_score_offset=settings.stability_score_offset,
-        points_per_batch=settings.points_per_batch,
-        precision=settings.precision,
-    )
-    return select(candidates, settings)[0].masks
+    return select(propose(model, features, clip.size, settings), settings)[0].masks
 
 
 def _whole_frame(clip: Clip) -> Mask:

@@ -22,7 +22,7 @@ from sam2vss_lib.segmentors.importers import (
     convert_predictions,
     open_predictions,
 )
-from sam2vss_lib.study.context import StudyContext
+from sam2vss_lib.study.context import KEY_DIGITS, StudyContext
 from sam2vss_lib.study.evaluation import (
     count_predictions,
     predictions_sha256,
@@ -31,8 +31,6 @@ from sam2vss_lib.study.evaluation import (
 )
 from sam2vss_lib.study.provenance import REPOSITORY
 from sam2vss_lib.study.settings import BaseSystem, StudySettings
-
-_DIGITS = 10  # of a hash in a folder's name
 
 
 @dataclass(frozen=True)
@@ -228,7 +226,7 @@ class Study(StudyContext):
             "stray_labels": self.settings.stray_labels,
             "protocol": PROTOCOL.id,
         }
-        key = f"{labelled.key}-{sha256_json(made_from)[:_DIGITS]}"
+        key = f"{labelled.key}-{sha256_json(made_from)[:KEY_DIGITS]}"
         path = self.root / "metrics" / key / "metrics.json"
 
         def count(tick: Callable[[str], None]) -> int:

@@ -168,18 +168,11 @@ def _candidates(
     users: Sequence[MaskletSettings],
 ) -> Candidates:
     """One grid's masks, at the loosest thresholds that anyone asks for."""
-    first = users[0]
-    return propose(
-        model,
-        features,
-        size_px,
-        points_per_side=first.points_per_side,
-        pred_iou_thresh=min(user.pred_iou_thresh for user in users),
-        stability_score_thresh=min(user.stability_score_thresh for user in users),
-        stability_score_offset=first.stability_score_offset,
-        points_per_batch=first.points_per_batch,
-        precision=first.precision,
-    )
+    thresholds = {
+        "pred_iou_thresh": min(user.pred_iou_thresh for user in users),
+        "stability_score_thresh": min(user.stability_score_thresh for user in users),
+    }
+    return propose(model, features, size_px, users[0].model_copy(update=thresholds))
 
 
 def _longest(members: Sequence[_Member]) -> int:

@@ -68,13 +68,7 @@ def propose(
     model: Sam2Model,
     features: EncodedFrames,
     size_px: tuple[int, int],
-    *,
-    points_per_side: int,
-    pred_iou_thresh: float,
-    stability_score_thresh: float,
-    stability_score_offset: float,
-    points_per_batch: int,
-    precision: str,
+    loosest: MaskletSettings,
 ) -> Candidates:
     """Make the masks of a grid of points.
 
@@ -82,33 +76,29 @@ def propose(
         model: the SAM2 model.
         features: one frame's, in the "image" resizing.
         size_px: (height, width) of the frame.
-        points_per_side: of the grid.
-        pred_iou_thresh: loosest of the settings that the candidates are for.
-        stability_score_thresh: likewise.
-        stability_score_offset: logit offset of the stability.
-        points_per_batch: most points decoded together.
-        precision: "float32" or "bfloat16" (autocast).
+        loosest: grid and precision, and thresholds no stricter than any of the settings that the
+            candidates are for.
     """
     parts: list[_Part] = []
-    with torch.inference_mode(), model.autocast(precision):
+    with torch.inference_mode(), model.autocast(loosest.precision):
         decoder = PointDecoder(model.predictor, features)
-        points = _grid_points(points_per_side, size_px, model.predictor.image_size)
-        for batch in points.to(model.device).split(points_per_batch):
+        points = _grid_points(loosest.points_per_side, size_px, model.predictor.image_size)
+        for batch in points.to(model.device).split(loosest.points_per_batch):
             prompted = decoder.decode(batch)
-            passed = _above(prompted.predicted_iou, pred_iou_thresh)
+            passed = _above(prompted.predicted_iou, loosest.pred_iou_thresh)
             scores = prompted.predicted_iou[passed]
             logits = decoder.masks(prompted, passed)
-            for part in _measured(logits, scores, size_px, stability_score_offset):
-                stable = _at_least(part.stability, stability_score_thresh)
+            for part in _measured(logits, scores, size_px, loosest.stability_score_offset):
+                stable = _at_least(part.stability, loosest.stability_score_thresh)
                 parts.append(_Part(*(x[stable] for x in part)))
         whole = _Part(*(torch.cat(column) for column in zip(*parts, strict=True)))
     return Candidates(
         *whole,
         size_px,
-        pred_iou_thresh,
-        stability_score_thresh,
-        stability_score_offset,
-        points_per_side,
+        loosest.pred_iou_thresh,
+        loosest.stability_score_thresh,
+        loosest.stability_score_offset,
+        loosest.points_per_side,
     )
 
 

@@ -55,17 +55,7 @@ def _image(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 def _propose(model: Sam2Model, image: NDArray[np.uint8], wanted: MaskletSettings) -> Candidates:
     features = encode(model, [model_input(image, model.predictor.image_size, "image")])
-    return propose(
-        model,
-        features,
-        (image.shape[0], image.shape[1]),
-        points_per_side=wanted.points_per_side,
-        pred_iou_thresh=wanted.pred_iou_thresh,
-        stability_score_thresh=wanted.stability_score_thresh,
-        stability_score_offset=wanted.stability_score_offset,
-        points_per_batch=wanted.points_per_batch,
-        precision=wanted.precision,
-    )
+    return propose(model, features, (image.shape[0], image.shape[1]), wanted)
 
 
 def _with(base: MaskletSettings, **changes: Any) -> MaskletSettings:
