@@ -1,0 +1,112 @@
+"""SegFormer's decoder of one frame, with the parameter names of the published VSPW heads.
+
+The heads of CFFM, MRCFA and TV3S have all of it under the same names, so they are its subclasses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class MlpDecoder(nn.Module):
+    """The four stages of a Mix Transformer fused to one map, and a classifier on it.
+
+    Xie et al., "SegFormer", NeurIPS 2021, section 3.2, with a batch norm and a ReLU after fusion.
+
+    Args:
+        in_channels: channels of the four stages, finest first.
+        num_classes: number of classes, C.
+        embed_dim: channels of the fused map, E.
+        dropout: share of the fused channels that the classifier does without in training.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        num_classes: int,
+        embed_dim: int = 256,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        c1, c2, c3, c4 = in_channels
+        self.linear_c1 = StageProjection(c1, embed_dim)
+        self.linear_c2 = StageProjection(c2, embed_dim)
+        self.linear_c3 = StageProjection(c3, embed_dim)
+        self.linear_c4 = StageProjection(c4, embed_dim)
+        self.linear_fuse = Fusion(embed_dim)
+        self.dropout = nn.Dropout2d(dropout)
+        self.linear_pred = nn.Conv2d(embed_dim, num_classes, 1)
+
+    def fuse(self, stages: Sequence[Tensor]) -> Tensor:
+        """Fuse the stages of a batch of frames.
+
+        Args:
+            stages: four float maps (B, C_i, h_i, w_i), finest first.
+
+        Returns:
+            (B, E, h_1, w_1), not negative.
+        """
+        size = (stages[0].shape[-2], stages[0].shape[-1])
+        projections = (self.linear_c4, self.linear_c3, self.linear_c2, self.linear_c1)
+        # The published order of the concatenation is coarsest first. A 1x1 convolution of resized
+        # projections is the sum of the resized products: the large map is never multiplied by more
+        # than the channels of its own stage.
+        parts = self.linear_fuse.conv.weight.flatten(1).chunk(4, dim=1)  # 4 x (E, E)
+        fused = sum(
+            resize(
+                F.conv2d(
+                    stage,
+                    (part @ projection.proj.weight)[..., None, None],
+                    part @ projection.proj.bias,
+                ),
+                size,
+            )
+            for part, projection, stage in zip(parts, projections, reversed(stages), strict=True)
+        )
+        return F.relu(self.linear_fuse.bn(fused))
+
+    def classify(self, fused: Tensor) -> Tensor:
+        """The classifier of single frames.
+
+        Args:
+            fused: (B, E, h, w), from `fuse`.
+
+        Returns:
+            Logits (B, C, h, w).
+        """
+        return self.linear_pred(self.dropout(fused))
+
+
+class StageProjection(nn.Module):
+    """One stage's linear layer over channels; `MlpDecoder.fuse` applies it."""
+
+    def __init__(self, in_channels: int, embed_dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(in_channels, embed_dim)
+
+
+class Fusion(nn.Module):
+    """Weights of the layer that fuses four projected stages; `MlpDecoder.fuse` applies it."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4 * embed_dim, embed_dim, 1, bias=False)
+        self.bn = nn.BatchNorm2d(embed_dim)
+
+
+def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear interpolation between pixel centres; maps of that size are returned as they are.
+
+    Args:
+        maps: (B, D, h, w) float.
+        size: wanted (height, width).
+
+    Returns:
+        (B, D, height, width).
+    """
+    if maps.shape[-2:] == size:
+        return maps
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
