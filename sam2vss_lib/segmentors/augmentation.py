@@ -34,10 +34,14 @@ class LabelledFrame:
 
 def read_frames(dataset: Dataset) -> list[LabelledFrame]:
     """Read all frames of a data set with their ground truth (about 0.3 MB each at 240x320)."""
+    return [frame for clip in read_clips(dataset) for frame in clip]
+
+
+def read_clips(dataset: Dataset) -> list[list[LabelledFrame]]:
+    """Read all clips of a data set with their ground truth."""
     return [
-        LabelledFrame(clip.frame(i), clip.ground_truth(i))
+        [LabelledFrame(clip.frame(i), clip.ground_truth(i)) for i in range(clip.num_frames)]
         for clip in dataset
-        for i in range(clip.num_frames)
     ]
 
 
@@ -59,6 +63,21 @@ def random_batch(
     return torch.stack([image for image, _ in crops]), torch.stack([labels for _, labels in crops])
 
 
+@dataclass(frozen=True)
+class Crop:
+    """A window of a frame and what is done to it; the frames of a clip share one.
+
+    Attributes:
+        window: rows and columns of the frame.
+        mirrored: whether left and right change places.
+        gain: (3,) factors of red, green and blue.
+    """
+
+    window: tuple[slice, slice]
+    mirrored: bool
+    gain: NDArray[np.float64]
+
+
 def random_crop(
     frame: LabelledFrame, crop_px: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -72,19 +91,65 @@ def random_crop(
     Returns:
         Image (3, crop, crop) float32 in 0..255 and labels (crop, crop) int64.
     """
+    return apply_crop(frame, draw_crop(frame.labels.shape, crop_px, rng), crop_px)
+
+
+def draw_crop(size_px: tuple[int, ...], crop_px: int, rng: np.random.Generator) -> Crop:
+    """Draw a crop for frames of a size (height, width)."""
     scale = np.exp(rng.uniform(*np.log(_SCALES)))
     aspect = np.exp(rng.uniform(-1, 1) * np.log(_ASPECT) / 2)
-    height = min(round(crop_px / scale * aspect), frame.labels.shape[0])
-    width = min(round(crop_px / scale / aspect), frame.labels.shape[1])
-    top = int(rng.integers(frame.labels.shape[0] - height + 1))
-    left = int(rng.integers(frame.labels.shape[1] - width + 1))
-    window = np.s_[top : top + height, left : left + width]
-    step = -1 if rng.random() < 0.5 else 1
-    image = torch.from_numpy(frame.image[window][:, ::step].copy()).permute(2, 0, 1)[None].float()
-    labels = torch.from_numpy(frame.labels[window][:, ::step].copy())[None, None]
+    height = min(round(crop_px / scale * aspect), size_px[0])
+    width = min(round(crop_px / scale / aspect), size_px[1])
+    top = int(rng.integers(size_px[0] - height + 1))
+    left = int(rng.integers(size_px[1] - width + 1))
+    mirrored = bool(rng.random() < 0.5)
+    gain = rng.uniform(1 - _GAIN, 1 + _GAIN) + rng.uniform(-_CAST, _CAST, 3)
+    return Crop((slice(top, top + height), slice(left, left + width)), mirrored, gain)
+
+
+def apply_crop(frame: LabelledFrame, crop: Crop, crop_px: int) -> tuple[Tensor, Tensor]:
+    """Cut a crop out of a frame.
+
+    Returns:
+        Image (3, crop, crop) float32 in 0..255 and labels (crop, crop) int64.
+    """
+    step = -1 if crop.mirrored else 1
+    image = torch.from_numpy(frame.image[crop.window][:, ::step].copy())
+    labels = torch.from_numpy(frame.labels[crop.window][:, ::step].copy())[None, None]
     size = (crop_px, crop_px)
+    image = image.permute(2, 0, 1)[None].float()
     image = F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)[0]
     labels = F.interpolate(labels, size, mode="nearest-exact")[0, 0]
-    gain = rng.uniform(1 - _GAIN, 1 + _GAIN) + rng.uniform(-_CAST, _CAST, 3)
-    image = (image * torch.tensor(gain, dtype=torch.float32).view(3, 1, 1)).clamp(0, 255)
-    return image, labels.long()
+    gain = torch.tensor(crop.gain, dtype=torch.float32).view(3, 1, 1)
+    return (image * gain).clamp(0, 255), labels.long()
+
+
+def random_clips(
+    clips: Sequence[Sequence[LabelledFrame]],
+    offsets_frames: Sequence[int],
+    size: int,
+    crop_px: int,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Draw a target frame with its references from clips; one crop for all frames of a sample.
+
+    Args:
+        clips: what to draw from, each long enough for the offsets.
+        offsets_frames: places of the frames relative to the target, such as -9, -6, -3, 0.
+        size: B, number of samples.
+        crop_px: side of the square crops.
+        rng: source of all randomness.
+
+    Returns:
+        Images (B, T, 3, crop, crop) float32 in 0..255 and labels (B, T, crop, crop) int64, T being
+        the number of offsets.
+    """
+    images, labels = list[Tensor](), list[Tensor]()
+    for _ in range(size):
+        clip = clips[int(rng.integers(len(clips)))]
+        target = int(rng.integers(-min(offsets_frames), len(clip)))
+        crop = draw_crop(clip[target].labels.shape, crop_px, rng)
+        found = [apply_crop(clip[target + offset], crop, crop_px) for offset in offsets_frames]
+        images.append(torch.stack([image for image, _ in found]))
+        labels.append(torch.stack([one for _, one in found]))
+    return torch.stack(images), torch.stack(labels)

@@ -15,7 +15,8 @@ from sam2vss_lib.files import read_json
 from sam2vss_lib.segmentors import load_segmentor, training
 from sam2vss_lib.segmentors.augmentation import LabelledFrame, random_batch, read_frames
 from sam2vss_lib.segmentors.segformer import build_segformer, load_segformer
-from sam2vss_lib.segmentors.training import TrainSettings, export, train
+from sam2vss_lib.segmentors.optimisation import TrainSettings, class_weights, export
+from sam2vss_lib.segmentors.training import train
 
 SETTINGS = TrainSettings(steps=4, batch=2, crop_px=64, warmup_steps=1, checkpoint_steps=2)
 
