@@ -1,0 +1,190 @@
+"""MRCFA: what the target frame finds in three reference frames, along refined affinities.
+
+Sun et al., "Mining Relations among Cross-Frame Affinities for Video Semantic Segmentation", ECCV
+2022, with the semantics of the published code where the paper leaves them open (`decode_head` of
+https://github.com/GuoleiSun/VSS-MRCFA). Names of parameters are those of its checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sam2vss_lib.segmentors.affinity import CrossFrameAffinities, resize, take
+from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder
+
+_WIDE = (64, 128, 320, 512)
+#: arguments of `MrcfaHead` for the published encoders; all others have their defaults
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "mit_b0": {"in_channels": (32, 64, 160, 256), "keep_ratio": 0.8},
+    "mit_b1": {"in_channels": _WIDE, "deep": True},
+    "mit_b2": {"in_channels": _WIDE},
+    "mit_b5": {"in_channels": _WIDE},
+}
+
+
+@dataclass(frozen=True)
+class MrcfaFeatures:
+    """What the head needs of a batch of frames, whatever the other frames are.
+
+    Attributes:
+        fused: (B, E, h_1, w_1), all stages fused.
+        halved: (B, E, h_2, w_2), the same at the size of stage 2.
+        values: (B, E, h, w), the same at the grid of reference tokens.
+        queries: of stages 2, 3, 4 as a target, (B, C_i, h_i, w_i).
+        keys: of stages 2, 3, 4 as a reference, (B, C_i, h, w), the last at the size of stage 4.
+    """
+
+    fused: Tensor
+    halved: Tensor
+    values: Tensor
+    queries: tuple[Tensor, ...]
+    keys: tuple[Tensor, ...]
+
+
+class MrcfaHead(MlpDecoder):
+    """The head of MRCFA on a Mix Transformer, for a target and three reference frames.
+
+    Args:
+        in_channels: channels C_i of the four stages, finest first.
+        num_classes: number of classes, C.
+        embed_dim: channels of the fused map, E.
+        keep_ratio: share of the reference tokens that is kept.
+        deep: two convolutions per scale of affinities instead of one.
+        dropout: share of channels that each classifier does without in training.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = _WIDE,
+        num_classes: int = 124,
+        embed_dim: int = 256,
+        *,
+        keep_ratio: float = 0.5,
+        deep: bool = False,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__(in_channels, num_classes, embed_dim, dropout)
+        _, c2, c3, c4 = in_channels
+        self.hypercorre_module = CrossFrameAffinities(
+            (c2, c3, c4), keep_ratio=keep_ratio, deep=deep
+        )
+        self.sr2 = nn.Conv2d(c2, c2, 4, stride=4)
+        self.sr3 = nn.Conv2d(c3, c3, 2, stride=2)
+        self.sr1_feat = nn.Conv2d(embed_dim, embed_dim, 4, stride=4)
+        self.deco1 = _Classifier(embed_dim, num_classes, dropout)
+        self.deco2 = _Classifier(embed_dim, num_classes, dropout)
+        self.deco3 = _Classifier(embed_dim, num_classes, dropout)
+        self.deco4 = _Classifier(embed_dim, num_classes, dropout)
+
+    def frame_features(self, stages: Sequence[Tensor]) -> MrcfaFeatures:
+        """All that depends on one frame alone: what a stream keeps of past frames.
+
+        Args:
+            stages: four float maps (B, C_i, h_i, w_i), finest first, each about half as large as
+                the one before; sizes need not be even.
+        """
+        _, second, third, fourth = stages
+        fused = self.fuse(stages)
+        halved = resize(fused, (second.shape[-2], second.shape[-1]))
+        affinities = self.hypercorre_module
+        reduced = (_reduce(self.sr2, second), _reduce(self.sr3, third), fourth)
+        return MrcfaFeatures(
+            fused=fused,
+            halved=halved,
+            values=_reduce(self.sr1_feat, halved),
+            queries=affinities.queries((second, third, fourth)),
+            keys=affinities.keys(reduced),
+        )
+
+    def frame_logits(self, features: MrcfaFeatures) -> Tensor:
+        """Logits of frames on their own, (B, C, h_1, w_1), for want of reference frames."""
+        return self.classify(features.fused)
+
+    def fused(self, features: MrcfaFeatures) -> Tensor:
+        """The map after fusion, (B, E, h_1, w_1)."""
+        return features.fused
+
+    def clip_features(self, frames: Sequence[MrcfaFeatures]) -> Tensor:
+        """What the final classifier reads: the target's map plus the mean of what was retrieved.
+
+        Args:
+            frames: three references, oldest first, and the target.
+
+        Returns:
+            (B, E, h_2, w_2).
+        """
+        return self._combine(self._retrieve(frames), frames)
+
+    def clip_logits(self, frames: Sequence[MrcfaFeatures]) -> Tensor:
+        """Logits of the target.
+
+        Args:
+            frames: three references, oldest first (-9, -6 and -3 at test time), and the target.
+
+        Returns:
+            (B, C, h_1, w_1).
+        """
+        return _at_size_of(frames[-1].fused, self.deco4(self.clip_features(frames)))
+
+    def clip_logits_all(self, frames: Sequence[MrcfaFeatures]) -> tuple[Tensor, ...]:
+        """All logits of the target that are supervised in training.
+
+        Args:
+            frames: as `clip_logits` has them.
+
+        Returns:
+            Four (B, C, h_1, w_1): one from each reference alone, then those of `clip_logits`.
+        """
+        retrieved = self._retrieve(frames)
+        decoders = (self.deco1, self.deco2, self.deco3, self.deco4)
+        read = (*retrieved, self._combine(retrieved, frames))
+        return tuple(
+            _at_size_of(frames[-1].fused, decoder(one))
+            for decoder, one in zip(decoders, read, strict=True)
+        )
+
+    def _retrieve(self, frames: Sequence[MrcfaFeatures]) -> list[Tensor]:
+        """What the target finds in each reference, (B, E, h_2, w_2)."""
+        *references, target = frames
+        found = list[Tensor]()
+        for reference in references:
+            values = reference.values
+            affinities, tokens = self.hypercorre_module(
+                target.queries, reference.keys, (values.shape[-2], values.shape[-1])
+            )
+            mixed = take(values, tokens) @ affinities.softmax(1)  # (B, E, h_2 * w_2)
+            found.append(mixed.unflatten(2, target.halved.shape[-2:]))
+        return found
+
+    def _combine(self, retrieved: Sequence[Tensor], frames: Sequence[MrcfaFeatures]) -> Tensor:
+        return torch.stack(tuple(retrieved)).mean(0) + frames[-1].halved
+
+
+class _Classifier(nn.Module):
+    """Dropout of channels and a linear classifier; `smalldecoder` is its published name."""
+
+    def __init__(self, embed_dim: int, num_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.smalldecoder = nn.Sequential(
+            nn.Dropout2d(dropout), nn.Conv2d(embed_dim, num_classes, 1)
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.smalldecoder(maps)
+
+
+def _reduce(convolution: nn.Conv2d, maps: Tensor) -> Tensor:
+    """A strided convolution; maps smaller than its kernel get zeros at the right and below."""
+    height, width = convolution.kernel_size
+    missing = (max(0, width - maps.shape[-1]), max(0, height - maps.shape[-2]))
+    return convolution(F.pad(maps, (0, missing[0], 0, missing[1])))
+
+
+def _at_size_of(like: Tensor, maps: Tensor) -> Tensor:
+    return resize(maps, (like.shape[-2], like.shape[-1]))
