@@ -28,6 +28,15 @@ class SplitFacts(_Facts):
     clips: NonNegativeInt
     frames: NonNegativeInt | None
     masks: bool | None  # whether ground truth is public
+    clip_list: str  # file in data_manifests/ that names the clips
+
+
+class ConversionFacts(_Facts):
+    """A smaller form of a data set that its authors' script makes."""
+
+    name: str  # of `sam2vss data convert`
+    height_px: PositiveInt
+    source: str
 
 
 class DatasetFacts(_Facts):
@@ -42,9 +51,18 @@ class DatasetFacts(_Facts):
     frames: PositiveInt
     splits: dict[str, SplitFacts]
     obtain: list[str]
+    licence: str | None
     terms: str
     citation: str
+    conversions: list[ConversionFacts]
     notes: list[str]
+
+
+class HubFacts(_Facts):
+    """A repository on the Hugging Face hub, at one commit."""
+
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class CheckpointFacts(_Facts):
@@ -55,6 +73,7 @@ class CheckpointFacts(_Facts):
     config: str | None  # path inside the sam2 package
     file: str | None
     url: str | None
+    hub: HubFacts | None
     bytes: PositiveInt | None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     sha256_source: Literal["publisher", "copies"] | None
@@ -127,7 +146,8 @@ def _read_yaml(path: Path, model: type[ModelT]) -> ModelT:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    # arbitrary bytes may also hold impossible dates and numbers, or nest too deeply
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     try:
         return model.model_validate(content)

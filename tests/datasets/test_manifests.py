@@ -1,11 +1,15 @@
 """The manifests load, hold the facts they should, and complain clearly when broken."""
 
+import json
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 
 import pytest
 import yaml
 
+from sam2vss_lib.datasets.class_names import read_class_names
+from sam2vss_lib.datasets.layout import read_split
 from sam2vss_lib.datasets.manifests import (
     load_checkpoints_manifest,
     load_datasets_manifest,
@@ -27,9 +31,16 @@ def test_checkpoints_are_the_eight_official_ones_and_demo():
         assert entry.url.startswith("https://dl.fbaipublicfiles.com/segment_anything_2/")
         assert entry.url.endswith(f"/{name}.pt")
         assert entry.family == ("SAM2.1" if "2.1" in name else "SAM2")
-        assert (entry.sha256 is None) == (entry.sha256_source is None)
-    hashes = [manifest[name].sha256 for name in official if manifest[name].sha256]
-    assert len(set(hashes)) == len(hashes)
+        assert entry.sha256 is not None
+        assert entry.bytes is not None
+        assert entry.licence == "Apache-2.0"
+        if entry.hub is not None:
+            folder = entry.family.lower()
+            size = name.removeprefix(folder + "_hiera_").replace("_", "-")
+            assert entry.hub.repository == f"facebook/{folder}-hiera-{size}"
+    assert len({manifest[name].sha256 for name in official}) == len(official)
+    commits = [hub.commit for name in official if (hub := manifest[name].hub)]
+    assert len(set(commits)) == len(commits) == 7
     assert manifest["demo"].url is None
 
 
@@ -58,6 +69,27 @@ def test_datasets_hold_the_published_sizes():
         assert entry.citation
         assert entry.obtain
         assert manifest_path(entry.class_names).is_file()
+        names, faults = zip(
+            *(read_split(manifest_path(split.clip_list)) for split in entry.splits.values()),
+            strict=True,
+        )
+        assert not any(faults)
+        assert [len(clips) for clips in names] == [s.clips for s in entry.splits.values()]
+        assert len(set(chain(*names))) == 3536, "the splits share no clip"
+
+
+def test_conversions_are_those_of_the_command_line():
+    known = {c.name: c.height_px for e in load_datasets_manifest().values() for c in e.conversions}
+    assert known == {"vspw-480p": 480, "vipseg-720p": 720}
+
+
+def test_classes_are_named_and_58_of_them_are_things(shared_data: Path):
+    names = read_class_names(manifest_path("vspw_classes.json"))
+    official = json.loads((shared_data / "vipseg" / "panoVIPSeg_categories.json").read_text())
+    assert [(c["id"], c["name"]) for c in official] == list(enumerate(names))
+    things = load_datasets_manifest()["vipseg"].things
+    assert things == [c["id"] + 1 for c in official if c["isthing"]]
+    assert len(things or ()) == 58
 
 
 @pytest.mark.parametrize(
@@ -67,10 +99,11 @@ def test_datasets_hold_the_published_sizes():
         ("sha256", "abc", "checkpoints.0.sha256"),
         ("family", "SAM3", "checkpoints.0.family"),
         ("colour", "red", "checkpoints.0.colour"),
+        ("hub", {"repository": "facebook/x", "commit": "main"}, "checkpoints.0.hub.commit"),
         ("name", "demo", "name: 'demo' is given twice"),
     ],
 )
-def test_wrong_field_is_named(tmp_path: Path, field: str, value: str, complaint: str):
+def test_wrong_field_is_named(tmp_path: Path, field: str, value: object, complaint: str):
     content = yaml.safe_load(manifest_path("checkpoints.yaml").read_text(encoding="utf-8"))
     content["checkpoints"][0][field] = value
     path = tmp_path / "broken.yaml"
