@@ -1,0 +1,125 @@
+"""CFFM: a frame refined by what it finds, from coarse to fine, in three earlier frames.
+
+Sun et al., "Coarse-to-Fine Feature Mining for Video Semantic Segmentation", CVPR 2022, with the
+semantics of the published code where the paper leaves them open (`decode_head` of
+https://github.com/GuoleiSun/VSS-CFFM). Names of parameters are those of its checkpoints, whose
+`conv_seg` is used by nothing and has no place here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.segmentors.focal_attention import FocalGeometry
+from sam2vss_lib.segmentors.focal_block import FocalDecoder
+from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder, resize
+
+#: focal attention blocks of the published heads, by encoder; they differ in nothing else
+DEPTHS = {"mit_b0": 1, "mit_b1": 2, "mit_b2": 2, "mit_b5": 4}
+
+
+@dataclass(frozen=True)
+class CffmFeatures:
+    """What the head needs of a batch of frames, whatever the other frames are.
+
+    Attributes:
+        fused: (B, E, h_1, w_1), all stages fused; of references only its size matters.
+        halved: (B, E, h_1 // 2, w_1 // 2), the same at half the size.
+    """
+
+    fused: Tensor
+    halved: Tensor
+
+
+class CffmHead(MlpDecoder):
+    """The head of CFFM on a Mix Transformer, for a target and its reference frames.
+
+    Args:
+        in_channels: channels C_i of the four stages, finest first.
+        num_classes: number of classes, C.
+        embed_dim: channels of the fused map, E; a multiple of `heads`.
+        depth: focal attention blocks; see `DEPTHS`.
+        heads: attention heads.
+        mlp_ratio: width of a block's perceptron over E.
+        dropout: share of channels that each classifier does without in training.
+        geometry: what a window attends to, and the number of references; None as published.
+
+    Raises:
+        SettingsError: E is not a multiple of `heads`.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (64, 128, 320, 512),
+        num_classes: int = 124,
+        embed_dim: int = 256,
+        depth: int = 2,
+        *,
+        heads: int = 8,
+        mlp_ratio: float = 4.0,
+        dropout: float = 0.1,
+        geometry: FocalGeometry | None = None,
+    ) -> None:
+        if embed_dim % heads:
+            raise SettingsError(f"embed_dim {embed_dim} is not a multiple of heads {heads}")
+        super().__init__(in_channels, num_classes, embed_dim, dropout)
+        self.geometry = geometry or FocalGeometry()
+        self.decoder_focal = FocalDecoder(embed_dim, depth, heads, mlp_ratio, self.geometry)
+        self.linear_pred2 = nn.Conv2d(2 * embed_dim, num_classes, 1)
+
+    def frame_features(self, stages: Sequence[Tensor]) -> CffmFeatures:
+        """All that depends on one frame alone: what a stream keeps of past frames.
+
+        Args:
+            stages: four float maps (B, C_i, h_i, w_i), finest first, the first 2 x 2 or more.
+        """
+        fused = self.fuse(stages)
+        height, width = fused.shape[-2:]
+        return CffmFeatures(fused, resize(fused, (height // 2, width // 2)))
+
+    def fused(self, features: CffmFeatures) -> Tensor:
+        """The fused map of frames by themselves, for Eq. 3: (B, E, h_1, w_1)."""
+        return features.fused
+
+    def frame_logits(self, features: CffmFeatures) -> Tensor:
+        """Logits of frames by themselves, as for frames without references: (B, C, h_1, w_1)."""
+        return self.classify(features.fused)
+
+    def clip_features(self, frames: Sequence[CffmFeatures]) -> Tensor:
+        """The target as it is and as its references refine it, for Eq. 3.
+
+        Args:
+            frames: the references at -9, -6, -3 frames, oldest first, and the target.
+
+        Returns:
+            (B, 2 E, h_1 // 2, w_1 // 2).
+
+        Raises:
+            SettingsError: not as many frames as that.
+        """
+        wanted = len(self.geometry.reference_levels) + 1
+        if len(frames) != wanted:
+            raise SettingsError(f"{len(frames)} frames for a head of {wanted}")
+        *references, target = (frame.halved for frame in frames)
+        return torch.cat((target, self.decoder_focal(target, references)), dim=1)
+
+    def clip_logits(self, frames: Sequence[CffmFeatures]) -> Tensor:
+        """Logits of the target, enlarged to the size of its fused map.
+
+        Args:
+            frames: the references at -9, -6, -3 frames, oldest first, and the target.
+
+        Returns:
+            (B, C, h_1, w_1).
+
+        Raises:
+            SettingsError: not as many frames as that.
+        """
+        logits = self.linear_pred2(self.dropout(self.clip_features(frames)))
+        height, width = frames[-1].fused.shape[-2:]
+        return resize(logits, (height, width))
