@@ -8,8 +8,9 @@ https://github.com/GuoleiSun/VSS-CFFM). Names of parameters are those of its che
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,14 @@ from sam2vss_lib.segmentors.focal_attention import FocalGeometry
 from sam2vss_lib.segmentors.focal_block import FocalDecoder
 from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder, resize
 
-#: focal attention blocks of the published heads, by encoder; they differ in nothing else
-DEPTHS = {"mit_b0": 1, "mit_b1": 2, "mit_b2": 2, "mit_b5": 4}
+_WIDE = (64, 128, 320, 512)
+#: arguments of `CffmHead` for the published encoders; all others have their defaults
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "mit_b0": {"in_channels": (32, 64, 160, 256), "depth": 1},
+    "mit_b1": {"in_channels": _WIDE, "depth": 2},
+    "mit_b2": {"in_channels": _WIDE, "depth": 2},
+    "mit_b5": {"in_channels": _WIDE, "depth": 4},
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class CffmHead(MlpDecoder):
         in_channels: channels C_i of the four stages, finest first.
         num_classes: number of classes, C.
         embed_dim: channels of the fused map, E; a multiple of `heads`.
-        depth: focal attention blocks; see `DEPTHS`.
+        depth: focal attention blocks.
         heads: attention heads.
         mlp_ratio: width of a block's perceptron over E.
         dropout: share of channels that each classifier does without in training.
@@ -55,7 +62,7 @@ class CffmHead(MlpDecoder):
 
     def __init__(
         self,
-        in_channels: Sequence[int] = (64, 128, 320, 512),
+        in_channels: Sequence[int] = _WIDE,
         num_classes: int = 124,
         embed_dim: int = 256,
         depth: int = 2,
