@@ -77,7 +77,7 @@ def confidence_interval(
     sums = _sums_of(scores)
     resampled = _resampled(sums, samples, seed)
     return {
-        metric: _interval(resampled[metric], clips, level)
+        metric: central_interval(resampled[metric], clips, level)
         for metric, clips in _clips_defined(sums).items()
     }
 
@@ -116,7 +116,7 @@ def paired_gain(
     gains: dict[str, PairedGain] = {}
     for metric, clips in _clips_defined(before).items():
         gain = float(values[1][metric] - values[0][metric])
-        interval = _interval(resampled[1][metric] - resampled[0][metric], clips, level)
+        interval = central_interval(resampled[1][metric] - resampled[0][metric], clips, level)
         if np.isnan(gain):
             gains[metric] = PairedGain(None, None, None, clips, "no clip has a value")
         elif interval is None:
@@ -173,7 +173,7 @@ def _resampled(sums: ClipSums, samples: int, seed: int) -> dict[str, Floats]:
     return headline_values(weighted, sums.settings)
 
 
-def _interval(values: Floats, clips: int, level: float) -> tuple[float, float] | None:
+def central_interval(values: Floats, clips: int, level: float) -> tuple[float, float] | None:
     """Central interval of the defined values; None if they come from one clip or there is none."""
     defined = values[~np.isnan(values)]
     if clips < 2 or not len(defined):

@@ -52,13 +52,13 @@ class Sample:
 def main_figure(study: Study, pairs: list[tuple[Row, Row]]) -> Figure:
     """Figure 3 for the first refinement that was run; says so when there is none."""
     if not pairs:
-        return _note("no base system was run: nothing to show")
+        return note("no base system was run: nothing to show")
     base, refined = pairs[0]
     names = (f"{base.method} {base.backbone}", f"{refined.method} {refined.backbone}")
     return figure_3(pick_samples(study, base, refined), study.class_names, names)
 
 
-def _note(text: str) -> Figure:
+def note(text: str) -> Figure:
     """A figure that says why there is no figure."""
     figure = Figure(figsize=(6, 1))
     figure.text(0.5, 0.5, text, ha="center", va="center")
@@ -218,7 +218,7 @@ def figure_gains(frame: pd.DataFrame, quantity: str) -> Figure:
         quantity: label of the axis, such as "IoU gain (points)".
     """
     if frame.empty:
-        return _note("no base system was run: no gains to show")
+        return note("no base system was run: no gains to show")
     means = frame.pivot_table(index="name", values="gain")
     order = means.sort_values("gain", ascending=False).index.tolist()
     shown = order if len(order) <= 40 else [*order[:20], *order[-20:]]

@@ -16,7 +16,7 @@ from sam2vss_lib.study.runner import find_notebooks, plan_notebook, run_notebook
 
 FILES = (
     "executed.ipynb", "result.json", "table.csv", "table.md", "table.tex",
-    "fig_3.png", "fig_3.svg", "provenance.json",
+    "fig_3.png", "fig_3.svg", "fig_boundary.png", "fig_boundary.svg", "provenance.json",
 )  # fmt: skip
 
 
@@ -70,7 +70,8 @@ def test_all_files_are_there_and_nothing_half_written(run: dict[str, Any]):
 def test_second_run_reuses_every_stage_and_gives_the_same_table(run: dict[str, Any]):
     assert (run["out"] / "table.csv").read_bytes() == run["first"]
     stages = json.loads((run["out"] / "provenance.json").read_text())["stages"]
-    assert {stage["stage"] for stage in stages} == {"masklets", "refine", "evaluate"}
+    names = {stage["stage"] for stage in stages}
+    assert names == {"masklets", "refine", "evaluate", "boundary accuracy"}
     assert all(stage["reused"] == stage["clips"] == 2 for stage in stages)
 
 

@@ -1,0 +1,73 @@
+"""Pixels by their distance to the nearest ground-truth boundary, and how many of them are right."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sam2vss_lib.metrics.bands import inner_band
+from sam2vss_lib.metrics.protocol import VOID
+
+#: lower ends of the bins of distance in pixels; the last bin is open
+BIN_STARTS_PX = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+
+
+def squared_distance(marked: Tensor, limit_px: int) -> Tensor:
+    """Square of the exact Euclidean distance to the nearest marked pixel.
+
+    The square of a distance is a sum over the two axes, so the minimum over the plane is one over
+    rows of minima over columns; each looks no further than the limit.
+
+    Args:
+        marked: (H, W) bool.
+        limit_px: distances from here on are not told apart.
+
+    Returns:
+        (H, W) int32, at most limit_px squared.
+    """
+    costs = torch.where(marked, 0, limit_px**2).to(torch.int32)
+    for axis in (0, 1):
+        nearest = costs.clone()
+        length = costs.shape[axis]
+        for shift in range(1, min(limit_px, length)):
+            rest = length - shift
+            low, high = nearest.narrow(axis, 0, rest), nearest.narrow(axis, shift, rest)
+            torch.minimum(low, costs.narrow(axis, shift, rest) + shift**2, out=low)
+            torch.minimum(high, costs.narrow(axis, 0, rest) + shift**2, out=high)
+        costs = nearest
+    return costs
+
+
+def distance_bins(ground_truth: Tensor) -> Tensor:
+    """Bin of every pixel's distance to the nearest boundary of a ground-truth map.
+
+    A boundary pixel touches another label, void included, also by a corner (`inner_band` of radius
+    1); its distance is 0. The edge of the frame is no boundary.
+
+    Args:
+        ground_truth: (H, W) uint8, classes or 255 (void).
+
+    Returns:
+        (H, W) int64, index into `BIN_STARTS_PX`; -1 for void pixels, and everywhere in a map of a
+        single label.
+    """
+    boundary = inner_band(ground_truth, 1)
+    if not boundary.any():
+        return torch.full_like(ground_truth, -1, dtype=torch.int64)
+    starts = torch.tensor(BIN_STARTS_PX, device=ground_truth.device)
+    squares = squared_distance(boundary, BIN_STARTS_PX[-1])
+    bins = torch.bucketize(squares, starts**2, right=True) - 1
+    return torch.where(ground_truth == VOID, -1, bins)
+
+
+def count_by_bin(bins: Tensor, counted: Tensor) -> Tensor:
+    """Number of pixels of every bin that are counted.
+
+    Args:
+        bins: (H, W) int64 of `distance_bins`.
+        counted: (H, W) bool.
+
+    Returns:
+        (len(BIN_STARTS_PX),) int64.
+    """
+    return torch.bincount(bins[counted & (bins >= 0)], minlength=len(BIN_STARTS_PX))

@@ -1,0 +1,141 @@
+"""How right predictions are, by the distance of a pixel to the nearest ground-truth boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from sam2vss_lib.datasets import PredictionFolder
+from sam2vss_lib.files import read_json, write_json
+from sam2vss_lib.metrics.bootstrap import central_interval, resampling_weights
+from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX, count_by_bin, distance_bins
+from sam2vss_lib.study.evaluation import predictions_sha256
+from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.tables import Row
+
+_LEVEL = 0.95
+
+
+class Counts(NamedTuple):
+    """Pixels by clip and bin of distance.
+
+    Attributes:
+        labelled: (clips, bins) int64, pixels with ground truth.
+        right: (predictions, clips, bins) int64, those that predictions have right.
+    """
+
+    labelled: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+
+def boundary_accuracy(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.DataFrame:
+    """Accuracy of base and refined predictions in every bin of distance.
+
+    Args:
+        study: the study.
+        pairs: base and refined rows that were run.
+
+    Returns:
+        Columns `base_system`, `system`, `distance_px` (lower end of the bin), `share` (of all
+        pixels), `base`, `refined`, `gain`, `low`, `high` (percent and points; the interval is that
+        of a paired bootstrap over clips, missing for a single clip). Bins without pixels are left
+        out.
+    """
+    columns = ["base_system", "system", "distance_px", "share", "base", "refined", "gain"]
+    columns += ["low", "high"]
+    if not pairs:
+        return pd.DataFrame(columns=columns)
+    rows = {row.label: row for pair in pairs for row in pair}
+    runs = {label: row.evaluated for label, row in rows.items() if row.evaluated is not None}
+    counts = _counts(study, [run.predictions for run in runs.values()])
+    right = dict(zip(runs, counts.right, strict=True))
+    clips = len(counts.labelled)
+    settings = study.settings
+    weights = resampling_weights(clips, settings.bootstrap_samples, settings.seed)
+    lines: list[dict[str, object]] = []
+    for base, refined in pairs:
+        before, after = right[base.label], right[refined.label]
+        for place, start in enumerate(BIN_STARTS_PX):
+            pixels = counts.labelled[:, place]
+            if not pixels.any():
+                continue
+            change = after[:, place] - before[:, place]
+            with np.errstate(invalid="ignore"):  # a resample may miss a bin
+                resampled = 100 * (weights @ change) / (weights @ pixels)
+            low, high = central_interval(resampled, clips, _LEVEL) or (None, None)
+            total = pixels.sum()
+            lines.append(
+                {
+                    "base_system": base.label,
+                    "system": refined.label,
+                    "distance_px": start,
+                    "share": float(total / counts.labelled.sum()),
+                    "base": float(100 * before[:, place].sum() / total),
+                    "refined": float(100 * after[:, place].sum() / total),
+                    "gain": float(100 * change.sum() / total),
+                    "low": low,
+                    "high": high,
+                }
+            )
+    frame = pd.DataFrame(lines, columns=columns)
+    return frame.astype(dict.fromkeys(("low", "high"), "float64"))
+
+
+def _counts(study: Study, predictions: list[PredictionFolder]) -> Counts:
+    """Count once for all predictions, as the distances are the same for all; kept on disk."""
+    dataset = study.dataset
+    digests = [f"{predictions_sha256(dataset, p)} {p.label_offset}" for p in predictions]
+    key = study.key(study.data_sha256, study.settings.stray_labels, *digests)
+    path = study.root / "boundary" / f"{key}.json"
+
+    def work(tick: Callable[[str], None]) -> int:
+        if path.is_file():
+            return len(dataset)
+        _count(study, predictions, path, tick)
+        return 0
+
+    study.timed("boundary accuracy", key, work)
+    kept = read_json(path)
+    shape = (len(predictions), len(dataset), len(BIN_STARTS_PX))
+    right = np.array(kept["right"], np.int64).reshape(shape)
+    return Counts(np.array(kept["labelled"], np.int64), right)
+
+
+def _count(
+    study: Study, predictions: list[PredictionFolder], path: Path, tick: Callable[[str], None]
+) -> None:
+    shape = (len(study.dataset), len(BIN_STARTS_PX))
+    labelled = torch.zeros(shape, dtype=torch.int64)
+    right = torch.zeros((len(predictions), *shape), dtype=torch.int64)
+    for place, clip in enumerate(study.dataset):
+        for frame in range(clip.num_frames):
+            truth = torch.from_numpy(clip.ground_truth(frame)).to(study.device)
+            bins = distance_bins(truth)
+            labelled[place] += count_by_bin(bins, torch.ones_like(bins, dtype=torch.bool)).cpu()
+            for counted, folder in zip(right, predictions, strict=True):
+                labels = torch.from_numpy(folder.read(clip, frame)).to(study.device)
+                counted[place] += count_by_bin(bins, labels == truth).cpu()
+        tick(clip.name)
+    write_json(path, {"labelled": labelled.tolist(), "right": right.tolist()})
+
+
+def boundary_reading(frame: pd.DataFrame) -> str:
+    """In words: what refinement changes at boundaries, and far from them.
+
+    Args:
+        frame: of `boundary_accuracy`.
+    """
+    sentences: list[str] = []
+    for system, part in frame.groupby("system", sort=False):
+        (near, *_, far) = part.to_dict("records")
+        sentences.append(
+            f"{system}: {near['gain']:+.1f} points accuracy on boundaries, "
+            f"{far['gain']:+.1f} from {far['distance_px']} pixels on."
+        )
+    return " ".join(sentences)
