@@ -34,7 +34,7 @@ class FileFault(DataError):
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path | str) -> bytes:
     """Read a file that must not be empty.
 
     Args:
@@ -47,7 +47,8 @@ def read_bytes(path: Path) -> bytes:
         DataError: missing, not readable or of 0 bytes.
     """
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as stream:
+            data = stream.read()
     except FileNotFoundError:
         raise FileFault(path, "no such file", "check the folder, or make the file again") from None
     except OSError as error:

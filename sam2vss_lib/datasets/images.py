@@ -30,12 +30,25 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: missing, empty, truncated or undecodable file, or more than 8 bits a channel.
     """
-    data = read_bytes(path)
+    image = decode_frame(path, read_bytes(path))
+    image.info.pop("transparency", None)  # a frame has none; the conversion would warn of it
+    return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def decode_frame(path: Path | str, data: bytes) -> Image.Image:
+    """Decode the bytes of a video frame completely, in the mode that they are stored in.
+
+    Args:
+        path: the file that they are from, for the error.
+        data: a JPEG or an 8-bit PNG.
+
+    Raises:
+        DataError: truncated or undecodable, or more than 8 bits a channel.
+    """
     image = _decode(path, data, ("JPEG", "PNG"))
     if image.format == "PNG" and _png_kind(data)[0] == 16:
         raise FileFault(path, "16-bit PNG where a frame is read", "convert it to 8-bit RGB")
-    image.info.pop("transparency", None)  # a frame has none; the conversion would warn of it
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+    return image
 
 
 def read_label_image(path: Path) -> Labels:
@@ -50,7 +63,19 @@ def read_label_image(path: Path) -> Labels:
     Raises:
         DataError: missing, empty, truncated or undecodable file, or another kind of image.
     """
-    data = read_bytes(path)
+    return np.array(decode_label_image(path, read_bytes(path)), dtype=np.uint8)
+
+
+def decode_label_image(path: Path | str, data: bytes) -> Image.Image:
+    """Decode the bytes of a mask or of a prediction completely; pixel values are the labels.
+
+    Args:
+        path: the file that they are from, for the error.
+        data: an 8-bit grey or a palette PNG.
+
+    Raises:
+        DataError: truncated or undecodable, or another kind of image.
+    """
     image = _decode(path, data, ("PNG",))
     depth, colour_type = _png_kind(data)
     # Grey of 1, 2 or 4 bits is stretched to 0..255 by decoders: its labels would be lost.
@@ -61,7 +86,7 @@ def read_label_image(path: Path) -> Labels:
             f"{kind} where labels are read",
             "write label values as 8-bit palette or 8-bit grey PNG, not colours",
         )
-    return np.array(image, dtype=np.uint8)
+    return image
 
 
 def read_id_image(path: Path, coding: Literal["grey", "rgb"]) -> NDArray[np.int32]:
@@ -107,7 +132,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def check_same_size(
-    path: Path, shape: tuple[int, ...], reference: Path, size: tuple[int, ...]
+    path: Path | str, shape: tuple[int, ...], reference: Path | str, size: tuple[int, ...]
 ) -> None:
     """Check that an image has the size of another image of its clip.
 
@@ -147,7 +172,7 @@ def write_label_image(path: Path, labels: Labels, palette: NDArray[np.uint8] | N
         image.save(temporary, format="PNG", bits=8)
 
 
-def _decode(path: Path, data: bytes, formats: tuple[str, ...]) -> Image.Image:
+def _decode(path: Path | str, data: bytes, formats: tuple[str, ...]) -> Image.Image:
     """Decode an image completely."""
     try:
         if data.startswith(b"\x89PNG"):
@@ -183,7 +208,7 @@ def _png_kind(data: bytes) -> tuple[int, int]:
     return data[24], data[25]
 
 
-def _undecodable(path: Path, error: Exception, formats: tuple[str, ...]) -> FileFault:
+def _undecodable(path: Path | str, error: Exception, formats: tuple[str, ...]) -> FileFault:
     """The fault for an image that the decoder refused."""
     reason = str(error) or type(error).__name__
     if isinstance(error, Image.UnidentifiedImageError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -56,19 +57,37 @@ def ground_truth_from_mask(
         DataError: the mask holds stray values and `stray_labels` is "error".
         SettingsError: `num_classes` or `stray_labels` cannot be used.
     """
+    check_mask_values(_values_above(mask, num_classes), num_classes, stray_labels, source)
+    table = np.full(256, VOID, dtype=np.uint8)
+    table[1 : num_classes + 1] = np.arange(num_classes, dtype=np.uint8)
+    return table[mask]
+
+
+def check_mask_values(
+    values: Iterable[int], num_classes: int, stray_labels: StrayLabels, source: Path | str
+) -> None:
+    """Check the distinct values that a mask file holds.
+
+    Args:
+        values: those that occur, ascending.
+        num_classes: C.
+        stray_labels: "error" or "void", as in `ground_truth_from_mask`.
+        source: the mask's file, for the error.
+
+    Raises:
+        DataError: a value is neither a class nor void and `stray_labels` is "error".
+        SettingsError: `num_classes` or `stray_labels` cannot be used.
+    """
     check_num_classes(num_classes)
     if stray_labels not in ("error", "void"):
         raise SettingsError(f"stray_labels is {stray_labels!r}; it must be 'error' or 'void'")
-    strays = _values_above(mask, num_classes)
+    strays = [value for value in values if num_classes < value < VOID]
     if strays and stray_labels == "error":
         raise FileFault(
             source,
             f"mask value {_listing(strays)} is neither class (1..{num_classes}) nor void (0, 255)",
             "check num_classes and classes.json, or read stray labels as void",
         )
-    table = np.full(256, VOID, dtype=np.uint8)
-    table[1 : num_classes + 1] = np.arange(num_classes, dtype=np.uint8)
-    return table[mask]
 
 
 def mask_from_ground_truth(labels: Labels, num_classes: int) -> Labels:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from tqdm import tqdm
 
-from sam2vss_lib.datasets.clips import Clip, known_num_classes
+from sam2vss_lib.datasets.checksums import (
+    checksum_list,
+    compare_checksums,
+    read_checksums,
+    write_checksums,
+)
+from sam2vss_lib.datasets.class_names import CLASS_FILES
+from sam2vss_lib.datasets.clips import known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.images import check_same_size, read_frame, read_label_image
 from sam2vss_lib.datasets.labels import StrayLabels
-from sam2vss_lib.datasets.layout import Layout, list_clip, read_split
+from sam2vss_lib.datasets.layout import Layout, read_split
+from sam2vss_lib.datasets.published import compare_with_published, published_facts
+from sam2vss_lib.datasets.verify_clip import ClipCheck, verify_clip
 from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_file
 from sam2vss_lib.datasets.vspw import agreed_num_classes, resolve_root
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.files import sha256_file
+from sam2vss_lib.processes import map_in_processes
 
 
 class FaultRecord(BaseModel):
@@ -42,8 +50,10 @@ class VerifyReport(BaseModel):
         num_clips: clips in the split list.
         num_frames: frames found in these clips.
         num_masks: masks found in these clips.
+        checksums: "none" where there is no list of checksums and none was to be written,
+            "compared" or "written"; a list is not written while there are faults.
         faults: those of the lists, then the first fault of every faulty file in the order of the
-            clips, then those of the split as a whole.
+            clips, then those of the split as a whole, then files that differ from the checksums.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +64,7 @@ class VerifyReport(BaseModel):
     num_clips: int
     num_frames: int
     num_masks: int
+    checksums: Literal["none", "compared", "written"] = "none"
     faults: tuple[FaultRecord, ...]
 
     @property
@@ -63,9 +74,10 @@ class VerifyReport(BaseModel):
 
     def summary(self) -> str:
         """The report for people: a line of counts, then a line for each fault."""
+        checksums = "" if self.checksums == "none" else f", checksums {self.checksums}"
         counts = (
             f"{self.root}, split {self.split}: {self.num_clips} clips, {self.num_frames} frames, "
-            f"{self.num_masks} masks, {len(self.faults)} faults"
+            f"{self.num_masks} masks{checksums}, {len(self.faults)} faults"
         )
         return "\n".join(
             [counts, *(str(FileFault(f.file, f.problem, f.hint)) for f in self.faults)]
@@ -79,70 +91,85 @@ def verify_dataset(
     num_classes: int | None = None,
     stray_labels: StrayLabels = "error",
     clips: Sequence[str] | None = None,
-    workers: int = 2,
+    expect: str | None = None,
+    write_manifest: bool = False,
+    workers: int = 1,
 ) -> VerifyReport:
     """Read every frame and mask of a split and list all faults.
 
     Checked are the split list, the class list, the pairing of frames and masks, and that each file
-    decodes completely, has its clip's size and holds valid labels. On a terminal a bar shows the
-    progress.
+    decodes completely, has its clip's size and holds valid labels. Where `<root>/<split>.sha256`
+    lists checksums, a changed, missing or added file is a fault, too. On a terminal a bar shows
+    the progress.
 
     Args:
         root: the data set root, or "demo" or "demo-b" for generated data.
         split: name of the split.
         num_classes: C; by default that of the root's class list.
         stray_labels: whether mask values that are no class are a fault ("error") or not ("void").
-        clips: names of the clips to verify; by default all of the split.
-        workers: threads that read files.
+        clips: names of the clips to verify, whose checksums are then not looked at; by default all
+            of the split.
+        expect: name of a published data set (`data_manifests/datasets.yaml`) that this should be:
+            clips, classes and counts that differ from it are faults.
+        write_manifest: write the checksums of all files anew instead of comparing them, if there
+            is no fault.
+        workers: processes that read files; a script that asks for more than one needs
+            `if __name__ == "__main__":`.
 
     Returns:
         The report; faults in the data do not raise.
 
     Raises:
-        DataError: there is no such root or split list.
+        DataError: there is no such root or split list, or the checksums cannot be read.
         SettingsError: an argument cannot be used, or disagrees with the class list.
     """
-    if workers < 1:
-        raise SettingsError(f"workers is {workers}; it must be at least 1")
     root = resolve_root(root)
     layout = find_layout(root, split)
-    names, faults = read_split(find_split_file(root, split, layout))
+    split_path = find_split_file(root, split, layout)
+    names, faults = read_split(split_path)
     if clips is not None:
+        if expect is not None or write_manifest:
+            raise SettingsError("clips: cannot be chosen with expect or write_manifest")
         unknown = sorted(set(clips) - set(names))
         if unknown:
             raise SettingsError(f"clips: {unknown[0]!r} is not in split {split!r} of {root}")
         names = tuple(name for name in names if name in clips)
+    facts = None if expect is None else published_facts(expect, split)
     try:
         class_names, layout = find_classes(root, layout)
     except FileFault as fault:
         faults.append(fault)
         class_names = None
     class_count = agreed_num_classes(num_classes, class_names, root)
-
-    def verify_clip(name: str) -> tuple[int, int, list[FileFault]]:
-        return _verify_clip(root, name, class_count, stray_labels, layout)
+    listed = checksum_list(root, split)
+    compare = listed.is_file() and not write_manifest and clips is None
+    recorded = read_checksums(listed) if compare else {}
+    check = ClipCheck(root, layout, class_count, stray_labels, hashing=compare or write_manifest)
 
     num_frames = num_masks = 0
     unmasked: list[str] = []
-    with ThreadPoolExecutor(workers) as pool:
-        results = pool.map(verify_clip, names)
-        progress = tqdm(results, "verify", len(names), disable=None)  # None: terminals only
-        for name, (frames, masks, clip_faults) in zip(names, progress, strict=True):
-            num_frames += frames
-            num_masks += masks
-            faults += clip_faults
-            if frames and not masks:
-                unmasked.append(name)
-    for name in unmasked if num_masks else ():
-        folder = layout.mask_folder(root, name)
-        problem = f"clip {name} has no masks, though other clips of the split have"
-        faults.append(FileFault(folder, problem, "likely not copied: add the folder"))
-    if num_masks and class_count is None:
-        # Unread labels must not pass for verified ones.
-        try:
-            known_num_classes(None, root)
-        except FileFault as fault:
-            faults.append(fault)
+    sha256 = _hash_lists(root, split_path, layout) if check.hashing else {}
+    work = map_in_processes(partial(verify_clip, check), names, workers=workers, what="verify")
+    for name, found in zip(names, work, strict=True):
+        num_frames += found.num_frames
+        num_masks += found.num_masks
+        faults += found.faults
+        sha256 |= found.sha256
+        if found.num_frames and not found.num_masks:
+            unmasked.append(name)
+    if num_masks:
+        faults += _mask_faults(root, layout, unmasked, class_count)
+    if facts is not None:
+        faults += compare_with_published(
+            facts, split_path, names, class_names, num_frames, num_masks
+        )
+    if compare:
+        known = {fault.file for fault in faults}
+        differing = compare_checksums(root, recorded, sha256)
+        faults += [fault for fault in differing if fault.file not in known]
+    written = write_manifest and not faults
+    if written:
+        write_checksums(listed, sha256)
     return VerifyReport(
         root=str(root),
         split=split,
@@ -150,37 +177,35 @@ def verify_dataset(
         num_clips=len(names),
         num_frames=num_frames,
         num_masks=num_masks,
+        checksums="compared" if compare else "written" if written else "none",
         faults=tuple(FaultRecord(file=f.file, problem=f.problem, hint=f.hint) for f in faults),
     )
 
 
-def _verify_clip(
-    root: Path, name: str, class_count: int | None, stray_labels: StrayLabels, layout: Layout
-) -> tuple[int, int, list[FileFault]]:
-    """Read one clip; returns the numbers of its frames and masks, and its faults."""
+def _mask_faults(
+    root: Path, layout: Layout, unmasked: list[str], class_count: int | None
+) -> list[FileFault]:
+    """Faults of a split that has masks: clips without any, or no known number of classes."""
+    faults: list[FileFault] = []
+    for name in unmasked:
+        folder = layout.mask_folder(root, name)
+        problem = f"clip {name} has no masks, though other clips of the split have"
+        faults.append(FileFault(folder, problem, "likely not copied: add the folder"))
     try:
-        listing, faults = list_clip(root, name, layout)
+        # Unread labels must not pass for verified ones.
+        known_num_classes(class_count, root)
     except FileFault as fault:
-        return 0, 0, [fault]
+        faults.append(fault)
+    return faults
 
-    has_masks = bool(listing.mask_stems)
-    clip = Clip(name, root, listing.frame_files, has_masks, class_count, stray_labels, layout)
-    files: list[tuple[Path, Callable[[], NDArray[np.uint8]]]] = []
-    for i, stem in enumerate(clip.frames):
-        path = clip.frame_path(i)
-        files.append((path, partial(read_frame, path)))
-        if stem in listing.mask_stems:
-            path = clip.mask_path(i)
-            # without a number of classes at least the image can be checked
-            unlabelled = partial(read_label_image, path)
-            files.append((path, unlabelled if class_count is None else partial(clip.read_mask, i)))
-    # The first readable image stands for the clip's size, so that one bad frame hides no other.
-    reference: tuple[Path, tuple[int, ...]] | None = None
-    for path, read in files:
-        try:
-            shape = read().shape[:2]
-            reference = reference or (path, shape)
-            check_same_size(path, shape, *reference)
-        except FileFault as fault:
-            faults.append(fault)
-    return clip.num_frames, len(listing.mask_stems), faults
+
+def _hash_lists(root: Path, split_path: Path, layout: Layout) -> dict[str, str]:
+    """SHA-256 of the lists that a split is read with: of its clips, classes and segments."""
+    lists = [split_path, *(root / name for name in CLASS_FILES)]
+    if layout.segments_file is not None:
+        lists.append(root / layout.segments_file)
+    return {
+        Path(os.path.relpath(path, root)).as_posix(): sha256_file(path)
+        for path in lists
+        if path.is_file()
+    }

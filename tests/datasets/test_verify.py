@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 from sam2vss_lib.datasets import verify_dataset
 from sam2vss_lib.datasets.verify import VerifyReport
 from sam2vss_lib.errors import DataError, SettingsError
+from tests.formats import fake_clips, write_vipseg, write_vspw
 
 
 def test_good_data_has_no_faults(tiny_vspw: Path) -> None:
@@ -89,6 +91,119 @@ def test_stray_labels_can_be_allowed(tiny_vspw: Path) -> None:
     Image.new("L", (32, 24), 252).save(tiny_vspw / "data/first/mask/00000008.png")
     assert not verify_dataset(tiny_vspw, "val").ok
     assert verify_dataset(tiny_vspw, "val", stray_labels="void").ok
+
+
+def test_processes_find_the_same(tiny_vspw: Path) -> None:
+    (tiny_vspw / "data/first/origin/00000008.jpg").write_bytes(b"")
+    (tiny_vspw / "data/second/mask/00000009.png").unlink()
+    alone = verify_dataset(tiny_vspw, "val")
+    assert len(alone.faults) == 2
+    assert verify_dataset(tiny_vspw, "val", workers=2) == alone
+
+
+def test_checksums_prove_that_nothing_changed(tiny_vspw: Path) -> None:
+    assert verify_dataset(tiny_vspw, "val").checksums == "none"
+    assert verify_dataset(tiny_vspw, "val", write_manifest=True).checksums == "written"
+    listed = tiny_vspw / "val.sha256"
+    lines = listed.read_text().splitlines()
+    assert len(lines) == 20 + 2  # and val.txt and classes.json
+    for line in lines:
+        digest, name = line.split("  ")
+        assert hashlib.sha256((tiny_vspw / name).read_bytes()).hexdigest() == digest
+    report = verify_dataset(tiny_vspw, "val", workers=2)
+    assert report.ok
+    assert report.checksums == "compared"
+
+    mask = tiny_vspw / "data/first/mask"
+    Image.new("L", (32, 24), 2).save(mask / "00000008.png")  # valid, but another mask
+    (mask / "00000009.png").unlink()
+    (mask.parent / "origin/00000009.jpg").unlink()  # the pair: without checksums no fault
+    shutil.copy(mask / "00000010.png", mask / "00000020.png")
+    shutil.copy(mask.parent / "origin/00000010.jpg", mask.parent / "origin/00000020.jpg")
+    (mask / "notes.md").write_text("added")
+    (tiny_vspw / "classes.json").write_text('{"1": "sky", "2": "road", "3": "bus"}')
+    report = verify_dataset(tiny_vspw, "val")
+    found = [(Path(f.file).relative_to(tiny_vspw).as_posix(), f.problem[:9]) for f in report.faults]
+    assert found == [
+        ("classes.json", "has chang"),
+        ("data/first/mask/00000008.png", "has chang"),
+        ("data/first/mask/00000009.png", "is listed"),
+        ("data/first/mask/00000020.png", "was added"),
+        ("data/first/mask/notes.md", "was added"),
+        ("data/first/origin/00000009.jpg", "is listed"),
+        ("data/first/origin/00000020.jpg", "was added"),
+    ]
+    assert verify_dataset(tiny_vspw, "val", clips=["second"]).checksums == "none"
+    assert verify_dataset(tiny_vspw, "val", write_manifest=True).ok
+    assert verify_dataset(tiny_vspw, "val").ok
+
+
+def test_checksums_are_not_written_for_faulty_data(tiny_vspw: Path) -> None:
+    verify_dataset(tiny_vspw, "val", write_manifest=True)
+    before = (tiny_vspw / "val.sha256").read_bytes()
+    (tiny_vspw / "data/first/mask/00000008.png").write_bytes(b"")
+    report = verify_dataset(tiny_vspw, "val", write_manifest=True)
+    assert not report.ok
+    assert report.checksums == "none"
+    assert (tiny_vspw / "val.sha256").read_bytes() == before
+    # a file is listed once, with what is worst about it
+    (fault,) = verify_dataset(tiny_vspw, "val").faults
+    assert fault.problem == "empty file (0 bytes)"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "lists no file"),
+        ("abc  data/x\n", "line 1 is not"),
+        (f"{'0' * 64}  a\n{'1' * 64}  a\n", "line 2: a has two checksums"),
+        ("\udcff", "not readable as text"),
+    ],
+)
+def test_a_broken_list_of_checksums_is_an_error(tiny_vspw: Path, text: str, problem: str) -> None:
+    (tiny_vspw / "val.sha256").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(DataError, match=f"val.sha256: {problem}"):
+        verify_dataset(tiny_vspw, "val")
+
+
+def test_vipseg_checksums_include_the_list_above(tmp_path: Path) -> None:
+    root = write_vipseg(tmp_path / "VIPSeg_720P", fake_clips(2), images="images")
+    (root / "val.txt").rename(tmp_path / "val.txt")
+    assert verify_dataset(root, "val", write_manifest=True).checksums == "written"
+    assert verify_dataset(root, "val").ok
+    (tmp_path / "val.txt").write_text((tmp_path / "val.txt").read_text() + "\n")
+    (fault,) = verify_dataset(root, "val").faults
+    assert fault.problem.startswith("has changed")
+
+
+def test_what_was_published_can_be_expected(tmp_path: Path) -> None:
+    root = write_vspw(tmp_path / "vspw", fake_clips(2))
+    assert verify_dataset(root, "val").ok
+    problems = [fault.problem for fault in verify_dataset(root, "val", expect="vspw").faults]
+    lacks, frames = problems
+    assert lacks.startswith("lacks 341 clips of the official list, such as ")
+    assert frames == "8 frames, but 24502 were published"
+    (root / "data/extra").symlink_to(root / "data" / fake_clips(1)[0].name)
+    (root / "val.txt").write_text("extra")
+    (root / "label_num_dic_final.json").write_text('{"1": "wall"}')
+    report = verify_dataset(root, "val", expect="vspw", stray_labels="void")
+    assert [fault.problem[:26] for fault in report.faults] == [
+        "lacks 343 clips of the off",
+        "names 1 clips that are not",
+        "its class list is not the ",
+        "4 frames, but 24502 were p",
+    ]
+    with pytest.raises(SettingsError, match="unknown data set 'vsp'; known are: vspw, vipseg"):
+        verify_dataset(root, "val", expect="vsp")
+    with pytest.raises(SettingsError, match="cannot be chosen with expect"):
+        verify_dataset(root, "val", expect="vspw", clips=["extra"])
+
+
+def test_public_masks_are_expected(tmp_path: Path) -> None:
+    root = write_vspw(tmp_path / "vspw", fake_clips(1))
+    shutil.rmtree(next(root.glob("data/*/mask")))
+    report = verify_dataset(root, "val", expect="vspw")
+    assert report.faults[-1].problem == "no masks, though the masks of this split are public"
 
 
 def test_what_cannot_be_verified_at_all_is_an_error(tiny_vspw: Path) -> None:
