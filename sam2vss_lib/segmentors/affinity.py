@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -146,6 +147,14 @@ class _TargetConvolution(nn.Module):
         return self.conv2(maps)
 
 
+class _PictureNorm(nn.GroupNorm):
+    """A group norm that bears pictures of a single value, as very small frames have them."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        # functional.group_norm refuses them; their result is the bias.
+        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
 def take(maps: Tensor, cells: Tensor) -> Tensor:
     """The vectors of some cells.
 
@@ -192,7 +201,7 @@ def _convolutions(channels: Sequence[int], kernels: Sequence[int]) -> nn.Sequent
     for i, kernel in enumerate(kernels):
         layers += [
             _TargetConvolution(channels[i], channels[i + 1], kernel),
-            nn.GroupNorm(1, channels[i + 1]),
+            _PictureNorm(1, channels[i + 1]),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)
