@@ -23,7 +23,9 @@ def doctor(json_output: JsonOption = False) -> None:
 def study(
     profile: Annotated[str, typer.Option(help="demo, vspw, ...")] = "demo",
     out: Annotated[Path, typer.Option(help="Results root.")] = Path("results"),
-    only: Annotated[str | None, typer.Option(help="Notebooks by number, such as 01,04.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Notebooks such as 01,04 [default: the profile's].")
+    ] = None,
     parameter: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE of a notebook parameter; repeatable."),
@@ -39,20 +41,22 @@ def study(
     from sam2vss_lib.study.batch import run_notebooks
     from sam2vss_lib.study.planning import plan_study, share_masklets
     from sam2vss_lib.study.report import write_report
+    from sam2vss_lib.study.reuse import reuse_table
     from sam2vss_lib.study.runner import find_notebooks
+    from sam2vss_lib.study.settings import profile_notebooks
 
     overrides = dict(_assignment(text) for text in parameter or [])
-    plans = plan_study(find_notebooks(only), profile, out, overrides)
+    notebooks = find_notebooks(profile_notebooks(profile) if only is None else only)
+    plans = plan_study(notebooks, profile, out, overrides)
 
     def say(text: str) -> None:
         typer.echo(text, err=True)
 
     share_masklets(plans, workers, say)
     executed, failures = run_notebooks(plans, workers, say)
-    lines = [f"{path}: {_reuse(path)}" for path in executed.values()]
     page = write_report(out / profile)
     result = {**{name: str(path) for name, path in executed.items()}, "report": str(page)}
-    print_result(result, json_output, "\n".join([*lines, str(page)]))
+    print_result(result, json_output, f"{reuse_table(executed)}\n{page}")
     if failures:
         typer.echo(f"{len(failures)} of {len(plans)} notebooks failed, see above", err=True)
         codes = {failure.exit_code for failure in failures.values()}
@@ -69,15 +73,6 @@ def report(
 
     page = write_report(results_dir)
     print_result({"report": str(page)}, json_output, str(page))
-
-
-def _reuse(executed: Path) -> str:
-    """How much of a notebook's shared work was there already."""
-    from sam2vss_lib.files import read_json
-
-    stages = read_json(executed.with_name("provenance.json"))["stages"]
-    reused, total = (sum(stage[key] for stage in stages) for key in ("reused", "clips"))
-    return f"{len(stages)} stages, {reused} of {total} clips reused"
 
 
 def _assignment(text: str) -> tuple[str, Any]:

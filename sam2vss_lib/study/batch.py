@@ -12,10 +12,7 @@ from typing import Any, NamedTuple
 from jupyter_core.utils import ensure_event_loop
 
 from sam2vss_lib.errors import Sam2VssError
-from sam2vss_lib.study.runner import run_notebook
-
-#: numbers of the notebooks that time something, and so have the machine to themselves
-_ALONE = ("08",)
+from sam2vss_lib.study.runner import TIMED, run_notebook
 
 
 class Batch(NamedTuple):
@@ -40,8 +37,8 @@ def run_notebooks(
         workers: how many run at once; they share the machine's threads.
         say: takes lines for the user.
     """
-    together = [notebook for notebook in plans if notebook.stem[:2] not in _ALONE]
-    alone = [notebook for notebook in plans if notebook.stem[:2] in _ALONE]
+    together = [notebook for notebook in plans if notebook.stem[:2] not in TIMED]
+    alone = [notebook for notebook in plans if notebook.stem[:2] in TIMED]
     batch = Batch({}, {})
     workers = max(1, min(workers, len(together)))
     places = iter([f"{number} of {len(plans)}" for number in range(1, len(plans) + 1)])

@@ -17,7 +17,7 @@ from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.plan import describe_plan
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.study.runner import notebook_parameters, plan_notebook
+from sam2vss_lib.study.runner import TIMED, notebook_parameters, plan_notebook
 from sam2vss_lib.study.settings import StudySettings, make_settings
 from sam2vss_lib.study.stages import Study
 
@@ -72,7 +72,7 @@ def share_masklets(plans: Plans, workers: int, say: Callable[[str], None]) -> No
     examples: dict[tuple[object, ...], StudySettings] = {}
     for notebook, given in plans.items():
         parameters = {**notebook_parameters(notebook), **given}
-        if "dataset" not in parameters:
+        if "dataset" not in parameters or notebook.stem[:2] in TIMED:
             continue
         settings = make_settings(parameters)
         place = (settings.dataset, settings.split, settings.max_clips)

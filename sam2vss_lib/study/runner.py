@@ -30,6 +30,9 @@ from sam2vss_lib.study.settings import (
 )
 from sam2vss_lib.validation import validated
 
+#: numbers of the notebooks that time their own work: nothing is computed for them beforehand, and
+#: nothing runs beside them
+TIMED = ("08",)
 _log = logging.getLogger(__name__)
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 _ERRORS: dict[str, type[Sam2VssError]] = {

@@ -233,10 +233,24 @@ def load_profile(name: str, notebook: str = "") -> dict[str, Any]:
     Raises:
         SettingsError: no such profile.
     """
+    common = _read_profile(name)
+    common.pop("only", None)
+    of_notebooks = common.pop("notebooks", {})
+    return {**common, **of_notebooks.get(notebook, {})}
+
+
+def profile_notebooks(name: str) -> str | None:
+    """Numbers of the notebooks that belong to a profile, as `--only` takes them; None for all.
+
+    Raises:
+        SettingsError: no such profile.
+    """
+    return _read_profile(name).get("only")
+
+
+def _read_profile(name: str) -> dict[str, Any]:
     path = _PROFILES / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in _PROFILES.glob("*.yaml")))
         raise SettingsError(f"unknown profile {name!r}; known are: {known}")
-    common = yaml.safe_load(path.read_text(encoding="utf-8"))
-    of_notebooks = common.pop("notebooks", {})
-    return {**common, **of_notebooks.get(notebook, {})}
+    return yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.study.planning import plan_study, share_masklets, wanted_masklets
 from sam2vss_lib.study.runner import find_notebooks, notebook_parameters
-from sam2vss_lib.study.settings import load_profile, make_settings
+from sam2vss_lib.study.settings import load_profile, make_settings, profile_notebooks
 
 PLACES = {"profile": "demo", "dataset": "demo", "out_dir": "o", "stages_dir": "s"}
 
@@ -34,6 +34,16 @@ def test_a_profile_may_hold_more_for_some_notebooks(tmp_path: Path):
     assert folders == ["01_main_results", "04_window"]
 
 
+def test_profiles_name_their_notebooks_and_leave_none_to_nobody():
+    numbers = {name: find_notebooks(profile_notebooks(name)) for name in ("demo", "vspw", "vipseg")}
+    assert numbers["demo"] == find_notebooks()
+    assert [notebook.stem for notebook in numbers["vipseg"]] == ["02_cross_dataset"]
+    assert {*numbers["vspw"], *numbers["vipseg"]} == {*find_notebooks()}
+    assert not {*numbers["vspw"]} & {*numbers["vipseg"]}
+    for name in numbers:
+        assert "only" not in load_profile(name)
+
+
 def test_clips_tried_by_the_caller_get_a_folder_of_their_own(tmp_path: Path):
     plans = plan_study(find_notebooks("04"), "demo", tmp_path, {"max_clips": 2})
     assert [Path(plan["out_dir"]).name for plan in plans.values()] == ["04_window_first_2"]
@@ -54,6 +64,17 @@ def test_the_paper_has_23_ablation_settings():
     ]
     assert sum(len(wanted_masklets(one)) for one in settings) == 23
     assert len({s for one in settings for s in wanted_masklets(one)}) == 20
+
+
+def test_nothing_is_shared_with_the_notebook_that_times_its_own_work(tmp_path: Path):
+    overrides = {"dataset": str(tmp_path / "nowhere")}
+    notebooks = find_notebooks("08")
+    plans = plan_study(notebooks, "demo", tmp_path / "out", overrides)
+    said: list[str] = []
+    share_masklets(plans, 2, said.append)  # 2: even a single setting is worth sharing then
+    assert said == []
+    share_masklets(plan_study(find_notebooks("01"), "demo", tmp_path, overrides), 2, said.append)
+    assert len(said) == 1
 
 
 def test_a_missing_data_set_is_said_and_left_to_the_notebooks(tmp_path: Path):
