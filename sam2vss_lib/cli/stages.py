@@ -26,24 +26,44 @@ from sam2vss_lib.errors import SettingsError
 
 def segment_command(
     dataset: DatasetOption,
-    model: Annotated[str, typer.Option("--model", help="NAME[:CHECKPOINT].")],
+    model: Annotated[str, typer.Option("--model", help="NAME[:CHECKPOINT], see above.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of predictions.")],
     split: SplitOption = "val",
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write class probabilities too.")
     ] = False,
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16 (autocast).")] = "float32",
+    batch_frames: Annotated[int, typer.Option(min=1, help="Frames in the network at a time.")] = 4,
+    tv3s_mode: Annotated[
+        int, typer.Option(help="0: with references; 1: frame by frame; 2: carrying state along.")
+    ] = 0,
     num_classes: ClassesOption = None,
     max_clips: MaxClipsOption = None,
     device: DeviceOption = "auto",
     json_output: JsonOption = False,
 ) -> None:
-    """Predict the labels of every frame with a base model."""
-    from sam2vss_lib.datasets import PredictionFolder
-    from sam2vss_lib.segmentors import load_segmentor, segment
-    from sam2vss_lib.validation import resolve_device
+    """Predict the labels of every frame with a base model.
 
+    Embedded models need no checkpoint: segformer-micro, segformer-mini and others made on the
+    demo. The published ones are given with their weights:
+
+    segformer-mit_b0 .. mit_b5:FILE (Hugging Face folder or file, or mmsegmentation file),
+
+    cffm-mit_b{0,1,2,5}:FILE, mrcfa-mit_b{0,1,2,5}:FILE, tv3s-mit_b{1,2,5}:FILE, files as their
+    authors publish them: a state dict, or a dict with state_dict, of backbone.patch_embed1.* ..
+    backbone.norm4.* and decode_head.*. The README lists the keys of each head.
+    """
+    from sam2vss_lib.datasets import PredictionFolder
+    from sam2vss_lib.segmentors import InferenceOptions, load_segmentor, segment
+    from sam2vss_lib.validation import resolve_device, validated
+
+    options = validated(
+        InferenceOptions,
+        {"precision": precision, "batch_frames": batch_frames, "tv3s_mode": tv3s_mode},
+        "option",
+    )
     opened = open_clips(dataset, split, num_classes, max_clips)
-    segmentor = load_segmentor(model, resolve_device(device))
+    segmentor = load_segmentor(model, resolve_device(device), options)
     folder = PredictionFolder(out, segmentor.num_classes)
     with clip_bar(opened, "segment") as tick:
         reused = segment(opened, segmentor, folder, save_probabilities=probabilities, progress=tick)

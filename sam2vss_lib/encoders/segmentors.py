@@ -6,7 +6,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,7 +13,8 @@ from sam2vss_lib.encoders.base import Encoder, check_image, concatenate_maps
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import sha256_json
 from sam2vss_lib.segmentors.base import Segmentor
-from sam2vss_lib.segmentors.segformer import SIZE_MULTIPLE_PX, SegFormer, normalise
+from sam2vss_lib.segmentors.pixels import network_input
+from sam2vss_lib.segmentors.segformer import SegFormer
 
 _STAGES = ("1", "2", "3", "4", "all")
 
@@ -58,7 +58,7 @@ class SegFormerEncoder:
 
     @property
     def stride(self) -> int:
-        """Pixels of the frame, rounded up to multiples of 32, per cell."""
+        """Pixels of the base model's input per cell."""
         strides = self._encoder.config.strides
         return int(np.prod(strides[: 1 if self._stages == "all" else int(self._stages)]))
 
@@ -79,15 +79,14 @@ class SegFormerEncoder:
     def encode(self, image: NDArray[np.uint8]) -> Tensor:
         """Encode an (H, W, 3) uint8 RGB frame to (D, h, w) float32.
 
-        The frame is stretched to the next multiples of 32, as for the base model's predictions.
+        The frame is stretched as for the base model's predictions.
 
         Raises:
             SettingsError: `image` has another shape or dtype.
         """
         check_image(image)
-        frame = torch.from_numpy(image).to(self._model.device).permute(2, 0, 1)[None]
-        size = [-(-side // SIZE_MULTIPLE_PX) * SIZE_MULTIPLE_PX for side in image.shape[:2]]
-        pixels = F.interpolate(normalise(frame), size=size, mode="bilinear", align_corners=False)
+        frame = torch.from_numpy(image).to(self._model.device)[None]
+        pixels = network_input(frame, self._model.input_size)
         found = self._encoder(pixels, output_hidden_states=True).hidden_states
         maps = [stage[0] for stage in found]
         return concatenate_maps(maps) if self._stages == "all" else maps[int(self._stages) - 1]

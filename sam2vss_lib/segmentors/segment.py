@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import torch
-
 from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
 from sam2vss_lib.segmentors.base import Segmentor
-
-_BATCH_FRAMES = 4
 
 
 def segment(
@@ -47,6 +42,7 @@ def segment(
         made_from: dict[str, Any] = {
             "model": segmentor.name,
             "checkpoint_sha256": segmentor.checkpoint_sha256,
+            "options": segmentor.options.identity(),
             "frames_sha256": sha256_files(clip.frame_path(i) for i in range(clip.num_frames)),
             "save_probabilities": save_probabilities,
             "label_offset": out.label_offset,
@@ -88,16 +84,13 @@ def _is_complete(clip: Clip, out: PredictionFolder, save_probabilities: bool) ->
 def _segment_clip(
     clip: Clip, segmentor: Segmentor, out: PredictionFolder, save_probabilities: bool
 ) -> None:
-    for first in range(0, clip.num_frames, _BATCH_FRAMES):
-        indices = range(first, min(first + _BATCH_FRAMES, clip.num_frames))
-        frames = torch.from_numpy(np.stack([clip.frame(i) for i in indices]))
-        prediction = segmentor.predict(frames, with_probabilities=save_probabilities)
-        labels = prediction.labels.cpu().numpy()
-        for row, i in enumerate(indices):
-            probabilities = prediction.probabilities
-            out.write(
-                clip,
-                i,
-                labels[row],
-                None if probabilities is None else probabilities[row].cpu().numpy(),
-            )
+    frames = (clip.frame(i) for i in range(clip.num_frames))
+    predictions = segmentor.predict_clip(frames, with_probabilities=save_probabilities)
+    for i, prediction in enumerate(predictions):
+        probabilities = prediction.probabilities
+        out.write(
+            clip,
+            i,
+            prediction.labels.cpu().numpy(),
+            None if probabilities is None else probabilities.cpu().numpy(),
+        )

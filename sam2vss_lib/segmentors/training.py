@@ -23,8 +23,9 @@ from sam2vss_lib.metrics import MetricsResult, MetricSuite
 from sam2vss_lib.segmentors.augmentation import LabelledFrame, random_batch, read_frames
 from sam2vss_lib.segmentors.base import Segmentor
 from sam2vss_lib.segmentors.optimisation import TrainSettings, class_weights, export, optimise
-from sam2vss_lib.segmentors.registry import DEMO_MODELS, demo_architecture, load_segmentor
-from sam2vss_lib.segmentors.segformer import build_segformer, normalise
+from sam2vss_lib.segmentors.pixels import normalise
+from sam2vss_lib.segmentors.registry import demo_architecture, load_segmentor
+from sam2vss_lib.segmentors.segformer import build_segformer
 
 _log = logging.getLogger(__name__)
 
@@ -74,9 +75,10 @@ def measure(segmentor: Segmentor, dataset: Dataset) -> MetricsResult:
     """Evaluate a segmentor on a data set, frame by frame."""
     suite = MetricSuite(segmentor.num_classes)
     for clip in dataset:
-        for i in range(clip.num_frames):
-            labels = segmentor.predict(torch.from_numpy(clip.frame(i))[None]).labels[0].cpu()
-            suite.update(clip.name, labels, torch.from_numpy(clip.ground_truth(i)))
+        frames = (clip.frame(i) for i in range(clip.num_frames))
+        for i, prediction in enumerate(segmentor.predict_clip(frames)):
+            truth = torch.from_numpy(clip.ground_truth(i))
+            suite.update(clip.name, prediction.labels.cpu(), truth)
     return suite.compute()
 
 
@@ -88,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     frames = read_frames(open_dataset("demo", "train"))
-    for name in DEMO_MODELS:
+    for name in RECIPES:
         if options.only is not None and not name.endswith(options.only):
             continue
         stem = name.replace("-", "_")

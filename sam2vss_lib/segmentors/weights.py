@@ -1,18 +1,20 @@
-"""Reading SegFormer weights in Hugging Face layout; nothing in a file is ever executed."""
+"""Reading the weights of base models; nothing in a file is ever executed."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from sam2vss_lib.errors import DataError
 
+_LISTED = 4  # names in a message
 _FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 #: published SegFormers have the parameter names of transformers 4; those of 5 stand on the right
 _RENAMED = (
@@ -54,10 +56,11 @@ def weights_file(checkpoint: Path) -> Path:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict, with the parameter names of transformers 5.
+    """Read a state dict, with the parameter names of transformers 5 where it has those of 4.
 
     Args:
-        path: a `.safetensors` file, or a `.bin` file written by `torch.save`.
+        path: a `.safetensors` file, or a file written by `torch.save` (`.bin`, `.pth`) that holds
+            a state dict or, as those of mmcv, a dict with a `state_dict` among plain values.
 
     Returns:
         The tensors, on the CPU, by name.
@@ -72,18 +75,56 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:  # torch's own message advises to read the file unsafely
         raise DataError(
-            f"{path}: damaged, or holds more than tensors; give a .safetensors file"
+            f"{path}: damaged, or holds more than tensors and plain values; where it was made, "
+            "save its state dict alone: torch.save(checkpoint['state_dict'], FILE)"
         ) from None
     except Exception as error:  # parsers fed arbitrary bytes raise many things
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{path}: not a readable checkpoint ({reason}); download the file again"
         ) from None
+    if isinstance(state, dict):
+        state = state.get("state_dict", state)
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise DataError(f"{path}: holds something else than named tensors; give a state dict")
     return {_current_name(name): value for name, value in cast(dict[str, Tensor], state).items()}
+
+
+def load_fitting(state: Mapping[str, Tensor], network: nn.Module, name: str, path: Path) -> None:
+    """Load weights, every one of them, into a network that has no other.
+
+    Args:
+        state: the weights.
+        network: gets them.
+        name: the model's, for the message.
+        path: where the weights are from, likewise.
+
+    Raises:
+        DataError: weights are missing, unexpected or of another shape; the message lists them.
+    """
+    wanted: Mapping[str, Tensor] = network.state_dict()
+    unfit = {
+        "missing": sorted(wanted.keys() - state.keys()),
+        "unexpected": sorted(state.keys() - wanted.keys()),
+        "of another shape": [
+            f"{key} {tuple(state[key].shape)} not {tuple(wanted[key].shape)}"
+            for key in wanted
+            if key in state and state[key].shape != wanted[key].shape
+        ],
+    }
+    found = [f"{len(keys)} {what} ({_listed(keys)})" for what, keys in unfit.items() if keys]
+    if found:
+        raise DataError(
+            f"{path}: weights do not fit {name}: {', '.join(found)}; check the model's name"
+        )
+    network.load_state_dict(state)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _current_name(name: str) -> str:

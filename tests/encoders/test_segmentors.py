@@ -1,6 +1,7 @@
 """Encoders of base models."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from sam2vss_lib.encoders.base import concatenate_maps
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.features import pool_features
 from sam2vss_lib.segmentors import load_segmentor
-from sam2vss_lib.segmentors.base import Prediction
-from sam2vss_lib.segmentors.segformer import SegFormer, normalise
+from sam2vss_lib.segmentors.base import InferenceOptions, Prediction
+from sam2vss_lib.segmentors.pixels import normalise
+from sam2vss_lib.segmentors.segformer import SegFormer
 from tests.features.common import ColourEncoder
 
 
@@ -84,9 +86,13 @@ class Other:
     name: str = "other"
     checkpoint_sha256: str = "0" * 64
     num_classes: int = 3
+    options: InferenceOptions = field(default_factory=InferenceOptions)
 
-    def predict(self, frames: torch.Tensor, *, with_probabilities: bool = False) -> Prediction:
-        return Prediction(torch.zeros(frames.shape[:3], dtype=torch.uint8))
+    def predict_clip(
+        self, frames: Iterable[np.ndarray], *, with_probabilities: bool = False
+    ) -> Iterator[Prediction]:
+        for frame in frames:
+            yield Prediction(torch.zeros(frame.shape[:2], dtype=torch.uint8))
 
 
 class Offering(Other):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from sam2vss_lib.datasets.demo import DEMO_SPLITS
 from sam2vss_lib.datasets.demo.world import CLASS_NAMES, World
@@ -25,7 +24,7 @@ def test_labels_most_pixels_of_the_validation_split_rightly(name: str) -> None:
     for seed in (split.first_seed, split.first_seed + 1):  # rendered here: no cache is needed
         frame = World(seed, num_frames=split.frames).frame(0)
         truth = ground_truth_from_mask(frame.labels, len(CLASS_NAMES))
-        labels = segmentor.predict(torch.from_numpy(frame.image)[None]).labels[0].numpy()
+        labels = next(segmentor.predict_clip([frame.image])).labels.numpy()
         right += int((labels == truth)[truth != 255].sum())
         majority += int(np.bincount(truth[truth != 255]).max())
         pixels += int((truth != 255).sum())

@@ -24,7 +24,7 @@ def test_a_published_architecture_with_a_checkpoint(mit_b0: Path) -> None:
 
 
 def test_weights_of_another_model(mit_b0: Path) -> None:
-    with pytest.raises(DataError, match=r"do not fit segformer-mit_b2: [1-9]\d* missing, 0 unexp"):
+    with pytest.raises(DataError, match=r"do not fit segformer-mit_b2: [1-9]\d* missing \(segf"):
         load_segmentor(f"segformer-mit_b2:{mit_b0}")
     with pytest.raises(DataError, match="weights do not fit segformer-micro: "):
         load_segmentor(f"segformer-micro:{mit_b0}")

@@ -125,9 +125,9 @@ def test_weights_of_another_architecture_are_counted(
     tiny_architecture["depths"] = [2, 1, 1, 1]
     names = build_segformer(tiny_architecture).state_dict()
     missing = sum(name.startswith("segformer.stages.0.blocks.1.") for name in names)
-    with pytest.raises(DataError, match=f"do not fit deeper: {missing} missing, 0 unexpected and"):
+    with pytest.raises(DataError, match=rf"do not fit deeper: {missing} missing \(segf"):
         load_segformer("deeper", tiny_architecture, tiny_checkpoint)
     tiny_architecture["depths"] = [1, 1, 1, 1]
     tiny_architecture["num_labels"] = 5
-    with pytest.raises(DataError, match="0 missing, 0 unexpected and 2 of another shape, such as"):
+    with pytest.raises(DataError, match=r"fit wider: 2 of another shape \(decode"):
         load_segformer("wider", tiny_architecture, tiny_checkpoint)

@@ -1,6 +1,5 @@
 """The stage: files, resuming, and what it refuses."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from sam2vss_lib.datasets import Clip, PredictionFolder, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.records import RECORD_NAME
 from sam2vss_lib.segmentors import segment
+from sam2vss_lib.segmentors.base import InferenceOptions
 from sam2vss_lib.segmentors.segformer import SegFormer
 
 
@@ -86,6 +86,9 @@ def test_predictions_made_from_something_else_are_refused(
         segment(dataset, replace(tiny_segformer, name="other"), out)
     with pytest.raises(DataError, match=r"first: .*: checkpoint_sha256 is .*; delete it"):
         segment(dataset, replace(tiny_segformer, checkpoint_sha256="0" * 64), out)
+    reduced = InferenceOptions(precision="bfloat16")
+    with pytest.raises(DataError, match=r"options\.precision is float32, not bfloat16"):
+        segment(dataset, replace(tiny_segformer, options=reduced), out)
     with pytest.raises(DataError, match="save_probabilities is False, not True"):
         segment(dataset, tiny_segformer, out, save_probabilities=True)
     dataset.clips[0].frame_path(1).write_bytes(dataset.clips[1].frame_path(1).read_bytes())
@@ -126,14 +129,11 @@ def test_an_interrupted_clip_is_done_again_and_others_files_are_refused(
 
 
 def test_an_unreadable_frame_leaves_nothing_of_its_clip(
-    tiny_vspw: Path,
-    tiny_segformer: SegFormer,
-    out: PredictionFolder,
-    monkeypatch: pytest.MonkeyPatch,
+    tiny_vspw: Path, tiny_segformer: SegFormer, out: PredictionFolder
 ) -> None:
     dataset = open_dataset(tiny_vspw, "val").take(1)
     # the last frame, behind the first batch of predictions
-    monkeypatch.setattr(sys.modules[segment.__module__], "_BATCH_FRAMES", 2)
+    tiny_segformer = replace(tiny_segformer, options=InferenceOptions(batch_frames=2))
     dataset.clips[0].frame_path(4).write_bytes(b"")
     with pytest.raises(DataError, match="empty file"):
         segment(dataset, tiny_segformer, out)

@@ -68,7 +68,7 @@ def test_torch_files_are_read_like_safetensors(tiny_checkpoint: Path, tmp_path: 
 
 def test_other_content_than_named_tensors(tmp_path: Path) -> None:
     path = tmp_path / "pytorch_model.bin"
-    for content in ([torch.zeros(1)], {"state_dict": {"a": torch.zeros(1)}}, {1: torch.zeros(1)}):
+    for content in ([torch.zeros(1)], {"a": {"b": torch.zeros(1)}}, {1: torch.zeros(1)}):
         torch.save(content, path)
         with pytest.raises(DataError, match="something else than named tensors"):
             read_weights(path)

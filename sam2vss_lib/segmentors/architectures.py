@@ -1,0 +1,131 @@
+"""The temporal base models by their parts: which encoder, which head, with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from pydantic import BaseModel, Field, PositiveInt
+
+from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.files import sha256_file
+from sam2vss_lib.segmentors import cffm, mrcfa, tv3s
+from sam2vss_lib.segmentors.base import InferenceOptions
+from sam2vss_lib.segmentors.focal_attention import FocalGeometry
+from sam2vss_lib.segmentors.mit import MIT_ARCHITECTURES, MixTransformer
+from sam2vss_lib.segmentors.mmseg_names import is_published, temporal_from_published
+from sam2vss_lib.segmentors.pixels import InputSize
+from sam2vss_lib.segmentors.streaming import TemporalSegmentor
+from sam2vss_lib.segmentors.temporal import TemporalHead, TemporalNetwork
+from sam2vss_lib.segmentors.weights import load_fitting, read_weights, weights_file
+
+_CLASSIFIER = "decode_head.linear_pred.weight"
+
+
+class TemporalArchitecture(BaseModel, frozen=True, extra="forbid"):
+    """All that a temporal model is, its weights aside; in `demo/` a JSON file beside them."""
+
+    head: Literal["cffm", "mrcfa", "tv3s"]
+    encoder: dict[str, Any] = Field(description="fields of a `transformers.SegformerConfig`")
+    head_settings: dict[str, Any] = Field(
+        default={}, description="keyword arguments of the head; `geometry` holds those of CFFM's"
+    )
+    num_classes: PositiveInt = 124
+    input_size: InputSize = "frame"
+
+
+def _cffm(geometry: Mapping[str, Any] | None = None, **settings: Any) -> cffm.CffmHead:
+    return cffm.CffmHead(geometry=FocalGeometry(**(geometry or {})), **settings)
+
+
+_HEADS: dict[str, Callable[..., TemporalHead]] = {
+    "cffm": _cffm,
+    "mrcfa": mrcfa.MrcfaHead,
+    "tv3s": tv3s.Tv3sHead,
+}
+_PUBLISHED_SETTINGS: dict[str, Mapping[str, Mapping[str, Any]]] = {
+    "cffm": cffm.VARIANTS,
+    "mrcfa": mrcfa.VARIANTS,
+    "tv3s": tv3s.VARIANTS,
+}
+#: the published models, by their names in the registry
+PUBLISHED_TEMPORAL: dict[str, TemporalArchitecture] = {
+    f"{head}-{encoder}": TemporalArchitecture(
+        head=cast(Any, head),
+        encoder=MIT_ARCHITECTURES[encoder],
+        head_settings=dict(settings),
+        input_size="published",
+    )
+    for head, variants in _PUBLISHED_SETTINGS.items()
+    for encoder, settings in variants.items()
+}
+
+
+def build_temporal(architecture: TemporalArchitecture) -> TemporalNetwork:
+    """Build a network with random weights, in training mode, on the CPU.
+
+    Raises:
+        SettingsError: the head does not take these settings.
+    """
+    backbone = MixTransformer(architecture.encoder)
+    settings: dict[str, Any] = {
+        "in_channels": backbone.channels,
+        "num_classes": architecture.num_classes,
+        **architecture.head_settings,
+    }
+    try:
+        head = _HEADS[architecture.head](**settings)
+    except TypeError as error:  # an unknown keyword
+        raise SettingsError(f"head_settings of {architecture.head}: {error}") from None
+    return TemporalNetwork(backbone, head)
+
+
+def load_temporal(
+    name: str,
+    architecture: TemporalArchitecture,
+    checkpoint: Path,
+    device: str | torch.device = "cpu",
+    options: InferenceOptions | None = None,
+) -> TemporalSegmentor:
+    """Load CFFM, MRCFA or TV3S.
+
+    Args:
+        name: name in the registry.
+        architecture: what to build; the number of classes is taken from the weights.
+        checkpoint: a weights file in the published layout, or in that of `TemporalNetwork`.
+        device: where to put the network.
+        options: how to run it; by default in float32, with cached references.
+
+    Raises:
+        SettingsError: the head does not take its settings, or has no modes and one is given.
+        DataError: the weights are missing, not readable, or do not fit the architecture.
+    """
+    options = options or InferenceOptions()
+    if options.tv3s_mode and architecture.head != "tv3s":
+        raise SettingsError(f"model {name} is no TV3S: leave out its mode {options.tv3s_mode}")
+    path = weights_file(checkpoint)
+    state = read_weights(path)
+    if is_published(state):
+        state = temporal_from_published(state)
+    classifier = state.get(_CLASSIFIER)
+    if classifier is None or classifier.ndim != 4:
+        raise DataError(
+            f"{path}: no {_CLASSIFIER} of four dimensions; give a {architecture.head.upper()} in "
+            "its published layout (backbone.*, decode_head.*)"
+        )
+    architecture = architecture.model_copy(update={"num_classes": classifier.shape[0]})
+    network = build_temporal(architecture)
+    load_fitting(state, network, name, path)
+    device = torch.device(device)
+    network = network.float().to(device).eval()
+    return TemporalSegmentor(
+        name,
+        network,
+        architecture.num_classes,
+        sha256_file(path),
+        device,
+        options,
+        architecture.input_size,
+    )

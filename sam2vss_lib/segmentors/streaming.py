@@ -1,0 +1,149 @@
+"""A temporal base model over a clip: every frame encoded once, its features kept while needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2vss_lib.segmentors.base import InferenceOptions, Prediction, batches
+from sam2vss_lib.segmentors.pixels import InputSize, labels_from_logits, network_input
+from sam2vss_lib.segmentors.temporal import (
+    CLIP_FRAMES,
+    REACH_FRAMES,
+    CarriesState,
+    FrameFeatures,
+    TemporalNetwork,
+    clip_indices,
+    join_frames,
+    split_frames,
+)
+
+_Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class TemporalSegmentor:
+    """CFFM, MRCFA or TV3S ready to use (a `Segmentor`).
+
+    Attributes:
+        name: name in the registry.
+        network: encoder and head in evaluation mode, float32.
+        num_classes: C.
+        checkpoint_sha256: hash of the weights file.
+        device: where the network is.
+        options: how it is run.
+        input_size: to which size frames are brought.
+    """
+
+    name: str
+    network: TemporalNetwork
+    num_classes: int
+    checkpoint_sha256: str
+    device: torch.device
+    options: InferenceOptions
+    input_size: InputSize
+
+    def predict_clip(
+        self, frames: Iterable[_Image], *, with_probabilities: bool = False
+    ) -> Iterator[Prediction]:
+        """Segment the frames of a clip; see `Segmentor.predict_clip`.
+
+        The first three frames are segmented by themselves, later ones with the three references
+        of `clip_indices`. TV3S in mode 1 or 2 reads no references.
+
+        Yields:
+            Labels (H, W) uint8 and probabilities (C, h, w) float16, where (h, w) is the size of
+            the network's input over its first stride.
+        """
+        kept = _KeptFrames(self, self.options.cache_references)
+        state, first = None, 0
+        for batch in batches(frames, self.options.batch_frames):
+            kept.add(first, batch)
+            after = first + len(batch)
+            for targets in self._together(range(first, after)):
+                if self._carries and (state is None or self.options.tv3s_mode == 1):
+                    state = self.network.decode_head.new_state()
+                logits = self._logits(kept, targets, state)
+                labels = labels_from_logits(logits, kept.input_px, batch[0].shape[:2])
+                probabilities = logits.softmax(1).half() if with_probabilities else None
+                yield from Prediction(labels, probabilities).frames()
+            kept.drop_before(after - REACH_FRAMES)
+            first = after
+
+    @torch.inference_mode()
+    def encode(self, frames: Sequence[_Image]) -> tuple[FrameFeatures, Sequence[int]]:
+        """What the head keeps of frames.
+
+        Args:
+            frames: (H, W, 3) uint8 RGB each, all of one size.
+
+        Returns:
+            The features of the batch, and the size in px at which the network saw the frames.
+        """
+        stacked = torch.from_numpy(np.stack(frames)).to(self.device)
+        pixels = network_input(stacked, self.input_size)
+        with self.options.autocast(self.device):
+            return self.network.frame_features(pixels), pixels.shape[2:]
+
+    @property
+    def _carries(self) -> bool:
+        """Whether the head reads frame after frame, not a frame and its references."""
+        return self.options.tv3s_mode > 0 and isinstance(self.network.decode_head, CarriesState)
+
+    def _together(self, targets: Iterable[int]) -> Iterator[list[int]]:
+        """Consecutive targets that can be in a batch: their clips have as many frames."""
+        if self._carries:
+            yield from ([target] for target in targets)
+        else:
+            for _, group in groupby(targets, lambda target: len(clip_indices(target))):
+                yield list(group)
+
+    @torch.inference_mode()
+    def _logits(self, kept: _KeptFrames, targets: Sequence[int], state: Any) -> Tensor:
+        """(B, C, h, w) float32."""
+        head = self.network.decode_head
+        with self.options.autocast(self.device):
+            if self._carries:
+                return head.next_logits(kept.features(targets), state).float()
+            clips = zip(*(clip_indices(target) for target in targets), strict=True)
+            frames = [kept.features(indices) for indices in clips]
+            if len(frames) < CLIP_FRAMES:
+                return head.frame_logits(frames[-1]).float()
+            return head.clip_logits(frames).float()
+
+
+class _KeptFrames:
+    """The latest frames of a clip: their features, or the images to compute these anew."""
+
+    def __init__(self, model: TemporalSegmentor, keep_features: bool) -> None:
+        self._model, self._keep_features = model, keep_features
+        self._kept = dict[int, Any]()
+        self.input_px: Sequence[int] = ()
+
+    def add(self, first: int, images: Sequence[_Image]) -> None:
+        """Add consecutive frames, the first of which has the index `first`."""
+        if self._keep_features:
+            features, self.input_px = self._model.encode(images)
+            self._kept.update(enumerate(split_frames(features, len(images)), first))
+        else:
+            self._kept.update(enumerate(images, first))
+
+    def features(self, indices: Sequence[int]) -> FrameFeatures:
+        """The features of some frames as a batch."""
+        kept = [self._kept[i] for i in indices]
+        if self._keep_features:
+            return join_frames(kept)
+        features, self.input_px = self._model.encode(kept)
+        return features
+
+    def drop_before(self, index: int) -> None:
+        """Forget the frames before an index."""
+        for old in [i for i in self._kept if i < index]:
+            del self._kept[old]

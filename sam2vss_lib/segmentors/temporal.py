@@ -1,0 +1,136 @@
+"""What the temporal base models (CFFM, MRCFA, TV3S) share: an encoder, and a head over a clip.
+
+A head works in two steps. `frame_features` reads the encoder's stages of one frame; what it gives
+is kept, as later frames refer to it. `clip_logits` reads the features of a frame and of its
+references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any, Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from sam2vss_lib.segmentors.mit import MixTransformer
+
+#: what a head keeps of a batch of frames: a dataclass or tuple of float tensors (B, ...), or of
+#: more of those; else the head's own business
+FrameFeatures = Any
+
+#: of the reference frames to the target, in frames, oldest first
+REFERENCE_OFFSETS_FRAMES = (-9, -6, -3)
+#: no frame further back is ever read
+REACH_FRAMES = -REFERENCE_OFFSETS_FRAMES[0]
+#: frames of a full clip; shorter ones are one frame, which gets `frame_logits`
+CLIP_FRAMES = len(REFERENCE_OFFSETS_FRAMES) + 1
+#: the published test code fills up the clips of a video's early frames so
+_EARLY_CLIPS = {
+    3: (0, 1, 2, 3),
+    4: (0, 2, 3, 4),
+    5: (0, 2, 4, 5),
+    6: (0, 2, 4, 6),
+    7: (0, 3, 5, 7),
+    8: (0, 3, 6, 8),
+}
+
+
+class TemporalHead(Protocol):
+    """A head (an `nn.Module`) with the parameter names of the published checkpoints.
+
+    Maps are finest first, frames oldest first with the target last; C is the number of classes.
+    """
+
+    def frame_features(self, stages: Sequence[Tensor]) -> FrameFeatures:
+        """What the head keeps of frames, from four maps (B, C_i, h_i, w_i)."""
+        ...
+
+    def fused(self, features: FrameFeatures) -> Tensor:
+        """The output of SegFormer's decoder before its classifier: (B, E, h_1, w_1)."""
+        ...
+
+    def frame_logits(self, features: FrameFeatures) -> Tensor:
+        """Logits of frames by themselves: (B, C, h_1, w_1)."""
+        ...
+
+    def clip_features(self, frames: Sequence[FrameFeatures]) -> Tensor:
+        """What the last classifier reads of the targets of full clips: (B, D, h', w')."""
+        ...
+
+    def clip_logits(self, frames: Sequence[FrameFeatures]) -> Tensor:
+        """Logits of the targets of full clips: (B, C, h_1, w_1)."""
+        ...
+
+
+@runtime_checkable
+class CarriesState(Protocol):
+    """A head that can also read a clip frame by frame, without references."""
+
+    def new_state(self) -> Any:
+        """What is carried from frame to frame, before the first one."""
+        ...
+
+    def next_logits(self, features: FrameFeatures, state: Any) -> Tensor:
+        """Logits (1, C, h_1, w_1) of a clip's next frame; `state` is changed."""
+        ...
+
+
+def clip_indices(index: int) -> tuple[int, ...]:
+    """The frames that the published test code hands to a head for one target.
+
+    Args:
+        index: of the target in its video, 0-based.
+
+    Returns:
+        References, oldest first, and the target; for the first three frames the target alone.
+        (`prepare_test_img2` of the authors' `custom.py`.)
+    """
+    if index < CLIP_FRAMES - 1:
+        return (index,)
+    regular = (*(index + offset for offset in REFERENCE_OFFSETS_FRAMES), index)
+    return _EARLY_CLIPS.get(index, regular)
+
+
+class TemporalNetwork(nn.Module):
+    """Encoder and head, under their published names."""
+
+    def __init__(self, backbone: MixTransformer, decode_head: TemporalHead) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.decode_head = cast(Any, decode_head)
+
+    @property
+    def head(self) -> TemporalHead:
+        """The head, with its type."""
+        return cast(TemporalHead, self.decode_head)
+
+    def frame_features(self, pixels: Tensor) -> FrameFeatures:
+        """What the head keeps of frames given as (B, 3, H, W) normalised images."""
+        return self.head.frame_features(self.backbone(pixels))
+
+
+def join_frames(features: Sequence[FrameFeatures]) -> FrameFeatures:
+    """The features of several batches as those of one."""
+    return _map_tensors(lambda *tensors: torch.cat(tensors), *features)
+
+
+def split_frames(features: FrameFeatures, count: int) -> list[FrameFeatures]:
+    """The features of a batch of `count` frames one by one; they do not keep the batch alive."""
+
+    def pick(i: int) -> FrameFeatures:
+        return _map_tensors(lambda tensor: tensor[i : i + 1].clone(), features)
+
+    return [pick(i) for i in range(count)]
+
+
+def _map_tensors(function: Callable[..., Tensor], *features: FrameFeatures) -> FrameFeatures:
+    first = features[0]
+    if isinstance(first, Tensor):
+        return function(*features)
+    if isinstance(first, tuple):
+        return tuple(_map_tensors(function, *parts) for parts in zip(*features, strict=True))
+    names = [field.name for field in fields(first)]
+    parts = {n: _map_tensors(function, *(getattr(f, n) for f in features)) for n in names}
+    return type(first)(**parts)
