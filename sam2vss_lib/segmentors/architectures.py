@@ -8,9 +8,10 @@ from typing import Any, Literal, cast
 
 import torch
 from pydantic import BaseModel, Field, PositiveInt
+from torch import Tensor
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.files import sha256_file
+from sam2vss_lib.files import sha256_file, sha256_json
 from sam2vss_lib.segmentors import cffm, mrcfa, tv3s
 from sam2vss_lib.segmentors.base import InferenceOptions
 from sam2vss_lib.segmentors.focal_attention import FocalGeometry
@@ -22,13 +23,19 @@ from sam2vss_lib.segmentors.temporal import TemporalHead, TemporalNetwork
 from sam2vss_lib.segmentors.weights import load_fitting, read_weights, weights_file
 
 _CLASSIFIER = "decode_head.linear_pred.weight"
+_ENCODER, _SEGFORMER_ENCODER = "backbone.", "segformer."
 
 
 class TemporalArchitecture(BaseModel, frozen=True, extra="forbid"):
     """All that a temporal model is, its weights aside; in `demo/` a JSON file beside them."""
 
     head: Literal["cffm", "mrcfa", "tv3s"]
-    encoder: dict[str, Any] = Field(description="fields of a `transformers.SegformerConfig`")
+    encoder: dict[str, Any] = Field(
+        default={}, description="fields of a `transformers.SegformerConfig`"
+    )
+    encoder_of: str | None = Field(
+        default=None, description="an embedded SegFormer whose encoder this is, weights included"
+    )
     head_settings: dict[str, Any] = Field(
         default={}, description="keyword arguments of the head; `geometry` holds those of CFFM's"
     )
@@ -82,12 +89,23 @@ def build_temporal(architecture: TemporalArchitecture) -> TemporalNetwork:
     return TemporalNetwork(backbone, head)
 
 
+def encoder_of_segformer(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder of a SegFormer's state dict, with the names of a `TemporalNetwork`."""
+    return {
+        _ENCODER + name.removeprefix(_SEGFORMER_ENCODER): value
+        for name, value in state.items()
+        if name.startswith(_SEGFORMER_ENCODER)
+    }
+
+
 def load_temporal(
     name: str,
     architecture: TemporalArchitecture,
     checkpoint: Path,
     device: str | torch.device = "cpu",
     options: InferenceOptions | None = None,
+    *,
+    encoder_weights: Path | None = None,
 ) -> TemporalSegmentor:
     """Load CFFM, MRCFA or TV3S.
 
@@ -97,6 +115,7 @@ def load_temporal(
         checkpoint: a weights file in the published layout, or in that of `TemporalNetwork`.
         device: where to put the network.
         options: how to run it; by default in float32, with cached references.
+        encoder_weights: of a SegFormer with the same encoder, for a checkpoint of the head alone.
 
     Raises:
         SettingsError: the head does not take its settings, or has no modes and one is given.
@@ -109,6 +128,10 @@ def load_temporal(
     state = read_weights(path)
     if is_published(state):
         state = temporal_from_published(state)
+    files = [path]
+    if encoder_weights is not None and not any(key.startswith(_ENCODER) for key in state):
+        files.append(encoder_weights)
+        state = encoder_of_segformer(read_weights(encoder_weights)) | state
     classifier = state.get(_CLASSIFIER)
     if classifier is None or classifier.ndim != 4:
         raise DataError(
@@ -124,7 +147,7 @@ def load_temporal(
         name,
         network,
         architecture.num_classes,
-        sha256_file(path),
+        sha256_file(path) if len(files) == 1 else sha256_json([sha256_file(f) for f in files]),
         device,
         options,
         architecture.input_size,

@@ -59,8 +59,9 @@ def load_segmentor(
         return load_temporal(name, PUBLISHED_TEMPORAL[name], path, device, options)
     architecture = _SEGFORMERS.get(name) or demo_architecture(name)
     if "head" in architecture:
-        temporal = validated(TemporalArchitecture, architecture, f"architecture of {name}: field")
-        return load_temporal(name, temporal, path, device, options)
+        temporal = embedded_temporal(name)
+        shared = temporal.encoder_of and demo_file(temporal.encoder_of, ".safetensors")
+        return load_temporal(name, temporal, path, device, options, encoder_weights=shared or None)
     return load_segformer(name, architecture, path, device, options)
 
 
@@ -72,3 +73,16 @@ def demo_file(name: str, suffix: str) -> Path:
 def demo_architecture(name: str) -> dict[str, Any]:
     """An embedded model's `TemporalArchitecture`; of a SegFormer, fields of `SegformerConfig`."""
     return read_json(demo_file(name, ".json"))
+
+
+def embedded_temporal(name: str) -> TemporalArchitecture:
+    """The architecture of an embedded temporal model, with that of the encoder it shares.
+
+    Raises:
+        SettingsError: its file holds something else.
+    """
+    fields = demo_architecture(name)
+    temporal = validated(TemporalArchitecture, fields, f"architecture of {name}: field")
+    if temporal.encoder_of is None:
+        return temporal
+    return temporal.model_copy(update={"encoder": demo_architecture(temporal.encoder_of)})

@@ -1,0 +1,173 @@
+"""Training of the demo's temporal base models, on the encoders of the demo SegFormers.
+
+Run as `python -m sam2vss_lib.segmentors.temporal_training --out runs/demo-temporal`; the
+`.safetensors` files it leaves there are what `demo/` holds. The encoder stays as the SegFormer of
+the same size has it, so that a table compares heads and not encoders, and only the head's weights
+are written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sam2vss_lib.datasets import VOID, open_dataset
+from sam2vss_lib.files import write_json
+from sam2vss_lib.segmentors.architectures import (
+    TemporalArchitecture,
+    build_temporal,
+    encoder_of_segformer,
+)
+from sam2vss_lib.segmentors.augmentation import LabelledFrame, random_clips, read_clips
+from sam2vss_lib.segmentors.mmseg_names import SEGFORMER_HEAD_NAMES
+from sam2vss_lib.segmentors.optimisation import TrainSettings, class_weights, export, optimise
+from sam2vss_lib.segmentors.pixels import normalise
+from sam2vss_lib.segmentors.registry import demo_file, embedded_temporal, load_segmentor
+from sam2vss_lib.segmentors.temporal import REFERENCE_OFFSETS_FRAMES, TemporalNetwork
+from sam2vss_lib.segmentors.training import measure
+from sam2vss_lib.segmentors.weights import read_weights
+
+_log = logging.getLogger(__name__)
+
+#: weight of the classifications beside the final one, as in the published recipes
+_AUXILIARY = 0.5
+_OFFSETS_FRAMES = (*REFERENCE_OFFSETS_FRAMES, 0)
+RECIPES: dict[str, TrainSettings] = {
+    f"{head}-{size}": TrainSettings(steps=steps, batch=4)
+    for head in ("cffm", "mrcfa", "tv3s")
+    for size, steps in (("micro", 1500), ("mini", 1000))
+}
+
+
+def train(
+    architecture: TemporalArchitecture,
+    start: Mapping[str, Tensor],
+    clips: Sequence[Sequence[LabelledFrame]],
+    settings: TrainSettings,
+    checkpoint: Path,
+) -> TemporalNetwork:
+    """Train the head of a temporal model on the CPU, going on from `checkpoint` if it exists.
+
+    Args:
+        architecture: the model; its head must be without dropout, whose random numbers would
+            differ after an interruption.
+        start: a SegFormer's state dict with the same encoder; its decoder, if of the same width,
+            is what the head's own begins with.
+        clips: the training data, each clip longer than the reach of the references.
+        settings: the recipe.
+        checkpoint: where the state is kept between steps.
+
+    Returns:
+        The network with the encoder of `start`.
+
+    Raises:
+        DataError: `checkpoint` is of another architecture or recipe, or not readable.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = build_temporal(architecture)
+    _begin_with(network, start)
+    network.train()
+    network.backbone.requires_grad_(False).eval()
+    weight = class_weights([frame for clip in clips for frame in clip], architecture.num_classes)
+
+    def loss_of(rng: np.random.Generator) -> Tensor:
+        images, labels = random_clips(clips, _OFFSETS_FRAMES, settings.batch, settings.crop_px, rng)
+        return clip_loss(network, images, labels, weight)
+
+    optimise(network.decode_head, loss_of, settings, architecture.model_dump(), checkpoint)
+    return network
+
+
+def clip_loss(
+    network: TemporalNetwork, images: Tensor, labels: Tensor, weight: Tensor | None = None
+) -> Tensor:
+    """Cross entropy of the target with its references and, at half weight, of all frames alone.
+
+    A head with more outputs than the final one (`clip_logits_all`) has these supervised too, at
+    half weight together.
+
+    Args:
+        network: encoder and head.
+        images: (B, T, 3, H, W) float32 in 0..255, references first, the target last.
+        labels: (B, T, H, W) int64, void 255.
+        weight: (C,) of the classes.
+
+    Returns:
+        The loss, a scalar.
+    """
+    batch = images.shape[:2]
+    stages = network.backbone(normalise(images.flatten(0, 1)))
+    by_frame = [stage.unflatten(0, batch).unbind(1) for stage in stages]
+    frames = [network.head.frame_features(one) for one in zip(*by_frame, strict=True)]
+    alone = [
+        _cross_entropy(network.head.frame_logits(features), labels[:, t], weight)
+        for t, features in enumerate(frames)
+    ]
+    head: Any = network.decode_head
+    several = hasattr(head, "clip_logits_all")
+    *others, final = head.clip_logits_all(frames) if several else (head.clip_logits(frames),)
+    loss = _cross_entropy(final, labels[:, -1], weight) + _AUXILIARY * torch.stack(alone).mean()
+    if others:
+        beside = [_cross_entropy(logits, labels[:, -1], weight) for logits in others]
+        loss = loss + _AUXILIARY * torch.stack(beside).mean()
+    return loss
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
+    logits = F.interpolate(logits, labels.shape[1:], mode="bilinear", align_corners=False)
+    return F.cross_entropy(logits, labels, weight, ignore_index=VOID)
+
+
+def _begin_with(network: TemporalNetwork, start: Mapping[str, Tensor]) -> None:
+    """Take the SegFormer's encoder, and of its decoder what fits the head."""
+    own = network.state_dict()
+    decoder = _decoder_as_published(start)
+    if any(value.shape != own[name].shape for name, value in decoder.items()):
+        decoder = {}
+    network.load_state_dict(own | encoder_of_segformer(start) | decoder)
+
+
+def _decoder_as_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The decoder of a SegFormer of `transformers`, with the names of the temporal heads."""
+    decoder = dict[str, Tensor]()
+    for published, ours in SEGFORMER_HEAD_NAMES:
+        for stage in range(4):
+            old = f"decode_head.{ours}.".replace("#", str(stage))
+            new = f"decode_head.{published}.".replace("#", str(stage + 1))
+            found = {k.removeprefix(old): v for k, v in state.items() if k.startswith(old)}
+            decoder.update({new + rest: value for rest, value in found.items()})
+    return decoder
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, export and measure the temporal demo models."""
+    parser = argparse.ArgumentParser(description="Train the temporal demo models.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and models")
+    parser.add_argument("--only", choices=[*RECIPES], help="train one of them")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    clips = read_clips(open_dataset("demo", "train"))
+    for name in [options.only] if options.only else RECIPES:
+        stem = name.replace("-", "_")
+        architecture = embedded_temporal(name)
+        start = read_weights(demo_file(f"segformer-{name.split('-')[1]}", ".safetensors"))
+        checkpoint = options.out / f"{stem}.pt"
+        network = train(architecture, start, clips, RECIPES[name], checkpoint)
+        weights = options.out / f"{stem}.safetensors"
+        export(network.decode_head, weights)
+        result = measure(load_segmentor(f"{name}:{weights}"), open_dataset("demo", "val"))
+        write_json(options.out / f"{stem}_metrics.json", result.to_dict())
+        _log.info("%s on demo val: %s", name, result.metrics)
+
+
+if __name__ == "__main__":
+    main()
