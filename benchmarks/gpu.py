@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.inputs import boxes, demo_clip, official_architecture
-from benchmarks.rows import Row
+from benchmarks.inputs import boxes, demo_clip, matrix_rate_flops, official_architecture
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engine.frames import encoded_frames
 from sam2vss_lib.masklets.engine.tracker import WindowTracker
 from sam2vss_lib.masklets.sam2 import Sam2Model
+from sam2vss_lib.study.cost_benchmarks import Row
 
 _PAPER_FPS = "the paper reports 1.1-3.5 frames/s on an A100"
 
@@ -22,7 +22,7 @@ def run(*, quick: bool, repeats: int) -> Iterator[Row]:
     """SAM2.1-tiny and -large architectures in bfloat16, 30 and 128 objects; nothing on CPUs."""
     if not torch.cuda.is_available():
         return
-    frames, peak_rate = 8 if quick else 32, matrix_rate_flops()
+    frames, peak_rate = 8 if quick else 32, matrix_rate_flops(torch.device("cuda"), torch.bfloat16)
     with demo_clip(frames) as dataset:
         (clip,) = dataset
         for name in "t" if quick else "tl":
@@ -70,15 +70,3 @@ def flops_per_object_frame(model: Sam2Model, clip: Clip, precision: str) -> floa
             track_s(model, clip, count, precision)
         totals.append(counter.get_total_flops())
     return (totals[1] - totals[0]) / 2 / clip.num_frames
-
-
-def matrix_rate_flops(side: int = 8192, repeats: int = 20) -> float:
-    """Operations per second of a large bfloat16 matrix product on this card."""
-    a, b = (torch.randn(side, side, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    torch.matmul(a, b)
-    torch.cuda.synchronize()
-    started = time.perf_counter()
-    for _ in range(repeats):
-        torch.matmul(a, b)
-    torch.cuda.synchronize()
-    return 2 * side**3 * repeats / (time.perf_counter() - started)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module, resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from sam2vss_lib.datasets import Clip, Dataset, open_dataset
 from sam2vss_lib.datasets.demo import DEMO_SPLITS, DemoSplit, write_demo
-from sam2vss_lib.masklets.sam2 import _STOCK_OVERRIDES, Sam2Model, build_model, demo_config
+from sam2vss_lib.masklets.sam2 import _STOCK_OVERRIDES, Sam2Model, build_model
 
 _LEGACY = "sam2.sam2_video_predictor_legacy"
 
@@ -80,14 +81,28 @@ def official_architecture(name: str, *, image_size: int, device: str = "cpu") ->
     return Sam2Model(title, predictor.eval().to(device), "", "", torch.device(device))
 
 
-def demo_by_legacy(model: Sam2Model) -> Sam2Model | None:
-    """The demo model in the wheel's legacy predictor, which batches objects; None without one."""
+def legacy_of(model: Sam2Model) -> Sam2Model | None:
+    """A model in the wheel's legacy predictor, which batches objects; None where it has none."""
     try:
-        import_module(_LEGACY)
+        kind = import_module(_LEGACY).SAM2VideoPredictor
     except ImportError:
         return None
-    target: dict[str, Any] = {"_target_": f"{_LEGACY}.SAM2VideoPredictor"}
-    predictor = instantiate(OmegaConf.merge(demo_config(), target), _recursive_=True)
-    predictor.load_state_dict(model.predictor.state_dict())
-    predictor.fill_hole_area = 0
-    return Sam2Model("demo", predictor.eval(), "", "", model.device)
+    predictor = kind.__new__(kind)  # both predictors are the same modules, called differently
+    predictor.__dict__ |= {**vars(model.predictor), "clear_non_cond_mem_for_multi_obj": False}
+    return replace(model, predictor=predictor)
+
+
+def matrix_rate_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """Operations per second of a large matrix product, the most that a model can hope for."""
+    cuda = device.type == "cuda"
+    side, repeats = (8192, 20) if cuda else (1024, 10)
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    torch.matmul(a, b)
+    if cuda:
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    for _ in range(repeats):
+        torch.matmul(a, b)
+    if cuda:
+        torch.cuda.synchronize()
+    return 2 * side**3 * repeats / (time.perf_counter() - started)

@@ -4,65 +4,71 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.inputs import boxes, demo_by_legacy, demo_clip, official_architecture
-from benchmarks.rows import Row, side_by_side
+from benchmarks.agreement import Masks, mean_iou
+from benchmarks.inputs import boxes, demo_clip, legacy_of, official_architecture
+from benchmarks.rows import side_by_side
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engine.frames import encoded_frames
 from sam2vss_lib.masklets.engine.tracker import WindowTracker
 from sam2vss_lib.masklets.propagation import _quiet_sam2, propagate
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
+from sam2vss_lib.study.cost_benchmarks import Row
 
-Masks = NDArray[np.bool_]
+Run = Callable[[], list[Masks]]
+_COUNTS = (1, 8, 24, 64)
 
 
 def run(*, quick: bool, repeats: int) -> Iterator[Row]:
     """Ratios at several numbers of objects; decoding and encoding of frames are part of both."""
-    demo, frames = load_sam2("demo"), 4 if quick else 8
-    yield from ratios(demo, frames, (1, 8, 24) if quick else (1, 8, 24, 64), repeats)
-    if not quick:
-        tiny = official_architecture("t", image_size=512)
-        yield from ratios(tiny, 4, (1, 8, 24), repeats)
+    demo = load_sam2("demo")
+    if quick:
+        yield from ratios(demo, 4, (1, 8, 24), repeats)
+        return
+    yield from ratios(demo, 8, _COUNTS, repeats)
+    # stock takes minutes for 64 objects of this size: few frames, one run
+    tiny = official_architecture("t", image_size=512)
+    yield from ratios(tiny, 4, _COUNTS, 1, warm_up=False)
 
 
-def ratios(model: Sam2Model, frames: int, counts: tuple[int, ...], repeats: int) -> Iterator[Row]:
-    legacy = demo_by_legacy(model) if model.name == "demo" else None
+def ratios(
+    model: Sam2Model,
+    frames: int,
+    counts: tuple[int, ...],
+    repeats: int,
+    *,
+    warm_up: bool = True,
+) -> Iterator[Row]:
+    """Rows beside stock and beside the legacy predictor, for every number of objects."""
+    legacy = legacy_of(model)
     with demo_clip(frames) as dataset:
         (clip,) = dataset
         for count in counts:
             masks = boxes(count, clip.size)
-            facts: dict[str, Any] = {
-                "section": "propagation",
-                "case": f"{model.name}, {count} objects",
-                "repeats": repeats,
-                "objects": count,
-                "frames": frames,
-                "object_frames": count * frames,
-                "image_encodings": frames,
-            }
-            yield side_by_side(
-                lambda masks=masks: by_engine(model, clip, masks),
-                lambda masks=masks: by_stock(model, clip, masks),
-                other="SAM2VideoPredictor",
-                **facts,
-            )
+            others: dict[str, Run] = {"SAM2VideoPredictor": partial(by_stock, model, clip, masks)}
             if legacy is not None:
-                yield side_by_side(
-                    lambda masks=masks: by_engine(model, clip, masks),
-                    lambda masks=masks: by_legacy(legacy, clip, masks),
-                    other="legacy predictor",
-                    **facts,
-                )
+                others["legacy predictor"] = partial(by_legacy, legacy, clip, masks)
+            yield from side_by_side(
+                partial(by_engine, model, clip, masks),
+                others,
+                repeats=repeats,
+                warm_up=warm_up,
+                mean_iou=mean_iou,
+                least_ratio=2 if model.name == "demo" and count == 24 else None,
+                section="propagation",
+                case=f"{model.name}, {count} objects",
+                objects=count,
+                frames=frames,
+                object_frames=count * frames,
+                image_encodings=frames,
+            )
 
 
 def by_engine(model: Sam2Model, clip: Clip, masks: Masks) -> list[Masks]:

@@ -6,16 +6,15 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from benchmarks.rows import Row
 from sam2vss_lib.files import atomic_path, write_json
+from sam2vss_lib.study.cost_benchmarks import BenchmarkFile, Machine, Row, Section, read_benchmarks
+from sam2vss_lib.study.cost_figures import figure_ratios
 from sam2vss_lib.study.provenance import package_versions
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -31,8 +30,11 @@ _HEADINGS = {
     "baseline": "other",
     "ratio_best": "ratio, best",
     "ratio_median": "median",
+    "mean_iou": "mean IoU",
     "ours_peak_mib": "MiB, ours",
     "baseline_peak_mib": "other",
+    "target": "target",
+    "met": "met",
 }
 
 
@@ -43,67 +45,71 @@ def table(rows: Sequence[Row]) -> str:
     return tabulate(cells, headings, tablefmt="github", disable_numparse=True)
 
 
-def machine_facts() -> dict[str, Any]:
-    """Where and with what the numbers were measured, no name or path of the machine among it."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "cpu": _cpu_name(),
-        "cpus": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "gpu": gpu,
-        "system": platform.system(),
-        "versions": {"python": platform.python_version(), **package_versions()},
-        "commit": _git("rev-parse", "HEAD"),
-        "modified": bool(_git("diff", "HEAD", "--name-only")),
-        "load_average": os.getloadavg()[0],
-    }
+def missed(rows: Sequence[Row]) -> list[str]:
+    """A line for every row that misses its target."""
+    return [
+        f"missed: {row.section}, {row.case}, {row.unit} {_cell(row.ours)} v {row.other}: "
+        f"{row.target}; {row.note or f'ratio {_cell(row.ratio_best)}'}"
+        for row in rows
+        if row.met is False
+    ]
 
 
-def is_quiet(facts: dict[str, Any]) -> bool:
+def run_facts(*, quick: bool) -> Section:
+    """When, where and with what numbers are measured, no name or path of the machine among it."""
+    cpus, load = os.cpu_count(), os.getloadavg()[0]
+    return Section(
+        date=datetime.now(UTC).date().isoformat(),
+        quick=quick,
+        machine=Machine(
+            cpu=_cpu_name(),
+            cpus=cpus,
+            torch_threads=torch.get_num_threads(),
+            gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            system=platform.system(),
+            load_average=load,
+            quiet=is_quiet(load, cpus),
+        ),
+        versions={"python": platform.python_version(), **package_versions()},
+        commit=_git("rev-parse", "HEAD"),
+        modified=bool(_git("diff", "HEAD", "--name-only")),
+    )
+
+
+def is_quiet(load_average: float, cpus: int | None) -> bool:
     """Whether little else was running: measured ratios mean something then."""
-    return facts["load_average"] < 0.3 * (facts["cpus"] or 1)
+    return load_average < 0.3 * (cpus or 1)
 
 
-def write(path: Path, rows: Sequence[Row], facts: dict[str, Any], *, quick: bool) -> Path:
-    """Write results as JSON, and a plot of the ratios beside it.
+def write(path: Path, name: str, section: Section) -> None:
+    """Put the rows of one benchmark into a JSON file, and draw its ratios anew beside it.
 
-    Returns:
-        Path of the plot.
+    What other benchmarks have left in the file stays, with the machine each was measured on; what
+    this one left there is replaced.
+
+    Raises:
+        DataError: the file is there and not one of ours.
     """
-    results = {"format_version": 1, "quick": quick, "machine": facts}
-    write_json(path, {**results, "rows": [asdict(row) for row in rows]})
-    plot = path.with_suffix(".png")
-    with atomic_path(plot) as temporary:
-        ratio_figure(rows).savefig(temporary, dpi=120)
-    return plot
-
-
-def ratio_figure(rows: Sequence[Row]) -> Figure:
-    """Bars of the ratios, one per row that has one; the line at 1 is the other program."""
-    shown = [row for row in rows if row.ratio_best is not None][::-1]
-    figure = Figure(figsize=(9, 1.2 + 0.32 * len(shown)), layout="constrained")
-    axes = figure.subplots()
-    names = [f"{row.section}: {row.case}, {_seen_by(row)}" for row in shown]
-    bars = axes.barh(range(len(shown)), [row.ratio_best or 0.0 for row in shown], color="#4477aa")
-    axes.bar_label(bars, fmt="%.2f", padding=3)
-    axes.set_yticks(range(len(shown)), names, fontsize=8)
-    axes.axvline(1, color="black", linewidth=1)
-    axes.margins(x=0.12)
-    axes.set_xlabel("ratio of the other to ours (above 1: less time, work or memory)")
-    return figure
-
-
-def _seen_by(row: Row) -> str:
-    amount = "" if row.unit == "s" else f"{row.unit}, "
-    frames = f"{row.frames} frames, " if row.unit == "MiB" else ""
-    return f"{amount}{frames}v {row.other}"
+    sections = read_benchmarks(path).sections if path.exists() else {}
+    found = BenchmarkFile(sections={**sections, name: section})
+    write_json(path, found.model_dump(mode="json"))
+    with atomic_path(path.with_suffix(".png")) as temporary:
+        figure_ratios(found.rows).savefig(temporary, dpi=120)
 
 
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
     if isinstance(value, float):
-        return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+        return (
+            f"{value:.0f}"
+            if value >= 100
+            else f"{value:.5g}"
+            if 0.9 < value < 1
+            else f"{value:.3g}"
+        )
     return str(value)
 
 

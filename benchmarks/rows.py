@@ -1,110 +1,91 @@
-"""One measurement, and how two programs are timed against each other."""
+"""How programs are timed against each other."""
 
 from __future__ import annotations
 
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 import torch
 
-_SAMPLE_S = 0.005
+from sam2vss_lib.study.cost_benchmarks import Row
+
+_SAMPLE_S = 0.02
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table: this program (ours) beside another.
+class _Run:
+    """What one program returned, how long it took, and how far resident memory rose."""
 
-    Attributes:
-        section: which benchmark.
-        case: what was computed.
-        other: what ours is compared with.
-        unit: of `ours` and `baseline`.
-        ours: best of the repeats; a count where the unit is one.
-        baseline: likewise, of the other program.
-        ratio_best: baseline over ours, best over best: above 1 ours is better.
-        ratio_median: median over median.
-        repeats: runs of each.
-        objects: number of objects, or of proposals.
-        frames: number of frames.
-        object_frames: objects propagated times frames, of ours.
-        image_encodings: frames through the image encoder, of ours.
-        ours_peak_mib: growth of resident memory during a run that was not timed, or all of it
-            where the unit is MiB.
-        baseline_peak_mib: likewise.
-        note: what else is to be known.
-    """
-
-    section: str
-    case: str
-    other: str
-    unit: str
-    ours: float
-    baseline: float | None = None
-    ratio_best: float | None = None
-    ratio_median: float | None = None
-    repeats: int = 1
-    objects: int | None = None
-    frames: int | None = None
-    object_frames: int | None = None
-    image_encodings: int | None = None
-    ours_peak_mib: float | None = None
-    baseline_peak_mib: float | None = None
-    note: str = ""
+    found: Any
+    seconds: float
+    peak_mib: float
 
 
 def side_by_side(
-    ours: Callable[[], object],
-    baseline: Callable[[], object],
+    ours: Callable[[], Any],
+    others: Mapping[str, Callable[[], Any]],
     *,
-    section: str,
-    case: str,
-    other: str,
     repeats: int,
-    objects: int | None = None,
-    frames: int | None = None,
-    object_frames: int | None = None,
-    image_encodings: int | None = None,
-) -> Row:
-    """Time two programs in turns, after one run of each that only warms up and shows its memory.
+    warm_up: bool = True,
+    mean_iou: Callable[[Any, Any], float] | None = None,
+    least_ratio: float | None = None,
+    **facts: Any,
+) -> list[Row]:
+    """Time programs in turns, by default after one run of each that only warms up.
 
-    Whatever else the machine does then meets both alike; the best of several runs is the one it
-    disturbed least.
+    Whatever else the machine does then meets all alike; the best of several runs is the one it
+    disturbed least. Masks and memory are those of the first runs.
+
+    Args:
+        ours: runs this program.
+        others: run the others, by name.
+        repeats: timed runs of each.
+        warm_up: whether there is an untimed run before the others.
+        mean_iou: compares what two programs returned.
+        least_ratio: what the project promises beside the first of `others`.
+        facts: other fields of the `Row`.
+
+    Returns:
+        One row for each of `others`.
     """
-    ours_peak_mib, baseline_peak_mib = peak_growth_mib(ours), peak_growth_mib(baseline)
-    ours_s: list[float] = []
-    baseline_s: list[float] = []
-    for _ in range(repeats):
-        for run, seconds in ((ours, ours_s), (baseline, baseline_s)):
-            started = time.perf_counter()
-            run()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - started)
-    return Row(
-        section,
-        case,
-        other,
-        "s",
-        min(ours_s),
-        min(baseline_s),
-        min(baseline_s) / min(ours_s),
-        statistics.median(baseline_s) / statistics.median(ours_s),
-        repeats,
-        objects,
-        frames,
-        object_frames,
-        image_encodings,
-        ours_peak_mib,
-        baseline_peak_mib,
-    )
+    programs = {"": ours, **others}
+    turns = [
+        {name: _watched(run) for name, run in programs.items()} for _ in range(repeats + warm_up)
+    ]
+    timed = turns[warm_up:]
+    first, ours_s = turns[0][""], [turn[""].seconds for turn in timed]
+    rows: list[Row] = []
+    for name in others:
+        other, other_s = turns[0][name], [turn[name].seconds for turn in timed]
+        ratio = min(other_s) / min(ours_s)
+        promised = None if rows else least_ratio
+        rows.append(
+            Row(
+                other=name,
+                unit="s",
+                ours=min(ours_s),
+                baseline=min(other_s),
+                ratio_best=ratio,
+                ratio_median=statistics.median(other_s) / statistics.median(ours_s),
+                repeats=repeats,
+                ours_peak_mib=first.peak_mib,
+                baseline_peak_mib=other.peak_mib,
+                mean_iou=None if mean_iou is None else mean_iou(first.found, other.found),
+                target="" if promised is None else f"ratio >= {promised:g}",
+                met=None if promised is None else ratio >= promised,
+                **facts,
+            )
+        )
+    return rows
 
 
-def peak_growth_mib(run: Callable[[], object]) -> float:
-    """Run something; how far resident memory rose above what it was before, sampled often."""
+def _watched(run: Callable[[], Any]) -> _Run:
+    """Run something while another thread looks at resident memory now and then."""
     process, done = psutil.Process(), threading.Event()
     before = peak = process.memory_info().rss
 
@@ -115,9 +96,13 @@ def peak_growth_mib(run: Callable[[], object]) -> float:
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
+    started = time.perf_counter()
     try:
-        run()
+        found = run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - started
     finally:
         done.set()
         watcher.join()
-    return (peak - before) / 2**20
+    return _Run(found, seconds, (peak - before) / 2**20)

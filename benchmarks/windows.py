@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.agreement import mean_iou
 from benchmarks.inputs import demo_clip
-from benchmarks.rows import Row, side_by_side
+from benchmarks.rows import side_by_side
 from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.masklets.engine.encoder import encode, model_input
 from sam2vss_lib.masklets.engine.grid import propose, select
@@ -18,6 +19,7 @@ from sam2vss_lib.masklets.generate import MaskletRun, generate_masklets
 from sam2vss_lib.masklets.proposals import ProposalGenerator, Proposals
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.study.cost_benchmarks import Row
 
 
 def run_proposals(*, quick: bool, repeats: int) -> Iterator[Row]:
@@ -27,13 +29,13 @@ def run_proposals(*, quick: bool, repeats: int) -> Iterator[Row]:
     with demo_clip(1) as dataset:
         image = dataset.clips[0].frame(0)
     generator = ProposalGenerator(model, settings)
-    yield side_by_side(
+    yield from side_by_side(
         lambda: proposals_by_engine(model, settings, image),
-        lambda: generator(image),
+        {"SAM2AutomaticMaskGenerator": lambda: generator(image)},
+        repeats=repeats,
+        mean_iou=lambda ours, theirs: mean_iou([ours.masks], [theirs.masks]),
         section="proposals",
         case=f"demo, grid {settings.points_per_side}",
-        other="SAM2AutomaticMaskGenerator",
-        repeats=repeats,
         objects=len(proposals_by_engine(model, settings, image).masks),
         frames=1,
         image_encodings=1,
@@ -56,13 +58,13 @@ def run_window(*, quick: bool, repeats: int) -> Iterator[Row]:
     model = load_sam2("demo")
     with demo_clip(frames) as dataset:
         found = into_new_store(dataset, model, settings)
-        yield side_by_side(
+        yield from side_by_side(
             lambda: into_new_store(dataset, model, settings),
-            lambda: into_new_store(dataset, model, by_stock),
+            {"engine: stock": lambda: into_new_store(dataset, model, by_stock)},
+            repeats=repeats,
+            least_ratio=None if quick else 2,
             section="window",
             case=f"demo, grid {settings.points_per_side}, {frames} frames",
-            other="engine: stock",
-            repeats=repeats,
             objects=found.masklets,
             frames=frames,
             object_frames=found.object_frames,

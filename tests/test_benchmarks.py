@@ -2,36 +2,53 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from benchmarks import gpu, inputs, plan, propagation, report
+from benchmarks import agreement, equality, gpu, inputs, plan, profile, propagation, report, windows
 from benchmarks.__main__ import main
-from benchmarks.rows import Row, side_by_side
+from benchmarks.rows import side_by_side
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.sam2 import load_sam2
+from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.study.cost_benchmarks import Row, read_benchmarks
 
 
-def test_programs_take_turns_after_a_run_of_each() -> None:
+@pytest.mark.parametrize(("warm_up", "turns"), [(True, 4), (False, 3)])
+def test_programs_take_turns(*, warm_up: bool, turns: int) -> None:
     calls: list[str] = []
-    row = side_by_side(
-        lambda: calls.append("ours"),
-        lambda: calls.append("other"),
+
+    def program(name: str) -> int:
+        calls.append(name)
+        return len(calls)
+
+    stock, legacy = side_by_side(
+        lambda: program("ours"),
+        {"stock": lambda: program("stock"), "legacy": lambda: program("legacy")},
+        repeats=3,
+        warm_up=warm_up,
+        mean_iou=lambda ours, theirs: ours / theirs,
+        least_ratio=1e9,
         section="s",
         case="c",
-        other="o",
-        repeats=3,
     )
-    assert calls == ["ours", "other"] * 4
-    assert row.baseline is not None
-    assert row.ratio_best == row.baseline / row.ours
+    assert calls == ["ours", "stock", "legacy"] * turns
+    assert (stock.other, legacy.other) == ("stock", "legacy")
+    assert (stock.mean_iou, legacy.mean_iou) == (1 / 2, 1 / 3)  # of the first runs
+    assert stock.baseline is not None
+    assert stock.ratio_best == stock.baseline / stock.ours
+    assert stock.met is False  # promised beside the first only
+    assert legacy.met is None
 
 
 def test_the_programs_compared_find_the_same_masks() -> None:
     model = load_sam2("demo")
-    legacy = inputs.demo_by_legacy(model)
+    legacy = inputs.legacy_of(model)
     with inputs.demo_clip(2) as dataset:
         (clip,) = dataset
         masks = inputs.boxes(2, clip.size)
@@ -45,12 +62,78 @@ def test_the_programs_compared_find_the_same_masks() -> None:
     assert all(np.any(frame) for frame in runs[0])
 
 
+def test_iou_of_pairs_by_hand() -> None:
+    a = np.array([[[1, 1, 0, 0]], [[0, 0, 0, 0]], [[1, 0, 0, 0]]], bool)
+    b = np.array([[[0, 1, 1, 0]], [[0, 0, 0, 0]], [[0, 0, 0, 0]]], bool)
+    assert agreement.paired_ious(a, b).tolist() == [1 / 3, 1, 0]
+    assert agreement.mean_iou([a[:1], a[1:2]], [b[:1], b[1:2]]) == pytest.approx(2 / 3)
+
+
+def test_differences_between_stores_are_found(tmp_path: Path) -> None:
+    """Two windows of settings that keep other proposals, and a mask that has moved by a pixel."""
+    loose = MaskletSettings(window=2, points_per_side=3, pred_iou_thresh=0.3)
+    strict = loose.model_copy(update={"pred_iou_thresh": 0.95})
+    with inputs.demo_clip(2) as dataset:
+        found = [
+            generate_masklets(dataset, load_sam2("demo"), one, tmp_path / str(index))
+            for index, one in enumerate((loose, strict))
+        ]
+        name = dataset.clips[0].name
+    stored = [MaskletStore(tmp_path / str(index)).read(name) for index in range(2)]
+    assert found[0].masklets > found[1].masklets
+
+    same = agreement.Differences()
+    same.add_masklets(stored[0], stored[0])
+    assert (same.anchors, same.other_proposals, same.masklets) == (1, 0, found[0].masklets)
+    assert len(same.ious) == found[0].object_frames
+    assert same.mean_iou == same.share_above == 1
+
+    other = agreement.Differences()
+    other.add_masklets(stored[0], stored[1])
+    assert other.other_proposals == 1
+    assert not other.are_small
+
+
+def test_refined_maps_may_differ_in_less_than_one_pixel_of_ten_thousand() -> None:
+    a = np.zeros((1, 100, 100), np.uint8)
+    b = a.copy()
+    b[0, 0, 0] = 1
+    found = agreement.Differences()
+    found.add_refined(a, b)
+    assert not found.are_small  # exactly one
+    found.add_refined(a, a)
+    assert found.are_small
+    assert found.details()["refined_pixels_differing_per_10000"] == 0.5
+
+
+def test_equality_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = [MaskletSettings(window=2, points_per_side=3)]
+    with inputs.demo_clip(2) as dataset:
+        (first,) = equality.rows(dataset, settings, tmp_path)
+        monkeypatch.setattr("sam2vss_lib.masklets.generate._write", None)  # nothing is computed
+        (again,) = equality.rows(dataset, settings, tmp_path)
+    assert first.met
+    assert first.objects
+    assert first.object_frames == 2 * first.objects
+    assert again == first
+
+
 def test_ablation_settings_are_those_of_the_tables() -> None:
     settings = plan.ablation_settings()
-    assert len(settings) == len(set(settings)) == 20
+    assert len(settings) == 7 + 4 + 6 + 6
+    assert settings.count(MaskletSettings()) == 4
     assert {s.window for s in settings} == {1, 2, 4, 8, 10, 16, 32}
     assert {s.points_per_side for s in settings} == {8, 16, 32, 64}
-    assert len(plan.ablation_settings(16)) == 18
+    assert len(plan.ablation_settings(16)) == 21
+
+
+def test_every_part_of_the_engine_takes_time() -> None:
+    settings = MaskletSettings(window=2, points_per_side=3)
+    steps = itertools.count()
+    with inputs.demo_clip(2) as dataset, profile.watched_parts(lambda: next(steps)) as found:
+        windows.into_new_store(dataset, load_sam2("demo"), settings)
+    assert all(found.values())
+    assert sum(found.values()) == next(steps) / 2  # no part contains another
 
 
 def test_operations_that_an_object_adds_are_counted() -> None:
@@ -61,20 +144,42 @@ def test_operations_that_an_object_adds_are_counted() -> None:
 
 
 def test_written_results_can_be_read_and_seen(tmp_path: Path) -> None:
-    rows = [
+    path = tmp_path / "results.json"
+    rows = (
         Row("propagation", "demo, 8 objects", "stock", "s", 1.0, 2.5, 2.5, 2.4, 3, 8, 4),
         Row("gpu", "tiny", "", "frames/s", 31.0),
+    )
+    facts = report.run_facts(quick=True)
+    for row in rows:
+        report.write(path, row.section, facts.model_copy(update={"rows": (row,)}))
+    better = replace(rows[0], ratio_best=3.0)
+    later = facts.model_copy(update={"date": "2030-01-01", "rows": (better,)})
+    report.write(path, "propagation", later)
+
+    stored = read_benchmarks(path)
+    assert stored.rows == [better, rows[1]]  # replaced, and kept
+    assert [stored.sections[name].date for name in ("propagation", "gpu")] == [
+        "2030-01-01",
+        facts.date,
     ]
-    facts = report.machine_facts()
-    plot = report.write(tmp_path / "results.json", rows, facts, quick=True)
-    stored = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert [row["ratio_best"] for row in stored["rows"]] == [2.5, None]
-    assert stored["machine"]["torch_threads"] == torch.get_num_threads()
-    assert str(Path.home()) not in json.dumps(stored)
-    assert plot.stat().st_size > 1000
+    assert str(Path.home()) not in path.read_text(encoding="utf-8")
+    assert path.with_suffix(".png").stat().st_size > 1000
     assert "2.5" in report.table(rows)
-    assert not report.is_quiet({"load_average": 2.0, "cpus": 2})
-    assert report.is_quiet({"load_average": 0.1, "cpus": 2})
+    assert not report.is_quiet(2.0, 2)
+    assert report.is_quiet(0.1, 2)
+
+    path.write_text('{"format_version": 1, "rows": []}', encoding="utf-8")
+    with pytest.raises(DataError, match=r"results\.json: rows: "):
+        report.write(path, "gpu", facts)
+    assert json.loads(path.read_text(encoding="utf-8"))["rows"] == []
+
+
+def test_what_misses_its_target_is_said() -> None:
+    row = Row("plan", "23 rows", "each alone", "object-frames", 50.0, 100.0, 2.0, note="50 %")
+    rows = [replace(row, target="<= 40 %", met=met) for met in (None, True, False)]
+    (line,) = report.missed(rows)
+    assert "<= 40 %" in line
+    assert "50 %" in line
 
 
 def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +193,6 @@ def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 def test_quick_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "results.json"
     assert main(["--quick", "--repeats", "1", "--out", str(out)]) == 0
-    stored = json.loads(out.read_text(encoding="utf-8"))
-    sections = {row["section"] for row in stored["rows"]}
-    assert sections >= {"propagation", "proposals", "window", "plan", "memory"}
+    sections = read_benchmarks(out).sections.keys()
+    assert sections >= {"propagation", "proposals", "window", "profile", "plan", "memory"}
     assert "ratio, best" in capsys.readouterr().out

@@ -1,12 +1,15 @@
-"""Figures of the cost analysis: where the time of a frame goes, and what an object adds."""
+"""Figures of the cost analysis: where time goes, what an object adds, ratios to other programs."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
 from sam2vss_lib.study.cost import CostMeasurement, time_frame
+from sam2vss_lib.study.cost_benchmarks import Row
 from sam2vss_lib.study.figures import BETTER, NEUTRAL
 
 
@@ -51,3 +54,32 @@ def figure_objects(measured: CostMeasurement) -> Figure:
     axis.grid(linewidth=0.3)
     axis.legend(fontsize=8)
     return figure
+
+
+def figure_ratios(rows: Sequence[Row]) -> Figure:
+    """One bar per ratio to another program, on a logarithmic axis; a colour per benchmark."""
+    shown = [row for row in rows if row.ratio_best is not None]
+    sections = list(dict.fromkeys(row.section for row in shown))
+    colours = dict(zip(sections, sns.color_palette("colorblind", len(sections)), strict=True))
+    figure = Figure(figsize=(9, 1.2 + 0.27 * len(shown)), layout="constrained")
+    axis = figure.subplots()
+    for place, row in enumerate(shown):
+        ratio = row.ratio_best or 0.0
+        axis.barh(place, ratio - 1, left=1, color=colours[row.section])
+        axis.text(max(ratio, 1), place, f" {ratio:.2f}", va="center", fontsize=8)
+    axis.set_yticks(range(len(shown)), [_ratio_label(row) for row in shown], fontsize=8)
+    axis.set_ylim(len(shown) - 0.3, -0.7)
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.axvline(1, color="black", linewidth=1)
+    axis.margins(x=0.1)
+    axis.tick_params(axis="x", labelsize=8)
+    axis.set_xlabel("ratio of the other to ours (above 1: less time, work or memory)", fontsize=9)
+    axis.grid(axis="x", linewidth=0.3)
+    return figure
+
+
+def _ratio_label(row: Row) -> str:
+    amount = "" if row.unit == "s" else f"{row.unit}, "
+    frames = f"{row.frames} frames, " if row.unit == "MiB" else ""
+    return f"{row.section}: {row.case}, {amount}{frames}v {row.other}"

@@ -82,6 +82,7 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
     overlap: Overlap = "area"
     sweep: Swept | None = Field(None, description="the setting that an ablation varies")
     sweep_values: tuple[int | float, ...] = Field((), strict=False)
+    benchmarks: str = Field("", description="file of python -m benchmarks; empty for none")
     device: str = "auto"
     seed: int = Field(default=0, ge=0, description="of everything random")
     bootstrap_samples: int = Field(default=2000, ge=1, description="resamples of clips")

@@ -1,0 +1,109 @@
+"""Where the engine's time goes: one window from files to the store, part by part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.inputs import demo_clip, matrix_rate_flops
+from benchmarks.windows import into_new_store
+from sam2vss_lib.masklets.engine import clip, frames, tracker
+from sam2vss_lib.masklets.engine.heads import Heads
+from sam2vss_lib.masklets.engine.memory import MemoryReader
+from sam2vss_lib.masklets.engine.memory_writer import MemoryWriter
+from sam2vss_lib.masklets.sam2 import load_sam2
+from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.masklets.store import ClipWriter
+from sam2vss_lib.study.cost_benchmarks import Row
+
+#: part -> functions, where they are looked up; what one of these calls counts as its own
+_PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
+    "image encoder": ((frames, "encode"),),
+    "proposals": ((clip, "propose"), (clip, "select")),
+    "memory attention": ((MemoryReader, "read"),),
+    "mask decoder": ((Heads, "decode"), (Heads, "pointers_of_masks")),
+    "memory encoder": ((MemoryWriter, "write"),),
+    "masks to the frame's size": ((tracker, "_resize"),),
+    "masks to run lengths": (
+        (clip, "mask_columns"),
+        (clip, "visible_parts"),
+        (clip, "encode_masks"),
+    ),
+    "writing": ((ClipWriter, "add"), (ClipWriter, "flush")),
+}
+
+
+@contextmanager
+def watched_parts(amount: Callable[[], float]) -> Generator[dict[str, float]]:
+    """By how much each part of the engine has raised an amount, such as the time, meanwhile."""
+    found, inside = dict.fromkeys(_PARTS, 0.0), False
+
+    def counted(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **named: Any) -> Any:
+            nonlocal inside
+            if inside:
+                return function(*arguments, **named)
+            inside, before = True, amount()
+            result = function(*arguments, **named)
+            inside, found[part] = False, found[part] + amount() - before
+            return result
+
+        return run
+
+    with ExitStack() as stack:
+        for part, places in _PARTS.items():
+            for owner, name in places:
+                watched = counted(part, getattr(owner, name))
+                stack.enter_context(patch.object(owner, name, watched))
+        yield found
+
+
+def run(*, quick: bool, repeats: int) -> Iterator[Row]:
+    """One row per part, in the order of time taken, of the quickest of several runs."""
+    num_frames = 4 if quick else 16
+    settings = MaskletSettings(window=num_frames, points_per_side=8 if quick else 16)
+    model = load_sam2("demo")
+    with demo_clip(num_frames) as dataset:
+
+        def work() -> int:
+            return into_new_store(dataset, model, settings).masklets
+
+        masklets = work()
+        whole_s, seconds = min((_timed(work) for _ in range(repeats)), key=lambda run: run[0])
+        with (
+            FlopCounterMode(display=False) as counter,
+            watched_parts(counter.get_total_flops) as flops,
+        ):
+            work()
+    seconds["everything else"] = whole_s - sum(seconds.values())
+    rate = matrix_rate_flops(model.device)
+    for part in sorted(seconds, key=lambda part: -seconds[part]):
+        share, gflop = seconds[part] / whole_s, flops.get(part, 0) / 1e9
+        achieved = gflop * 1e9 / seconds[part] / rate
+        yield Row(
+            "profile",
+            f"demo, grid {settings.points_per_side}, {num_frames} frames: {part}",
+            "",
+            "s",
+            seconds[part],
+            repeats=repeats,
+            objects=masklets,
+            frames=num_frames,
+            note=f"{share:.1%} of {whole_s:.2f} s"
+            + (f"; {achieved:.0%} of the rate of a large matrix product" if gflop else ""),
+            details={"share": share, "gflop": gflop, "share_of_matrix_rate": achieved},
+        )
+
+
+def _timed(work: Callable[[], object]) -> tuple[float, dict[str, float]]:
+    """Seconds of the whole and of its parts."""
+    with watched_parts(time.perf_counter) as seconds:
+        started = time.perf_counter()
+        work()
+        whole_s = time.perf_counter() - started
+    return whole_s, seconds

@@ -1,0 +1,203 @@
+"""What `python -m benchmarks` has measured: the file it writes, and how notebook 08 tells of it."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
+
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import read_json
+from sam2vss_lib.study.provenance import REPOSITORY
+from sam2vss_lib.study.settings import StudySettings
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: this program (ours) beside another.
+
+    Attributes:
+        section: which benchmark.
+        case: what was computed.
+        other: what ours is compared with.
+        unit: of `ours` and `baseline`.
+        ours: best of the repeats; a count where the unit is one.
+        baseline: likewise, of the other program.
+        ratio_best: baseline over ours, best over best: above 1 ours is better.
+        ratio_median: median over median.
+        repeats: timed runs of each.
+        objects: number of objects, or of proposals.
+        frames: number of frames.
+        object_frames: objects propagated times frames, of ours.
+        image_encodings: frames through the image encoder, of ours.
+        ours_peak_mib: growth of resident memory during the first run, or all of it where the unit
+            is MiB.
+        baseline_peak_mib: likewise.
+        mean_iou: of the masks that both found, 1 where both are empty.
+        target: what the project promises, empty where nothing.
+        met: whether it holds.
+        note: what else is to be known.
+        details: further numbers by name.
+    """
+
+    section: str
+    case: str
+    other: str
+    unit: str
+    ours: float
+    baseline: float | None = None
+    ratio_best: float | None = None
+    ratio_median: float | None = None
+    repeats: int = 1
+    objects: int | None = None
+    frames: int | None = None
+    object_frames: int | None = None
+    image_encodings: int | None = None
+    ours_peak_mib: float | None = None
+    baseline_peak_mib: float | None = None
+    mean_iou: float | None = None
+    target: str = ""
+    met: bool | None = None
+    note: str = ""
+    details: dict[str, float] = field(default_factory=dict)
+
+
+class Machine(BaseModel, frozen=True):
+    """Where it was measured.
+
+    Attributes:
+        cpu: name of the processor.
+        cpus: its logical processors.
+        torch_threads: threads that torch used.
+        gpu: name of the GPU, None without one.
+        system: operating system.
+        load_average: programs running just before.
+        quiet: whether that is so few that times mean something.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    cpu: str
+    cpus: int | None
+    torch_threads: int
+    gpu: str | None
+    system: str
+    load_average: float
+    quiet: bool
+
+
+class Section(BaseModel, frozen=True):
+    """The rows of one benchmark, and what they were measured with.
+
+    Attributes:
+        date: day of the measurement, ISO 8601.
+        quick: whether it was the short form, whose numbers only show that it runs.
+        machine: where.
+        versions: package -> version, Python included.
+        commit: of the code, None outside a checkout.
+        modified: whether tracked files differed from it.
+        rows: the measurements.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    date: str
+    quick: bool
+    machine: Machine
+    versions: dict[str, str]
+    commit: str | None
+    modified: bool
+    rows: tuple[Row, ...] = ()
+
+
+class BenchmarkFile(BaseModel, frozen=True):
+    """Sections by name; each keeps its own facts, since not all are measured at once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format_version: Literal[1] = 1
+    sections: dict[str, Section] = {}
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of all sections."""
+        return [row for section in self.sections.values() for row in section.rows]
+
+
+def read_benchmarks(path: Path) -> BenchmarkFile:
+    """Read a file of `python -m benchmarks --out`.
+
+    Raises:
+        DataError: it is missing or no such file.
+    """
+    try:
+        return BenchmarkFile.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(
+            f"{path}: {place}: {first['msg']}; delete it and run make bench again"
+        ) from None
+
+
+def study_benchmarks(settings: StudySettings) -> BenchmarkFile:
+    """The file that the settings name; one without sections where there is none."""
+    path = REPOSITORY / settings.benchmarks  # without a name, a folder
+    return read_benchmarks(path) if path.is_file() else BenchmarkFile()
+
+
+def benchmark_frame(found: BenchmarkFile) -> pd.DataFrame:
+    """All rows, as a table to be shown.
+
+    Returns:
+        Columns `benchmark`, `case`, `beside`, `unit`, `ours`, `other`, `ratio`, `mean_iou`,
+        `target` and `met`; numbers are NaN and texts empty where there are none.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "benchmark": row.section,
+                "case": row.case,
+                "beside": row.other,
+                "unit": row.unit,
+                "ours": row.ours,
+                "other": row.baseline,
+                "ratio": row.ratio_best,
+                "mean_iou": row.mean_iou,
+                "target": row.target,
+                "met": {None: "", True: "yes", False: "no"}[row.met],
+            }
+            for row in found.rows
+        ]
+    )
+
+
+def benchmark_words(found: BenchmarkFile) -> str:
+    """Where and when the rows were measured, in words."""
+    if not found.sections:
+        return (
+            "No ratios to stock sam2 to show: `make bench` measures them, and the parameter "
+            "`benchmarks` names its file."
+        )
+    alike: dict[str, list[str]] = {}
+    for name, section in found.sections.items():
+        alike.setdefault(_circumstances(section), []).append(name)
+    lines = [f"**{', '.join(names)}**: {text}" for text, names in alike.items()]
+    return "Above 1, a ratio is in favour of ours.\n\n" + "\n\n".join(lines)
+
+
+def _circumstances(section: Section) -> str:
+    machine, commit = section.machine, (section.commit or "unknown")[:10]
+    facts = [
+        f"measured on {section.date}",
+        machine.gpu or machine.cpu,
+        f"{machine.torch_threads} of {machine.cpus} logical processors",
+        f"commit {commit}" + " with changes" * section.modified,
+        "" if machine.quiet else "while other programs ran",
+        "short form, whose numbers mean little" if section.quick else "",
+    ]
+    return ", ".join(fact for fact in facts if fact)
