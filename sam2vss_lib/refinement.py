@@ -15,6 +15,7 @@ from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.checks import check_fit
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
+from sam2vss_lib.metrics.iou import class_counts
 from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
 
 Vote = Literal["frame", "masklet"]
@@ -52,11 +53,10 @@ def count_votes(masks: Tensor, prediction: Tensor, num_classes: int) -> Tensor:
     Returns:
         (n, C) int64.
     """
-    index, rows, columns = masks.nonzero(as_tuple=True)
-    label = prediction[rows, columns].long()
-    votes = (index * num_classes + label)[label < num_classes]
-    counts = torch.bincount(votes, minlength=len(masks) * num_classes)
-    return counts.view(len(masks), num_classes)
+    votes = prediction.new_zeros((len(masks), num_classes), dtype=torch.int64)
+    for mask, counts in zip(masks, votes, strict=True):
+        counts.copy_(class_counts(prediction, mask, num_classes))
+    return votes
 
 
 def winning_classes(votes: Tensor) -> Tensor:
@@ -87,15 +87,11 @@ def paint(prediction: Tensor, masks: Tensor, classes: Tensor, priority: Tensor) 
     Returns:
         (H, W) uint8.
     """
-    kept = classes != VOID
-    masks, classes, priority = masks[kept], classes[kept], priority[kept]
-    if not len(masks):
-        return prediction.clone()
-    order = priority.argsort(stable=True)
-    rank = torch.arange(1, len(order) + 1, device=masks.device, dtype=torch.int32)
-    top = (masks[order] * rank[:, None, None]).amax(0).long()  # 0 where no mask is
-    painted = torch.cat([classes.new_tensor([VOID]), classes[order]])[top]
-    return torch.where(top > 0, painted, prediction)
+    painted, of_mask = prediction.clone(), classes.tolist()
+    for index in priority.argsort(stable=True).tolist():
+        if of_mask[index] != VOID:
+            painted.masked_fill_(masks[index], of_mask[index])
+    return painted
 
 
 def paint_frame(

@@ -1,4 +1,4 @@
-"""Pixels by their distance to the nearest ground-truth boundary, and how many of them are right."""
+"""Pixels by their distance to the nearest ground-truth boundary."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def squared_distance(marked: Tensor, limit_px: int) -> Tensor:
 
     Args:
         marked: (H, W) bool.
-        limit_px: distances from here on are not told apart.
+        limit_px: distances from here on are not told apart; 1 to 127.
 
     Returns:
-        (H, W) int32, at most limit_px squared.
+        (H, W) int16, at most limit_px squared.
     """
-    costs = torch.where(marked, 0, limit_px**2).to(torch.int32)
+    costs = torch.where(marked, 0, limit_px**2).to(torch.int16)
     for axis in (0, 1):
         nearest = costs.clone()
         length = costs.shape[axis]
@@ -48,26 +48,13 @@ def distance_bins(ground_truth: Tensor) -> Tensor:
         ground_truth: (H, W) uint8, classes or 255 (void).
 
     Returns:
-        (H, W) int64, index into `BIN_STARTS_PX`; -1 for void pixels, and everywhere in a map of a
+        (H, W) uint8, index into `BIN_STARTS_PX`; 255 for void pixels, and everywhere in a map of a
         single label.
     """
     boundary = inner_band(ground_truth, 1)
     if not boundary.any():
-        return torch.full_like(ground_truth, -1, dtype=torch.int64)
-    starts = torch.tensor(BIN_STARTS_PX, device=ground_truth.device)
+        return torch.full_like(ground_truth, VOID)
+    starts = torch.tensor(BIN_STARTS_PX, dtype=torch.int16, device=ground_truth.device)
     squares = squared_distance(boundary, BIN_STARTS_PX[-1])
     bins = torch.bucketize(squares, starts**2, right=True) - 1
-    return torch.where(ground_truth == VOID, -1, bins)
-
-
-def count_by_bin(bins: Tensor, counted: Tensor) -> Tensor:
-    """Number of pixels of every bin that are counted.
-
-    Args:
-        bins: (H, W) int64 of `distance_bins`.
-        counted: (H, W) bool.
-
-    Returns:
-        (len(BIN_STARTS_PX),) int64.
-    """
-    return torch.bincount(bins[counted & (bins >= 0)], minlength=len(BIN_STARTS_PX))
+    return torch.where(ground_truth == VOID, VOID, bins).to(torch.uint8)

@@ -26,6 +26,9 @@ def class_counts(labels: Tensor, mask: Tensor, num_classes: int) -> Tensor:
     Returns:
         (C,) int64 on the device of `labels`; integer counts, so exact and repeatable anywhere.
     """
+    if labels.device.type == "cpu":  # numpy takes pixels out several times as fast
+        inside = labels.numpy()[mask.numpy()]
+        return torch.from_numpy(np.bincount(inside, minlength=VOID + 1)[:num_classes])
     kept = torch.where(mask, labels, VOID)
     return torch.bincount(kept.flatten(), minlength=VOID + 1)[:num_classes]
 

@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from sam2vss_lib.datasets import PredictionFolder
+from sam2vss_lib.datasets import VOID, PredictionFolder
 from sam2vss_lib.files import read_json, write_json
 from sam2vss_lib.metrics.bootstrap import central_interval, resampling_weights
-from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX, count_by_bin, distance_bins
+from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX, distance_bins
+from sam2vss_lib.metrics.iou import class_counts
 from sam2vss_lib.study.evaluation import predictions_sha256
 from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.tables import Row
@@ -117,10 +118,10 @@ def _count(
         for frame in range(clip.num_frames):
             truth = torch.from_numpy(clip.ground_truth(frame)).to(study.device)
             bins = distance_bins(truth)
-            labelled[place] += count_by_bin(bins, torch.ones_like(bins, dtype=torch.bool)).cpu()
+            labelled[place] += class_counts(bins, bins != VOID, shape[1]).cpu()
             for counted, folder in zip(right, predictions, strict=True):
                 labels = torch.from_numpy(folder.read(clip, frame)).to(study.device)
-                counted[place] += count_by_bin(bins, labels == truth).cpu()
+                counted[place] += class_counts(bins, labels == truth, shape[1]).cpu()
         tick(clip.name)
     write_json(path, {"labelled": labelled.tolist(), "right": right.tolist()})
 

@@ -76,7 +76,7 @@ def brute(study: Study, base: Row, refined: Row) -> dict[int, dict[str, Any]]:
                 found.setdefault(int(bin_), []).append(right)  # type: ignore[arg-type]
         per_clip.append(found)
     result: dict[int, dict[str, Any]] = {}
-    for bin_ in {b for found in per_clip for b in found} - {-1}:
+    for bin_ in {b for found in per_clip for b in found} - {255}:
         every = np.array([pixel for found in per_clip for pixel in found.get(bin_, [])])
         gains: list[float] = []
         for weights in resampling_weights(len(per_clip), SAMPLES, SEED):
