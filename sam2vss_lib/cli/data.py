@@ -1,8 +1,9 @@
-"""`sam2vss data`: the data sets that are known, and whether one on disk is whole."""
+"""`sam2vss data`: data sets: which are known, where to get them, conversion, verification."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from sam2vss_lib.cli.options import (
     checked_stray,
     print_result,
 )
-from sam2vss_lib.errors import DataError
+from sam2vss_lib.errors import DataError, SettingsError
 
 app = typer.Typer(no_args_is_help=True, help="Data sets in VSPW or VIPSeg layout.")
 
@@ -83,3 +84,81 @@ def data_verify(
     print_result(result, json_output, report.summary())
     if not report.ok:
         raise typer.Exit(DataError.exit_code)
+
+
+@app.command("convert")
+def data_convert(
+    kind: Annotated[str, typer.Argument(help="vspw-480p, vipseg-720p or video.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="Data set root or its .zip or .tar[.gz]; a video; an image folder."),
+    ],
+    target: Annotated[Path, typer.Argument(help="Data set root to make or to add to.")],
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Only this split's clips; for video the list it joins (val)."),
+    ] = None,
+    height_px: Annotated[
+        int | None, typer.Option("--height", help="Another height than 480 or 720, in pixels.")
+    ] = None,
+    semantic: Annotated[
+        bool, typer.Option("--semantic", help="VIPSeg: masks without instances, VSPW layout.")
+    ] = False,
+    stray_labels: StrayOption = "error",
+    clip: Annotated[str | None, typer.Option("--clip", help="Video: the clip's name.")] = None,
+    fps: Annotated[
+        float | None, typer.Option("--fps", help="Video: frames per second; by default all.")
+    ] = None,
+    max_frames: Annotated[
+        int | None, typer.Option("--max-frames", min=1, help="Video: stop after so many.")
+    ] = None,
+    workers: WorkersOption = CORES,
+    json_output: JsonOption = False,
+) -> None:
+    """Make the 480p or 720p form of a data set, or a clip of a video; resumes where it stopped."""
+    for_video = {"--clip": clip, "--fps": fps, "--max-frames": max_frames}
+    if kind == "video":
+        from sam2vss_lib.datasets.video import convert_video
+
+        if semantic:
+            raise SettingsError("--semantic: is for vipseg-720p only")
+        split = split or "val"
+        name, reused = convert_video(
+            source,
+            target,
+            clip=clip,
+            split=split,
+            fps=fps,
+            max_frames=max_frames,
+            height_px=height_px,
+        )
+        frames = len(list((target / "data" / name / "origin").iterdir()))
+        result = {"out": str(target), "clip": name, "frames": frames, "reused": reused}
+        text = f"clip {name} of {frames} frames in {target}, split {split}"
+        print_result(result, json_output, text + (", there already" if reused else ""))
+        return
+
+    from sam2vss_lib.datasets.archives import unpacked_root
+    from sam2vss_lib.datasets.conversion import convert_dataset
+    from sam2vss_lib.datasets.converted import scratch_folder
+
+    wrong = [option for option, value in for_video.items() if value is not None]
+    if wrong:
+        raise SettingsError(f"{wrong[0]}: is for video only")
+    with unpacked_root(source, scratch_folder(target)) as root:
+        done = convert_dataset(
+            kind,
+            root,
+            target,
+            split=split,
+            height_px=height_px,
+            semantic=semantic,
+            stray_labels=checked_stray(stray_labels),
+            workers=workers,
+        )
+    result = {"out": str(target), **asdict(done)}
+    text = (
+        f"{target}: {done.converted} clips converted, {done.reused} there already, "
+        f"{done.without_masks} without masks left out"
+    )
+    print_result(result, json_output, text)

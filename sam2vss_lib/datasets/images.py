@@ -45,7 +45,7 @@ def decode_frame(path: Path | str, data: bytes) -> Image.Image:
     Raises:
         DataError: truncated or undecodable, or more than 8 bits a channel.
     """
-    image = _decode(path, data, ("JPEG", "PNG"))
+    image = decode_image(path, data, ("JPEG", "PNG"))
     if image.format == "PNG" and _png_kind(data)[0] == 16:
         raise FileFault(path, "16-bit PNG where a frame is read", "convert it to 8-bit RGB")
     return image
@@ -76,7 +76,7 @@ def decode_label_image(path: Path | str, data: bytes) -> Image.Image:
     Raises:
         DataError: truncated or undecodable, or another kind of image.
     """
-    image = _decode(path, data, ("PNG",))
+    image = decode_image(path, data, ("PNG",))
     depth, colour_type = _png_kind(data)
     # Grey of 1, 2 or 4 bits is stretched to 0..255 by decoders: its labels would be lost.
     if colour_type != 3 and (colour_type, depth) != (0, 8):
@@ -104,7 +104,7 @@ def read_id_image(path: Path, coding: Literal["grey", "rgb"]) -> NDArray[np.int3
         DataError: missing, empty, truncated or undecodable file, or another kind of image.
     """
     data = read_bytes(path)
-    image = _decode(path, data, ("PNG",))
+    image = decode_image(path, data, ("PNG",))
     depth, colour_type = _png_kind(data)
     known = {"grey": colour_type == 3 or (colour_type, depth) in ((0, 8), (0, 16))}
     known["rgb"] = (colour_type, depth) == (2, 8)
@@ -172,8 +172,17 @@ def write_label_image(path: Path, labels: Labels, palette: NDArray[np.uint8] | N
         image.save(temporary, format="PNG", bits=8)
 
 
-def _decode(path: Path | str, data: bytes, formats: tuple[str, ...]) -> Image.Image:
-    """Decode an image completely."""
+def decode_image(path: Path | str, data: bytes, formats: tuple[str, ...]) -> Image.Image:
+    """Decode an image completely, whatever it shows.
+
+    Args:
+        path: the file that the bytes are from, for the error.
+        data: the file's bytes.
+        formats: what it may be, as Pillow calls them.
+
+    Raises:
+        DataError: truncated or undecodable.
+    """
     try:
         if data.startswith(b"\x89PNG"):
             _check_png_chunks(data)

@@ -1,0 +1,265 @@
+"""VSPW at 480 px and VIPSeg at 720 px, as the official scripts make them.
+
+Both resize a frame of w x h to `int(height * w / h)` x `height`: bilinear, and masks nearest (VSPW:
+change2_480p.py of VSPW_baseline; VIPSeg: change2_720p.py of VIPSeg-Dataset). Frames are saved with
+Pillow's defaults, which is JPEG quality 75, and masks as PNGs of the same kind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sam2vss_lib.datasets.class_names import CLASS_FILES
+from sam2vss_lib.datasets.converted import listing_sha256, lock_path, make_clip
+from sam2vss_lib.datasets.faults import FileFault, read_bytes
+from sam2vss_lib.datasets.images import decode_image, read_id_image, write_label_image
+from sam2vss_lib.datasets.labels import StrayLabels, mask_from_ground_truth
+from sam2vss_lib.datasets.layout import (
+    VSPW_LAYOUT,
+    ClipListing,
+    Layout,
+    is_plain_name,
+    list_clip,
+    read_split,
+)
+from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
+from sam2vss_lib.datasets.panoptic import labels_from_panoptic
+from sam2vss_lib.datasets.vipseg import CONVERTED, find_classes, find_layout, find_split_file
+from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.files import held, write_text
+from sam2vss_lib.processes import map_in_processes
+
+KINDS = {"vspw-480p": "vspw", "vipseg-720p": "vipseg"}
+"""Conversions by name, and the data set that each is of."""
+
+_SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One conversion of a data set.
+
+    Attributes:
+        kind: one of `KINDS`.
+        source: data set root as published.
+        target: data set root to make.
+        source_layout: where the source's files lie.
+        height_px: height of the new frames and masks.
+        semantic: for VIPSeg: whether masks become VSPW's labels, in VSPW layout.
+        stray_labels: for `semantic`: what to do with ids of no class.
+    """
+
+    kind: str
+    source: Path
+    target: Path
+    source_layout: Layout
+    height_px: int
+    semantic: bool = False
+    stray_labels: StrayLabels = "error"
+
+    @property
+    def target_layout(self) -> Layout:
+        """Where the new files lie."""
+        return VSPW_LAYOUT if self.semantic or KINDS[self.kind] == "vspw" else CONVERTED
+
+
+@dataclass(frozen=True)
+class ConversionResult:
+    """What a conversion did: numbers of clips.
+
+    Attributes:
+        converted: made by this run.
+        reused: made by an earlier one.
+        without_masks: left out, as VIPSeg's script leaves out what has no masks.
+    """
+
+    converted: int
+    reused: int
+    without_masks: int
+
+
+def convert_dataset(
+    kind: str,
+    source: Path,
+    target: Path,
+    *,
+    split: str | None = None,
+    height_px: int | None = None,
+    semantic: bool = False,
+    stray_labels: StrayLabels = "error",
+    workers: int = 1,
+) -> ConversionResult:
+    """Convert a published data set; clips that are there already are not made again.
+
+    Args:
+        kind: "vspw-480p" or "vipseg-720p".
+        source: data set root as published.
+        target: data set root to make; a clip appears in it when it is complete.
+        split: convert the clips of this split only; by default every clip there is.
+        height_px: another height than the official one.
+        semantic: for VIPSeg: drop instances and write a root in VSPW layout.
+        stray_labels: for `semantic`: "error" refuses ids of no class, "void" makes them void.
+        workers: processes; a script that asks for more than one needs
+            `if __name__ == "__main__":`.
+
+    Returns:
+        Numbers of clips. All are tried before the first fault is raised.
+
+    Raises:
+        DataError: the source is not such a data set, a file of it cannot be read, or the target
+            holds clips made from something else.
+        SettingsError: an argument cannot be used.
+    """
+    conversion = _plan(kind, source, target, split, height_px, semantic, stray_labels)
+    if split is None:
+        folder = source / conversion.source_layout.frames.split("/")[0]
+        names = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
+        lists = [name for name in _SPLITS if (source / f"{name}.txt").is_file()]
+        unsafe = [name for name in names if not is_plain_name(name)]
+        faults = [FileFault(folder, f"{n!r} is no plain name", "rename it") for n in unsafe]
+    else:
+        found, faults = read_split(find_split_file(source, split, conversion.source_layout))
+        names, lists = list(found), [split]
+    if faults:
+        raise faults[0]
+    with held(lock_path(target)):
+        work = map_in_processes(
+            partial(_convert_clip, conversion), names, workers=workers, what="convert"
+        )
+        outcomes = list(work)
+        failed = [outcome for outcome in outcomes if isinstance(outcome, DataError)]
+        if failed:
+            others = f" (and {len(failed) - 1} more clips failed)" if len(failed) > 1 else ""
+            raise DataError(f"{failed[0]}{others}")
+        _copy_lists(conversion, lists)
+    return ConversionResult(
+        outcomes.count("converted"), outcomes.count("reused"), outcomes.count("without masks")
+    )
+
+
+def _plan(
+    kind: str,
+    source: Path,
+    target: Path,
+    split: str | None,
+    height_px: int | None,
+    semantic: bool,
+    stray_labels: StrayLabels,
+) -> Conversion:
+    """Check the arguments."""
+    if kind not in KINDS:
+        raise SettingsError(f"conversion {kind!r}: known are {', '.join(KINDS)}")
+    dataset = KINDS[kind]
+    if semantic and dataset != "vipseg":
+        raise SettingsError("semantic: VSPW's masks are semantic already; leave it out")
+    facts = load_datasets_manifest()[dataset]
+    height_px = height_px or next(c.height_px for c in facts.conversions if c.name == kind)
+    if not 1 <= height_px <= 10_000:
+        raise SettingsError(f"height_px is {height_px}; it must be in 1..10000")
+    if not source.is_dir():
+        raise FileFault(source, "no such folder", "give the data set root, or its archive")
+    if target.resolve() == source.resolve():
+        raise SettingsError(f"{target}: is the source; convert to another folder")
+    layout = find_layout(source, split or "val")
+    if (layout == VSPW_LAYOUT) != (dataset == "vspw") or layout.mask_values == "segments":
+        wanted = "data/<clip>/origin/" if dataset == "vspw" else "imgs/ and panomasks/"
+        raise FileFault(source, f"is not {dataset} as published", f"expected {wanted}")
+    if not (source / layout.frames.split("/")[0]).is_dir():
+        raise FileFault(source / "data", "no such folder", "give the data set root")
+    if semantic:
+        _, layout = find_classes(source, layout)
+    return Conversion(kind, source, target, layout, height_px, semantic, stray_labels)
+
+
+def _convert_clip(conversion: Conversion, name: str) -> str | DataError:
+    """What one process does for one clip; returns what became of it."""
+    try:
+        listing, faults = list_clip(conversion.source, name, conversion.source_layout)
+        if not listing.frame_files:
+            raise faults[0]
+        if KINDS[conversion.kind] == "vipseg":
+            masked = [f for f in listing.frame_files if _stem(f) in listing.mask_stems]
+            if not masked:
+                return "without masks"
+            listing = replace(listing, frame_files=tuple(masked))
+        frames = conversion.source_layout.frame_folder(conversion.source, name)
+        masks = conversion.source_layout.mask_folder(conversion.source, name)
+        files = [frames / file for file in listing.frame_files]
+        files += [masks / f"{stem}.png" for stem in sorted(listing.mask_stems)]
+        made_from: dict[str, Any] = {
+            "conversion": conversion.kind,
+            "height_px": conversion.height_px,
+            "semantic": conversion.semantic,
+            "stray_labels": conversion.stray_labels,
+            "source_files_sha256": listing_sha256(files),
+        }
+        write = partial(_write_clip, conversion, name, listing)
+        there = make_clip(conversion.target, name, made_from, write, conversion.target_layout)
+    except DataError as error:
+        return error
+    except OSError as error:
+        return DataError(f"{error.filename or conversion.target}: {error.strerror}")
+    return "reused" if there else "converted"
+
+
+def _write_clip(
+    conversion: Conversion, name: str, listing: ClipListing, frames: Path, masks: Path
+) -> None:
+    """Resize the frames and masks of one clip."""
+    source, layout = conversion.source, conversion.source_layout
+    for file in listing.frame_files:
+        path = layout.frame_folder(source, name) / file
+        frame = decode_image(path, read_bytes(path), ("JPEG", "PNG"))
+        size_px = (int(conversion.height_px * frame.width / frame.height), conversion.height_px)
+        frame.resize(size_px, Image.Resampling.BILINEAR).save(frames / file)
+        path = layout.mask_folder(source, name) / f"{_stem(file)}.png"
+        if _stem(file) not in listing.mask_stems:
+            continue
+        if conversion.semantic:
+            _write_labels(conversion, path, size_px, masks / path.name)
+        else:
+            mask = decode_image(path, read_bytes(path), ("PNG",))
+            mask.resize(size_px, Image.Resampling.NEAREST).save(masks / path.name)
+
+
+def _write_labels(conversion: Conversion, path: Path, size_px: tuple[int, int], out: Path) -> None:
+    """Turn a panoptic mask into VSPW's labels of the new size."""
+    classes = load_datasets_manifest()["vipseg"].classes
+    labels = labels_from_panoptic(
+        read_id_image(path, "grey"),
+        classes,
+        things=conversion.source_layout.things,
+        stray_labels=conversion.stray_labels,
+        source=path,
+    )
+    mask = Image.fromarray(mask_from_ground_truth(labels, classes))
+    write_label_image(out, np.asarray(mask.resize(size_px, Image.Resampling.NEAREST)))
+
+
+def _copy_lists(conversion: Conversion, splits: Sequence[str]) -> None:
+    """Copy the lists of clips that were converted, and the class list."""
+    source, target = conversion.source, conversion.target
+    frames = conversion.target_layout.frame_folder
+    for split in splits:
+        names, _ = read_split(find_split_file(source, split, conversion.source_layout))
+        made = [name for name in names if frames(target, name).is_dir()]
+        if made:
+            write_text(target / f"{split}.txt", "".join(f"{name}\n" for name in made))
+    for name in CLASS_FILES:
+        if (source / name).is_file():
+            write_text(target / name, (source / name).read_text(encoding="utf-8"))
+    if conversion.semantic and not any((target / name).is_file() for name in CLASS_FILES):
+        official = manifest_path("vspw_classes.json").read_text(encoding="utf-8")
+        write_text(target / CLASS_FILES[0], official)
+
+
+def _stem(file: str) -> str:
+    return os.path.splitext(file)[0]

@@ -1,0 +1,170 @@
+"""Any video file, or a folder of images, as a clip in VSPW layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import av
+from av.error import FFmpegError
+from PIL import Image
+
+from sam2vss_lib.datasets.converted import listing_sha256, lock_path, make_clip
+from sam2vss_lib.datasets.faults import FileFault, read_bytes
+from sam2vss_lib.datasets.images import check_same_size, decode_frame
+from sam2vss_lib.datasets.layout import FRAME_SUFFIXES, is_plain_name, read_split, sort_frames
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.files import held, sha256_file, write_text
+
+_JPEG_QUALITY = 95  # frames are for models, and VSPW's own were saved nearly as finely
+_MAX_GAP_S = 3600  # between frames; more is a broken time stamp, not a video
+
+
+def convert_video(
+    source: Path,
+    root: Path,
+    *,
+    clip: str | None = None,
+    split: str = "val",
+    fps: float | None = None,
+    max_frames: int | None = None,
+    height_px: int | None = None,
+) -> tuple[str, bool]:
+    """Make a clip of a video file or of a folder of images, and put it on a split list.
+
+    Frames are named 00000001, 00000002, ... as VSPW's are. A clip that was made from the same
+    source with the same settings is left alone.
+
+    Args:
+        source: the video or the folder, whose images are taken in the order of their names.
+        root: data set root, made when missing; the clip appears in it when it is complete.
+        clip: its name; by default that of the source.
+        split: name of the list that it is added to.
+        fps: frames per second to take: at each point of time the frame then shown. By default
+            every frame; images have no times, so for them there is no such choice.
+        max_frames: stop after so many.
+        height_px: resize to this height (width `int(height_px * w / h)`); by default as it is.
+
+    Returns:
+        The clip's name, and whether it was there already.
+
+    Raises:
+        DataError: the source cannot be read, or a clip of this name was made from something else.
+        SettingsError: an argument cannot be used.
+    """
+    name = clip or source.name.removesuffix(source.suffix if source.is_file() else "")
+    if not is_plain_name(name):
+        raise SettingsError(f"clip is {name!r}; give it a plain name with --clip")
+    if not is_plain_name(split):
+        raise SettingsError(f"split is {split!r}; it must be a plain name, such as 'val'")
+    for field, value in (("fps", fps), ("max_frames", max_frames), ("height_px", height_px)):
+        if value is not None and not 0 < value <= 100_000:
+            raise SettingsError(f"{field} is {value}; it must be in 1..100000")
+    if not source.exists():
+        raise FileFault(source, "no such file or folder", "check the path of the video")
+    if source.is_dir():
+        if fps is not None:
+            raise SettingsError(f"fps: {source} holds images, which have no times; leave it out")
+        files = _image_files(source)
+        frames, identity = _images(files), listing_sha256(files)
+    else:
+        frames, identity = _video_frames(source, fps), sha256_file(source)
+    made_from = {
+        "conversion": "video",
+        "source_sha256": identity,
+        "fps": fps,
+        "max_frames": max_frames,
+        "height_px": height_px,
+    }
+    with held(lock_path(root)):
+        write = partial(_write_frames, source, islice(frames, max_frames), height_px)
+        there = make_clip(root, name, made_from, write)
+        path = root / f"{split}.txt"
+        names = read_split(path)[0] if path.is_file() else ()
+        if name not in names:
+            write_text(path, "".join(f"{one}\n" for one in (*names, name)))
+    return name, there
+
+
+def _write_frames(
+    source: Path,
+    frames: Iterator[tuple[Path, Image.Image]],
+    height_px: int | None,
+    folder: Path,
+    _masks: Path,
+) -> None:
+    """Write frames as JPEGs; they must all have the first one's size."""
+    first: tuple[Path, tuple[int, int]] | None = None
+    for number, (path, image) in enumerate(frames, start=1):
+        size = (image.height, image.width)
+        first = first or (path, size)
+        check_same_size(path, size, *first)
+        if height_px is not None:
+            size_px = (max(1, int(height_px * image.width / image.height)), height_px)
+            image = image.resize(size_px, Image.Resampling.BILINEAR)
+        image.convert("RGB").save(folder / f"{number:08d}.jpg", quality=_JPEG_QUALITY)
+    if first is None:
+        raise FileFault(source, "holds no frames", "check that it is a video, or images")
+
+
+def _image_files(folder: Path) -> list[Path]:
+    files = {p.stem: p for p in folder.iterdir() if p.suffix in FRAME_SUFFIXES and p.is_file()}
+    return [files[stem] for stem in sort_frames(files)]
+
+
+def _images(files: list[Path]) -> Iterator[tuple[Path, Image.Image]]:
+    for path in files:
+        image = decode_frame(path, read_bytes(path))
+        image.info.pop("transparency", None)
+        yield path, image
+
+
+def _video_frames(path: Path, fps: float | None) -> Iterator[tuple[Path, Image.Image]]:
+    """The frames of a video, or with `fps` the frame shown at 0, 1/fps, 2/fps, ... seconds."""
+    try:
+        with av.open(path) as container:
+            if not container.streams.video:
+                raise FileFault(path, "holds no video", "check that it is a video")
+            for frame in _at_times(path, container.decode(video=0), fps):
+                image: Image.Image = frame.to_image()
+                # what a phone records upright is stored lying down, with a note to turn it
+                turned = image.rotate(frame.rotation, expand=True) if frame.rotation else image
+                yield path, turned
+    except (FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        hint = "check that it is a whole video in a format that FFmpeg knows"
+        raise FileFault(path, f"cannot be decoded ({reason})", hint) from None
+
+
+def _at_times(
+    path: Path, frames: Iterator[av.VideoFrame], fps: float | None
+) -> Iterator[av.VideoFrame]:
+    """Frames resampled in time; exact fractions, so that no rounding doubles or drops one."""
+    if fps is None:
+        yield from frames
+        return
+    step = 1 / Fraction(fps).limit_denominator(1000)
+    shown: av.VideoFrame | None = None
+    start = until = due = Fraction(0)
+    for frame in frames:
+        if frame.pts is None or frame.time_base is None:
+            raise FileFault(path, "frames carry no times", "convert it without --fps")
+        time = frame.pts * frame.time_base
+        if shown is None:
+            start = time
+        if time - start - until > _MAX_GAP_S:
+            raise FileFault(
+                path,
+                f"time stamps jump by {float(time - start - until):.0f} s",
+                "convert it without --fps",
+            )
+        while shown is not None and due < time - start:
+            yield shown
+            due += step
+        shown, until = frame, time - start + (frame.duration or 1) * frame.time_base
+    while shown is not None and due < until:
+        yield shown
+        due += step

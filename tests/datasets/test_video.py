@@ -1,0 +1,162 @@
+"""Videos and image folders become clips: the right frames, once, whole."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam2vss_lib.datasets import open_dataset, verify_dataset
+from sam2vss_lib.datasets.video import convert_video
+from sam2vss_lib.errors import DataError, SettingsError
+
+LEVELS = 8  # grey levels are that far apart, more than compression can blur
+
+
+def write_video(path: Path, times: list[Fraction], size: tuple[int, int] = (48, 64)) -> Path:
+    """A video whose frame n, shown at times[n] seconds, is grey of 16 + LEVELS n."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.height, stream.width = size
+        stream.bit_rate = 4_000_000
+        stream.codec_context.time_base = Fraction(1, 3000)
+        stream.codec_context.max_b_frames = 0
+        for n, time in enumerate(times):
+            image = np.full((*size, 3), 16 + LEVELS * n, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = int(time * 3000), Fraction(1, 3000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def frame_numbers(root: Path, clip: str) -> list[int]:
+    """Which frames of `write_video` a clip holds."""
+    opened = open_dataset(root, "val", clips=[clip]).clips[0]
+    grey = [opened.frame(i).mean() for i in range(opened.num_frames)]
+    return [round((value - 16) / LEVELS) for value in grey]
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """12 frames at 30 a second."""
+    return write_video(tmp_path / "walk.mp4", [Fraction(n, 30) for n in range(12)])
+
+
+def test_every_frame_of_a_video(video: Path, tmp_path: Path):
+    root = tmp_path / "data"
+    assert convert_video(video, root) == ("walk", False)
+    assert frame_numbers(root, "walk") == list(range(12))
+    clip = open_dataset(root, "val").clips[0]
+    assert clip.frame_files[:2] == ("00000001.jpg", "00000002.jpg")
+    assert clip.size == (48, 64)
+    assert verify_dataset(root, "val").ok
+
+
+@pytest.mark.parametrize(
+    ("fps", "expected"),
+    [
+        (30.0, list(range(12))),
+        (15.0, [0, 2, 4, 6, 8, 10]),
+        (20.0, [0, 1, 3, 4, 6, 7, 9, 10]),  # at 0, 50, 100 ms the frames begun at 0, 33, 100 ms
+        (60.0, [n // 2 for n in range(24)]),
+        (1.0, [0]),
+    ],
+)
+def test_frames_a_second(video: Path, tmp_path: Path, fps: float, expected: list[int]):
+    convert_video(video, tmp_path / "data", fps=fps)
+    assert frame_numbers(tmp_path / "data", "walk") == expected
+
+
+def test_uneven_times_are_kept(tmp_path: Path):
+    times = [Fraction(n, 10) for n in (0, 1, 2, 7, 8)]  # as a screen recording that stood still
+    convert_video(write_video(tmp_path / "still.mp4", times), tmp_path / "data", fps=10)
+    found = frame_numbers(tmp_path / "data", "still")
+    assert found[:9] == [0, 1, 2, 2, 2, 2, 2, 3, 4]
+    assert found[9:] in ([], [4])  # how long the last frame lasts, nobody says
+
+
+def test_height_and_number_of_frames(video: Path, tmp_path: Path):
+    convert_video(video, tmp_path / "data", clip="small", max_frames=3, height_px=17)
+    clip = open_dataset(tmp_path / "data", "val").clips[0]
+    assert (clip.num_frames, clip.size) == (3, (17, 22))  # 22.67 is cut off
+    assert frame_numbers(tmp_path / "data", "small") == [0, 1, 2]
+
+
+def test_images_become_a_clip_in_their_order(tmp_path: Path):
+    folder, root = tmp_path / "images", tmp_path / "data"
+    folder.mkdir()
+    for n in (10, 9, 100):
+        Image.new("RGB", (40, 30), (n, n, n)).save(folder / f"{n}.png")
+    (folder / "notes.txt").write_text("not an image")
+    assert convert_video(folder, root) == ("images", False)
+    clip = open_dataset(root, "val").clips[0]
+    assert clip.frames == ("00000001", "00000002", "00000003")
+    assert [int(clip.frame(i)[0, 0, 0]) for i in range(3)] == [9, 10, 100]
+    with pytest.raises(SettingsError, match="holds images, which have no times"):
+        convert_video(folder, tmp_path / "other", fps=5)
+    Image.new("RGB", (40, 31)).save(folder / "11.png")
+    with pytest.raises(DataError, match=r"11.png: is 31x40 .* but .*9.png is 30x40"):
+        convert_video(folder, tmp_path / "other")
+    assert not (tmp_path / "other" / "data").exists()
+
+
+def test_a_clip_is_made_once_and_listed_once(video: Path, tmp_path: Path):
+    root = tmp_path / "data"
+    convert_video(video, root, clip="a", max_frames=2)
+    convert_video(video, root, clip="b", max_frames=3)
+    assert convert_video(video, root, clip="a", max_frames=2) == ("a", True)
+    assert (root / "val.txt").read_text() == "a\nb\n"
+    with pytest.raises(DataError, match=r"a/origin: made with .*: height_px is None, not 20"):
+        convert_video(video, root, clip="a", max_frames=2, height_px=20)
+    with pytest.raises(DataError, match="max_frames is 2, not 3"):
+        convert_video(video, root, clip="a", max_frames=3)
+
+
+def test_a_broken_video_leaves_nothing(video: Path, tmp_path: Path):
+    root = tmp_path / "data"
+    for content, words in ((b"no video", "cannot be decoded"), (b"", "cannot be decoded")):
+        broken = tmp_path / "broken.mp4"
+        broken.write_bytes(content)
+        with pytest.raises(DataError, match=rf"broken.mp4: {words}"):
+            convert_video(broken, root)
+    sound = tmp_path / "sound.wav"
+    with av.open(sound, "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        samples.sample_rate = 8000
+        container.mux(stream.encode(samples))
+    with pytest.raises(DataError, match=r"sound.wav: holds no video"):
+        convert_video(sound, root)
+    assert not (root / "data").exists()
+    assert not (root / "val.txt").exists()
+
+
+def test_what_cannot_be_converted(video: Path, tmp_path: Path):
+    root = tmp_path / "data"
+    with pytest.raises(SettingsError, match="fps is 0"):
+        convert_video(video, root, fps=0)
+    with pytest.raises(SettingsError, match=r"clip is '\.\.'"):
+        convert_video(video, root, clip="..")
+    with pytest.raises(SettingsError, match="split is 'a/b'"):
+        convert_video(video, root, split="a/b")
+    with pytest.raises(DataError, match=r"none.mp4: no such file"):
+        convert_video(tmp_path / "none.mp4", root)
+    assert not root.exists()
+
+
+def test_a_real_video(shared_data: Path, tmp_path: Path):
+    source = shared_data / "videos" / "bedroom.mp4"  # 200 frames, 30 a second
+    convert_video(source, tmp_path / "data", fps=3, height_px=108)
+    clip = open_dataset(tmp_path / "data", "val").clips[0]
+    assert (clip.name, clip.num_frames, clip.size) == ("bedroom", 20, (108, 192))
+    with av.open(source) as container:
+        frames = [frame.to_image() for frame in container.decode(video=0)]
+    for i in (0, 7, 19):
+        expected = frames[10 * i].resize((192, 108), Image.Resampling.BILINEAR)
+        difference = np.abs(np.asarray(expected, float) - clip.frame(i))
+        assert difference.mean() < 2.5
