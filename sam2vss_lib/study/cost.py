@@ -1,4 +1,4 @@
-"""What refining a frame costs: work that does not depend on the machine, and time that does."""
+"""What refining a frame costs: every part is run by itself, for its operations and its time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from torch.utils.flop_counter import FlopCounterMode
 
 from sam2vss_lib.datasets import Clip
@@ -25,60 +23,11 @@ from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.metrics import MetricSuite
 from sam2vss_lib.refinement import count_votes, paint, winning_classes
+from sam2vss_lib.study.cost_measurement import CostMeasurement, PartCost
 
 Mask = NDArray[np.bool_]
 _REPEATS = 3
 _GIGA = 1e9
-
-
-class PartCost(BaseModel):
-    """One part of the work on a frame.
-
-    Attributes:
-        part: its name.
-        per_frame: how often it is done per frame, such as 1/32 for proposals.
-        gflop: floating point work of one time, in 10^9; 0 where no network runs.
-        seconds: time of one time, median of three.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    part: str
-    per_frame: float
-    gflop: float
-    seconds: float
-
-
-class CostMeasurement(BaseModel):
-    """Costs on one clip.
-
-    Attributes:
-        parts: in the order of the data.
-        objects: numbers of objects tracked together.
-        track_seconds: per frame, for each of `objects`.
-        peak_memory_mib: of the device, or of the process on a CPU.
-        masklets: in the measured window.
-        window: frames between proposals.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    parts: tuple[PartCost, ...]
-    objects: tuple[int, ...]
-    track_seconds: tuple[float, ...]
-    peak_memory_mib: float
-    masklets: int
-    window: int
-
-    @property
-    def seconds_per_frame(self) -> float:
-        """All parts together."""
-        return sum(part.seconds * part.per_frame for part in self.parts)
-
-    def fitted(self) -> tuple[float, float]:
-        """Least squares of tracking time over objects: seconds per frame, and per object more."""
-        slope, start = np.polyfit(self.objects, self.track_seconds, 1)
-        return float(start), float(slope)
 
 
 def measure_cost(
@@ -218,42 +167,3 @@ def _peak_memory_mib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-def work_frame(measured: CostMeasurement) -> pd.DataFrame:
-    """What does not depend on the machine, for `table.csv`.
-
-    Returns:
-        Columns `part`, `per_frame`, `gflop` (of one time) and `gflop_per_frame`.
-    """
-    return pd.DataFrame(
-        [
-            {
-                "part": part.part,
-                "per_frame": round(part.per_frame, 6),
-                "gflop": round(part.gflop, 6),
-                "gflop_per_frame": round(part.gflop * part.per_frame, 6),
-            }
-            for part in measured.parts
-        ]
-    )
-
-
-def time_frame(measured: CostMeasurement) -> pd.DataFrame:
-    """Times on this machine.
-
-    Returns:
-        Columns `part`, `seconds` (of one time), `seconds_per_frame` and `share` of the whole.
-    """
-    total = measured.seconds_per_frame
-    return pd.DataFrame(
-        [
-            {
-                "part": part.part,
-                "seconds": part.seconds,
-                "seconds_per_frame": part.seconds * part.per_frame,
-                "share": part.seconds * part.per_frame / total,
-            }
-            for part in measured.parts
-        ]
-    )

@@ -176,18 +176,21 @@ def benchmark_frame(found: BenchmarkFile) -> pd.DataFrame:
     )
 
 
-def benchmark_words(found: BenchmarkFile) -> str:
-    """Where and when the rows were measured, in words."""
+def benchmark_words(settings: StudySettings, found: BenchmarkFile) -> str:
+    """How to read the rows, and where and when they were measured, as Markdown."""
     if not found.sections:
-        return (
-            "No ratios to stock sam2 to show: `make bench` measures them, and the parameter "
-            "`benchmarks` names its file."
-        )
+        name = settings.benchmarks or "no file is named by the parameter `benchmarks`"
+        return f"No ratios to stock sam2 to show ({name}): `make bench` measures them."
+    lines = "\n".join(f"- {line}" for line in circumstances(found))
+    return f"Above 1, a ratio is in favour of ours.\n\n{lines}"
+
+
+def circumstances(found: BenchmarkFile) -> list[str]:
+    """When, where and on which machine the sections were measured, a line for each such place."""
     alike: dict[str, list[str]] = {}
     for name, section in found.sections.items():
         alike.setdefault(_circumstances(section), []).append(name)
-    lines = [f"**{', '.join(names)}**: {text}" for text, names in alike.items()]
-    return "Above 1, a ratio is in favour of ours.\n\n" + "\n\n".join(lines)
+    return [f"{', '.join(names)}: {text}" for text, names in alike.items()]
 
 
 def _circumstances(section: Section) -> str:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import read_json, sha256_json, write_json
-from sam2vss_lib.study.cost import CostMeasurement, measure_cost, time_frame, work_frame
+from sam2vss_lib.study.cost import measure_cost
+from sam2vss_lib.study.cost_benchmarks import BenchmarkFile, benchmark_frame, circumstances
+from sam2vss_lib.study.cost_figures import figure_ratios
+from sam2vss_lib.study.cost_measurement import CostMeasurement, time_frame, work_frame
 from sam2vss_lib.study.provenance import package_versions
 from sam2vss_lib.study.schema import TextTable
 from sam2vss_lib.study.stages import Study
@@ -74,10 +80,19 @@ def reading(measured: CostMeasurement) -> str:
     )
 
 
-def result_values(study: Study, measured: CostMeasurement, text: str) -> dict[str, Any]:
+def ratio_figures(found: BenchmarkFile) -> dict[str, Figure]:
+    """The figure of the benchmarks' ratios by name; none where there are no ratios."""
+    return {"ratios": figure_ratios(found.rows)} if found.sections else {}
+
+
+def result_values(
+    study: Study, measured: CostMeasurement, found: BenchmarkFile, text: str
+) -> dict[str, Any]:
     """The notebook's values for `result.json`; `text` is its caption."""
     start, slope = measured.fitted()
     tables = {"Work per frame": work_frame(measured), "Time per frame": time_frame(measured)}
+    if found.sections:
+        tables["Beside other programs (make bench)"] = benchmark_frame(found)
     return {
         "caption": text,
         "measured": measured.model_dump(mode="json"),
@@ -93,9 +108,14 @@ def result_values(study: Study, measured: CostMeasurement, text: str) -> dict[st
             for title, frame in tables.items()
         ],
         "reading": reading(measured),
-        "notes": ["Times differ from run to run and between machines; they carry no interval."],
+        "notes": [
+            "Times differ from run to run and between machines; they carry no interval.",
+            *circumstances(found),
+        ],
     }
 
 
 def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.4g}"

@@ -12,14 +12,10 @@ from sam2vss_lib.datasets.demo import DemoSplit, write_demo
 from sam2vss_lib.masklets.engine.encoder import encode, model_input
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.cost import (
-    CostMeasurement,
-    PartCost,
-    measure_cost,
-    time_frame,
-    work_frame,
-)
+from sam2vss_lib.study.cost import measure_cost
+from sam2vss_lib.study.cost_benchmarks import BenchmarkFile
 from sam2vss_lib.study.cost_figures import figure_objects, figure_parts
+from sam2vss_lib.study.cost_measurement import CostMeasurement, PartCost, time_frame, work_frame
 from sam2vss_lib.study.cost_results import reading, result_values
 
 PARTS = ["decode", "encode", "propose", "track", "store", "refine", "metrics"]
@@ -83,7 +79,7 @@ def test_shares_add_up_and_the_reading_names_the_numbers() -> None:
 
 def test_result_holds_fit_and_paper_apart() -> None:
     study: Any = SimpleNamespace()
-    values = result_values(study, made_up(), "caption")
+    values = result_values(study, made_up(), BenchmarkFile(), "caption")
     assert values["tracking_fit"]["seconds_per_object"] == pytest.approx(0.02)
     assert values["paper_frames_per_second"] == [1.1, 3.5]
     assert [table["title"] for table in values["tables"]] == ["Work per frame", "Time per frame"]
