@@ -90,6 +90,27 @@ def masklets_command(
     engine: Annotated[
         str, typer.Option(help="batched, or stock: sam2's own calls, an object at a time.")
     ] = "batched",
+    preset: Annotated[
+        str, typer.Option(help="exact, or fast: approximations; the options below change it.")
+    ] = "exact",
+    share_anchor_encoding: Annotated[
+        bool | None, typer.Option(help="Propose on the encoding that tracking uses.")
+    ] = None,
+    merge_iou: Annotated[
+        float | None, typer.Option(help="Follow masks once from this IoU on.")
+    ] = None,
+    memory_stride_frames: Annotated[
+        int | None, typer.Option(help="Remember the mask of every n-th frame only.")
+    ] = None,
+    recent_memories: Annotated[
+        int | None, typer.Option(help="Remembered masks in use, the first frame's aside.")
+    ] = None,
+    memory_pool: Annotated[
+        int | None, typer.Option(help="Side of squares of remembered tokens averaged to one.")
+    ] = None,
+    image_size_px: Annotated[
+        int | None, typer.Option(help="Side of the model's input, its own when not given.")
+    ] = None,
     max_objects_per_batch: Annotated[
         int | None, typer.Option(min=1, help="Objects propagated together; found when not given.")
     ] = None,
@@ -98,9 +119,18 @@ def masklets_command(
     json_output: JsonOption = False,
 ) -> None:
     """Propose masks on every window's first frame and track them through the window."""
+    from sam2vss_lib.masklets.approximations import preset_values
     from sam2vss_lib.masklets.settings import MaskletSettings
     from sam2vss_lib.validation import resolve_device, validated
 
+    approximations = {
+        "share_anchor_encoding": share_anchor_encoding,
+        "merge_iou": merge_iou,
+        "memory_stride_frames": memory_stride_frames,
+        "recent_memories": recent_memories,
+        "memory_pool": memory_pool,
+        "image_size_px": image_size_px,
+    }
     settings = validated(
         MaskletSettings,
         {
@@ -113,6 +143,8 @@ def masklets_command(
             "points_per_batch": points_per_batch,
             "precision": precision,
             "engine": engine,
+            **preset_values(preset),
+            **{name: value for name, value in approximations.items() if value is not None},
         },
         "option",
     )

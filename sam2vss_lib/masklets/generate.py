@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import Any
 
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.masklets import stock
+from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.engine.clip import write_clip
 from sam2vss_lib.masklets.engine.tracker import WindowTracker
+from sam2vss_lib.masklets.plan import passes
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import ClipWriter, MaskletStore
@@ -113,10 +115,13 @@ def generate_shared(
     stores = {settings: MaskletStore(out) for settings, out in outs.items()}
     run = SharedRun({settings: MaskletRun() for settings in outs})
     trackers = {
-        precision: WindowTracker(
-            model, max_objects_per_batch=max_objects_per_batch, precision=precision
+        _tracked_by(s): WindowTracker(
+            model,
+            max_objects_per_batch=max_objects_per_batch,
+            precision=s.precision,
+            approximations=s.approximations,
         )
-        for precision in {s.precision for s in outs if s.engine == "batched"}
+        for s in {_tracked_by(s): s for s in outs if s.engine == "batched"}.values()
     }
     for clip in dataset:
         inputs = _inputs(clip, model)
@@ -129,7 +134,7 @@ def generate_shared(
             else:
                 missing.append(settings)
             run.by_settings[settings].clips += 1
-        for group in _groups(missing):
+        for group in passes(missing):
             started = time.perf_counter()
             with ExitStack() as stack:
                 writers = {
@@ -143,26 +148,21 @@ def generate_shared(
     return run
 
 
-def _groups(settings: Sequence[MaskletSettings]) -> list[list[MaskletSettings]]:
-    """Settings that can share a pass over the frames."""
-    groups: dict[tuple[str, ...], list[MaskletSettings]] = {}
-    for one in settings:
-        # the stock path shares nothing
-        key = (one.precision,) if one.engine == "batched" else ("stock", one.sha256())
-        groups.setdefault(key, []).append(one)
-    return list(groups.values())
+def _tracked_by(settings: MaskletSettings) -> tuple[str, Approximations]:
+    """What a tracker is made for."""
+    return settings.precision, settings.approximations
 
 
 def _write(
     clip: Clip,
     model: Sam2Model,
     writers: Mapping[MaskletSettings, ClipWriter],
-    trackers: Mapping[str, WindowTracker],
+    trackers: Mapping[tuple[str, Approximations], WindowTracker],
 ) -> Work:
     first = next(iter(writers))
     if first.engine == "stock":
         return stock.write_clip(clip, model, first, writers[first])
-    return write_clip(clip, model, writers, trackers[first.precision])
+    return write_clip(clip, writers, trackers[_tracked_by(first)])
 
 
 def _count(run: MaskletRun, clip: Clip, writer: ClipWriter, seconds: float) -> None:
@@ -186,7 +186,7 @@ def _inputs(clip: Clip, model: Sam2Model) -> dict[str, Any]:
 def _made_from(settings: MaskletSettings, inputs: dict[str, Any]) -> dict[str, Any]:
     """What a clip's masklets depend on, as stored in its file."""
     return {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.identity(),
         "settings_sha256": settings.sha256(),
         **inputs,
     }

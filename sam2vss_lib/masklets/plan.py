@@ -8,23 +8,43 @@ from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.work import Work
 
 
+def passes(settings: Iterable[MaskletSettings]) -> list[list[MaskletSettings]]:
+    """Settings in groups, each of which can share one pass over the frames."""
+    groups: dict[object, list[MaskletSettings]] = {}
+    for one in settings:
+        groups.setdefault(_pass(one), []).append(one)
+    return list(groups.values())
+
+
+def _pass(settings: MaskletSettings) -> object:
+    """What all settings of a pass have in common."""
+    # stock shares nothing; and which objects are merged depends on which others there are
+    if settings.engine == "stock" or settings.merge_iou is not None:
+        return settings
+    return settings.precision, settings.approximations
+
+
 def planned_work(num_frames: Iterable[int], settings: Sequence[MaskletSettings]) -> Work:
-    """Encodings and prompts of one pass over clips for all settings together.
+    """Encodings and prompts of all settings together.
 
     How many objects there will be is for the model to say, so `object_frames` is 0.
 
     Args:
         num_frames: length of every clip.
-        settings: of one precision, for the batched engine.
+        settings: for the batched engine.
     """
-    grids_at: dict[int, set[int]] = {}
-    work = Work()
+    lengths = list(num_frames)
+    return sum((_work_of_pass(lengths, one) for one in passes(settings)), Work())
+
+
+def _work_of_pass(num_frames: Sequence[int], settings: Sequence[MaskletSettings]) -> Work:
+    work, again = Work(), not settings[0].share_anchor_encoding
     for frames in num_frames:
-        grids_at.clear()
+        grids_at: dict[int, set[int]] = {}
         for one in settings:
             for anchor in range(0, frames, one.window):
                 grids_at.setdefault(anchor, set()).add(one.points_per_side)
-        work.image_encodings += frames + len(grids_at)
+        work.image_encodings += frames + again * len(grids_at)
         work.prompts += sum(side**2 for sides in grids_at.values() for side in sides)
     return work
 
@@ -45,7 +65,8 @@ def proposals_from(
         same_grid = other.points_per_side == setting.points_per_side and (
             other.stability_score_offset == setting.stability_score_offset
         )
-        if other != setting and same_grid and setting.window % other.window == 0:
+        shared = same_grid and _pass(other) == _pass(setting)
+        if other != setting and shared and setting.window % other.window == 0:
             return other
     return None
 

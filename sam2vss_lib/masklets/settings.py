@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field, model_validator
 
 from sam2vss_lib.files import sha256_json
+from sam2vss_lib.masklets.approximations import Approximations, preset_values
+from sam2vss_lib.validation import validated
 
 
-class MaskletSettings(BaseModel, frozen=True, extra="forbid", strict=True, allow_inf_nan=False):
+class MaskletSettings(Approximations, frozen=True):
     """Settings of proposals and propagation; the defaults are the paper's (section 3.1).
 
     The generator's remaining arguments, which the paper does not name, keep the defaults of
@@ -42,6 +44,30 @@ class MaskletSettings(BaseModel, frozen=True, extra="forbid", strict=True, allow
         default="float32", description="autocast type"
     )
 
+    @model_validator(mode="after")
+    def _engine_can(self) -> MaskletSettings:
+        if self.engine == "stock" and self.in_use():
+            names = ", ".join(self.in_use())
+            raise ValueError(f"{names}: stock sam2 has no such approximation; use engine: batched")
+        return self
+
+    @classmethod
+    def from_preset(cls, name: str, **changes: Any) -> MaskletSettings:
+        """Settings of a preset ("exact" or "fast"), with changes.
+
+        Raises:
+            SettingsError: no such preset, or a change that is not possible.
+        """
+        return validated(MaskletSettings, {**preset_values(name), **changes}, "setting")
+
+    def identity(self) -> dict[str, Any]:
+        """JSON-able settings; approximations that are off are left out.
+
+        So masklets without any are the same, and found again, whatever approximations there are.
+        """
+        off = Approximations.model_fields.keys() - self.in_use().keys()
+        return self.model_dump(mode="json", exclude=off)
+
     def sha256(self) -> str:
         """Hash of the settings as stored in every masklet file."""
-        return sha256_json(self.model_dump(mode="json"))
+        return sha256_json(self.identity())

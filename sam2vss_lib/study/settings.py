@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sam2vss_lib.classifiers import ClassifierSettings
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.masklets.approximations import PRESETS
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.refinement import Overlap, RefineSettings, Vote
 from sam2vss_lib.segmentors.importers import FORMATS
@@ -78,6 +79,7 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
     max_clips: int | None = Field(None, ge=1, description="only the first clips of the split")
     base_systems: tuple[BaseSystem, ...] = Field((), strict=False)
     checkpoint: str = "demo"
+    preset: Literal["exact", "fast"] = Field("exact", description="approximations of the engine")
     votes: tuple[Vote, ...] = Field(("frame",), strict=False, min_length=1)
     overlap: Overlap = "area"
     sweep: Swept | None = Field(None, description="the setting that an ablation varies")
@@ -87,6 +89,13 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
     seed: int = Field(default=0, ge=0, description="of everything random")
     bootstrap_samples: int = Field(default=2000, ge=1, description="resamples of clips")
     stages_dir: str = Field(description="folder of computations shared between notebooks")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A preset's approximations, unless they are given themselves."""
+        name = values.get("preset", "exact")
+        return {**PRESETS[name].in_use(), **values} if name in PRESETS else values
 
     @model_validator(mode="after")
     def _distinct(self) -> StudySettings:

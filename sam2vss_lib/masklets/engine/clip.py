@@ -52,37 +52,37 @@ class _OpenWindow:
 
 
 def write_clip(
-    clip: Clip,
-    model: Sam2Model,
-    writers: Mapping[MaskletSettings, ClipWriter],
-    tracker: WindowTracker,
+    clip: Clip, writers: Mapping[MaskletSettings, ClipWriter], tracker: WindowTracker
 ) -> Work:
     """Compute a clip's masklets for every setting and hand their rows to the settings' writers.
 
     Args:
         clip: the clip.
-        model: the SAM2 model.
-        writers: one per setting; all settings have one precision.
-        tracker: propagates the objects.
+        writers: one per setting; the settings can share a pass (see `plan.passes`).
+        tracker: propagates the objects, by the model that makes the proposals too.
 
     Returns:
         What it took.
     """
-    work, precision = Work(), next(iter(writers)).precision
-    batch_frames = _BATCH_FRAMES.get(model.device.type, 1)
+    work, model, first = Work(), tracker.model, next(iter(writers))
     anchors = {a for s in writers for a in range(0, clip.num_frames, s.window)}
     windows: list[_OpenWindow] = []
     for frame in encoded_frames(
-        clip, model, anchors, batch_frames=batch_frames, precision=precision
+        clip,
+        model,
+        anchors,
+        batch_frames=_BATCH_FRAMES.get(model.device.type, 1),
+        precision=first.precision,
+        share_anchors=first.share_anchor_encoding,
     ):
-        work.image_encodings += 1 + (frame.image is not None)
+        work.image_encodings += 1 + (frame.image is not None and frame.image is not frame.video)
         if frame.image is not None:
             opened = _open_window(clip, model, frame, frame.image, list(writers), tracker, work)
             windows += [opened] if opened.members else []
         for window in windows:
             window.current = frame.video
             part = next(window.parts)
-            work.object_frames += len(part.objects)
+            work.object_frames += len(part.logits)
             _write_part(window, part, writers)
         still_open: list[_OpenWindow] = []
         for window in windows:
@@ -188,7 +188,8 @@ def _write_part(
     for member in window.members:
         if part.offset >= member.num_frames:
             continue
-        rows = np.searchsorted(part.objects, member.slots)
+        places = np.searchsorted(part.objects, member.slots)
+        rows = part.rows[places]
         key = rows.tobytes()
         if key not in visible:
             chosen = part.logits[torch.from_numpy(rows).to(part.logits.device)]
@@ -201,5 +202,5 @@ def _write_part(
             frame=window.anchor + part.offset,
             predicted_iou=member.found.predicted_iou,
             stability=member.found.stability,
-            object_score=part.object_score[rows],
+            object_score=part.object_score[places],
         )

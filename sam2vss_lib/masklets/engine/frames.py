@@ -44,6 +44,7 @@ def encoded_frames(
     *,
     batch_frames: int,
     precision: str = "float32",
+    share_anchors: bool = False,
 ) -> Iterator[Frame]:
     """Every frame of a clip in order, encoded once, and anchors once more as stock proposes.
 
@@ -55,31 +56,32 @@ def encoded_frames(
         anchors: frame indices at which there will be proposals.
         batch_frames: frames encoded together, and decoded ahead of them.
         precision: "float32" or "bfloat16" (autocast).
+        share_anchors: encode anchors once only, so that both features of theirs are the same.
 
     Raises:
         DataError: a frame cannot be read or has another size.
     """
-    waiting = _decoded(clip, model.predictor.image_size, anchors, ahead=batch_frames)
+    twice = () if share_anchors else anchors
+    waiting = _decoded(clip, model.predictor.image_size, twice, ahead=batch_frames)
     while batch := list(islice(waiting, batch_frames)):
         videos = [inputs.video for inputs in batch]
         images = [inputs.image for inputs in batch if inputs.image is not None]
         features = encode(model, videos + images, precision=precision)
         next_image = len(videos)
         for position, inputs in enumerate(batch):
-            image = None
+            video = features.frame(position)
+            image = video if inputs.index in anchors else None
             if inputs.image is not None:
                 image, next_image = features.frame(next_image), next_image + 1
-            yield Frame(inputs.index, features.frame(position), image)
+            yield Frame(inputs.index, video, image)
 
 
-def _decoded(
-    clip: Clip, side_px: int, anchors: Collection[int], *, ahead: int
-) -> Iterator[_Inputs]:
-    """Model inputs in order, while one thread prepares the next `ahead` ones."""
+def _decoded(clip: Clip, side_px: int, twice: Collection[int], *, ahead: int) -> Iterator[_Inputs]:
+    """Model inputs in order, some in both resizings, while a thread prepares `ahead` more."""
 
     def prepare(index: int) -> _Inputs:
         frame = clip.frame(index)
-        image = model_input(frame, side_px, "image") if index in anchors else None
+        image = model_input(frame, side_px, "image") if index in twice else None
         return _Inputs(index, model_input(frame, side_px, "video"), image)
 
     with ThreadPoolExecutor(1, "frames") as pool:

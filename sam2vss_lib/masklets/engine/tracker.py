@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,15 +13,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.errors import RunError, SettingsError
+from sam2vss_lib.masklets.approximations import EXACT, Approximations
+from sam2vss_lib.masklets.engine.chunks import (
+    Chunk,
+    first_chunks,
+    halves,
+    packed,
+    suitable_size,
+    without,
+)
 from sam2vss_lib.masklets.engine.encoder import EncodedFrames
 from sam2vss_lib.masklets.engine.heads import Heads
-from sam2vss_lib.masklets.engine.memory import Memories, MemoryReader, Reach
+from sam2vss_lib.masklets.engine.memory import Memories, Reach
+from sam2vss_lib.masklets.engine.memory_reader import MemoryReader
 from sam2vss_lib.masklets.engine.memory_writer import MemoryWriter
-from sam2vss_lib.masklets.sam2 import Sam2Model
+from sam2vss_lib.masklets.engine.merging import first_alike
+from sam2vss_lib.masklets.sam2 import Sam2Model, at_image_size
 
-#: objects per batch on a CPU: larger batches are no faster there, and fall out of its caches
-_CPU_BATCH = 8
-_CUDA_BATCH_LIMIT = 64  # a GPU is busy long before that
 _GIVEN_LOGIT = 10.0  # stock's logit of a mask that was given: plus or minus this
 _log = logging.getLogger(__name__)
 
@@ -33,33 +40,23 @@ class TrackedFrame(NamedTuple):
     Attributes:
         offset: frame within the window, 0 is the anchor.
         objects: (m,) indices of the objects among the masks given, ascending.
-        logits: (m, H, W) float32 on the model's device; a pixel is of an object where > 0.
+        logits: (k, H, W) float32 on the model's device; a pixel is of an object where > 0.
+        rows: (m,) which of the logits are each object's: 0 to m - 1, unless objects were merged.
         object_score: (m,) float32 logit of the object being present.
     """
 
     offset: int
     objects: NDArray[np.int64]
     logits: Tensor
+    rows: NDArray[np.int64]
     object_score: NDArray[np.float32]
-
-
-@dataclass
-class _Chunk:
-    """Objects that run together."""
-
-    objects: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    memories: Memories
-
-    def rows(self, index: slice | NDArray[np.int64]) -> _Chunk:
-        picked = index if isinstance(index, slice) else torch.from_numpy(index)
-        return _Chunk(self.objects[index], self.lengths[index], self.memories.rows(picked))
 
 
 class WindowTracker:
     """Carries masks from a window's first frame on, many objects per call of the model.
 
     Attributes:
+        model: the SAM2 model, at the size that its input is to have.
         max_objects_per_batch: objects that run together at most; halved whenever the device runs
             out of memory.
         halvings: how often that has happened.
@@ -71,6 +68,7 @@ class WindowTracker:
         *,
         max_objects_per_batch: int | None = None,
         precision: str = "float32",
+        approximations: Approximations = EXACT,
     ) -> None:
         """Prepare what is the same for all windows.
 
@@ -78,6 +76,7 @@ class WindowTracker:
             model: the SAM2 model.
             max_objects_per_batch: None takes a number that suits the device.
             precision: "float32" or "bfloat16" (autocast).
+            approximations: what may be left out; none by default.
 
         Raises:
             SettingsError: the configuration has an option that is not covered here, or the number
@@ -85,15 +84,16 @@ class WindowTracker:
         """
         if max_objects_per_batch is not None and max_objects_per_batch < 1:
             raise SettingsError("max_objects_per_batch: must be at least 1")
-        self._model, self._precision = model, precision
-        predictor = model.predictor
+        self.model, self._precision = at_image_size(model, approximations.image_size_px), precision
+        predictor = self.model.predictor
         _check_covered(model.name, predictor)
-        self._reach = Reach(predictor)
+        self._merge_iou = approximations.merge_iou
+        self._reach = Reach(predictor, approximations)
         with torch.inference_mode():
-            self._reader = MemoryReader(predictor, self._reach)
+            self._reader = MemoryReader(predictor, self._reach, approximations.memory_pool)
             self._writer = MemoryWriter(predictor)
             self._heads = Heads(predictor)
-        self.max_objects_per_batch = max_objects_per_batch or _suitable_batch(model)
+        self.max_objects_per_batch = max_objects_per_batch or suitable_size(self.model)
         self.halvings = 0
 
     def span(self, num_frames: int) -> int:
@@ -103,7 +103,7 @@ class WindowTracker:
         from one anchor, the tracks of two windows agree on the frames they share if and only if
         their spans are equal; a window of one frame agrees with any.
         """
-        predictor = self._model.predictor
+        predictor = self.model.predictor
         if not (predictor.use_obj_ptrs_in_encoder and predictor.add_tpos_enc_to_obj_ptrs):
             return 0
         return min(num_frames, predictor.max_obj_ptrs_in_encoder) - 1
@@ -130,33 +130,43 @@ class WindowTracker:
 
         Raises:
             RunError: the device has too little memory for a single object.
+            ValueError: objects are to be merged, and have different lengths.
         """
         lengths = np.broadcast_to(np.asarray(lengths, np.int64), len(masks))
-        order = np.argsort(-lengths, kind="stable")  # objects that end together run together
-        chunks = [
-            _Chunk(objects, lengths[objects], Memories())
-            for objects in np.split(order, range(0, len(order), self.max_objects_per_batch)[1:])
-        ]
+        if self._merge_iou is not None and (lengths != lengths[0]).any():
+            raise ValueError("objects that are merged must all be followed to the same frame")
+        leaders = np.arange(len(masks))  # the object that each is followed as
+        chunks = first_chunks(lengths, self.max_objects_per_batch)
         for offset in range(lengths.max()):
-            chunks = _still_followed(chunks, offset)
-            with torch.inference_mode(), self._model.autocast(self._precision):
-                found, chunks = self._frame(offset, features(offset), masks, chunks)
-            yield found
+            chunks = without(chunks, lengths <= offset)
+            with torch.inference_mode(), self.model.autocast(self._precision):
+                followed, logits, scores, chunks = self._frame(
+                    offset, features(offset), masks, chunks
+                )
+            objects = np.flatnonzero(lengths > offset)
+            rows = np.searchsorted(followed, leaders[objects])
+            yield TrackedFrame(offset, objects, logits, rows, scores[rows])
+            if self._merge_iou is not None:
+                taken_for = np.arange(len(masks))
+                taken_for[followed] = followed[first_alike(logits > 0, self._merge_iou)]
+                leaders = taken_for[leaders]
+                chunks = without(chunks, taken_for != np.arange(len(masks)))
+                chunks = packed(chunks, self.max_objects_per_batch)
 
     def _frame(
         self,
         offset: int,
         features: EncodedFrames,
         masks: NDArray[np.bool_],
-        chunks: Sequence[_Chunk],
-    ) -> tuple[TrackedFrame, list[_Chunk]]:
-        """All chunks on one frame, and the chunks as they are afterwards."""
+        chunks: Sequence[Chunk],
+    ) -> tuple[NDArray[np.int64], Tensor, NDArray[np.float32], list[Chunk]]:
+        """All chunks on one frame: objects, (k, H, W) logits, scores, and the chunks afterwards."""
         waiting, done = list(chunks), []
         logits, scores = [], []
         while waiting:
             chunk = waiting.pop(0)
             if len(chunk.objects) > self.max_objects_per_batch:
-                waiting[:0] = _halves(chunk)
+                waiting[:0] = halves(chunk)
                 continue
             try:
                 low, score, memories = self._step(offset, features, masks, chunk)
@@ -166,16 +176,16 @@ class WindowTracker:
                 waiting.insert(0, chunk)
                 continue
             scores.append(score[:, 0].float())
-            done.append(_Chunk(chunk.objects, chunk.lengths, memories))
+            done.append(Chunk(chunk.objects, chunk.lengths, memories))
         objects = np.concatenate([chunk.objects for chunk in done])
         order = np.argsort(objects)
-        found = torch.cat(logits), torch.cat(scores).cpu().numpy()[order]
+        found, present = torch.cat(logits), torch.cat(scores).cpu().numpy()[order]
         if (order != np.arange(len(order))).any():
-            found = found[0][torch.from_numpy(order)], found[1]
-        return TrackedFrame(offset, objects[order], *found), done
+            found = found[torch.from_numpy(order)]
+        return objects[order], found, present, done
 
     def _step(
-        self, offset: int, features: EncodedFrames, masks: NDArray[np.bool_], chunk: _Chunk
+        self, offset: int, features: EncodedFrames, masks: NDArray[np.bool_], chunk: Chunk
     ) -> tuple[Tensor, Tensor, Memories]:
         """One chunk on one frame: (n, 1, S/4, S/4) logits, (n, 1) scores, memories."""
         last = bool((chunk.lengths <= offset + 1).all())
@@ -187,19 +197,22 @@ class WindowTracker:
         else:
             spans = torch.tensor([float(self.span(n)) for n in chunk.lengths])
             image = self._reader.read(
-                offset, features.s16, chunk.memories, spans.to(self._model.device)
+                offset, features.s16, chunk.memories, spans.to(self.model.device)
             )
             low, pointers, scores = self._heads.decode(image, features)
         if last or pointers is None:
             return low, scores, chunk.memories
-        maps = self._writer.write(features.s16, low, scores > 0, given=offset == 0)
+        maps = None
+        if self._reach.remembers(offset):
+            maps = self._writer.write(features.s16, low, scores > 0, given=offset == 0)
+            maps = self._reader.pooled(maps) if offset > 0 else maps
         memories = chunk.memories.with_frame(offset, maps, pointers, self._reach)
         return low, scores, memories
 
     def _given_masks(self, masks: NDArray[np.bool_]) -> Tensor:
         """(n, H, W) masks to (n, 1, S, S) float32 of zeros and ones."""
-        size = (self._model.predictor.image_size,) * 2
-        x = torch.from_numpy(masks)[:, None].to(self._model.device).float()
+        size = (self.model.predictor.image_size,) * 2
+        x = torch.from_numpy(masks)[:, None].to(self.model.device).float()
         if x.shape[-2:] == size:
             return x
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)
@@ -208,12 +221,12 @@ class WindowTracker:
     def _halve(self, size: int) -> None:
         if size == 1:
             raise RunError(
-                f"device {self._model.device}: too little memory to follow a single object; use a "
+                f"device {self.model.device}: too little memory to follow a single object; use a "
                 "smaller model, or a device with more memory"
             ) from None
         self.max_objects_per_batch, self.halvings = size // 2, self.halvings + 1
         _log.warning("out of memory: %d objects per batch from now on", size // 2)
-        if self._model.device.type == "cuda":
+        if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
 
 
@@ -228,34 +241,6 @@ def _resize(logits: Tensor, size: Sequence[int]) -> Tensor:
     if logits.shape[-2:] == tuple(size):
         return logits
     return F.interpolate(logits, size=list(size), mode="bilinear", align_corners=False)
-
-
-def _still_followed(chunks: Sequence[_Chunk], offset: int) -> list[_Chunk]:
-    """Chunks without the objects whose time is over."""
-    found = []
-    for chunk in chunks:
-        alive = np.flatnonzero(chunk.lengths > offset)
-        if len(alive):
-            found.append(chunk if len(alive) == len(chunk.objects) else chunk.rows(alive))
-    return found
-
-
-def _halves(chunk: _Chunk) -> list[_Chunk]:
-    half = (len(chunk.objects) + 1) // 2
-    return [chunk.rows(slice(0, half)), chunk.rows(slice(half, None))]
-
-
-def _suitable_batch(model: Sam2Model) -> int:
-    """Objects per batch that fit the device's caches or memory."""
-    if model.device.type != "cuda":
-        return _CPU_BATCH
-    predictor = model.predictor
-    pixels, side = predictor.sam_image_embedding_size**2, predictor.image_size
-    tokens = pixels * predictor.num_maskmem
-    # float32: keys, values and their copies; the masks and their first two downsampled maps
-    per_object = 4 * (6 * tokens * predictor.hidden_dim + 12 * side**2)
-    free, _ = torch.cuda.mem_get_info(model.device)
-    return int(np.clip(free // 2 // per_object, 1, _CUDA_BATCH_LIMIT))
 
 
 def _check_covered(name: str, predictor: Any) -> None:

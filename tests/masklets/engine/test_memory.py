@@ -105,7 +105,8 @@ def test_windows_are_released_when_done(
             objects = np.flatnonzero(lengths > offset)
             logits = torch.from_numpy(masks[objects]).float() - 0.5
             parts.show(logits)
-            yield TrackedFrame(offset, objects, logits, np.zeros(len(objects), np.float32))
+            rows = np.arange(len(objects))
+            yield TrackedFrame(offset, objects, logits, rows, np.zeros(len(rows), np.float32))
 
     monkeypatch.setattr(engine_clip, "_open_window", opened)
     monkeypatch.setattr(WindowTracker, "track", track)
@@ -122,7 +123,7 @@ def test_windows_are_released_when_done(
         other.writer(clip.name, metadata) as second,
     ):
         writers = dict(zip(sweep, (first, second), strict=True))
-        engine_clip.write_clip(clip, demo_model, writers, WindowTracker(demo_model))
+        engine_clip.write_clip(clip, writers, WindowTracker(demo_model))
         assert first.rows > 0
     assert windows.shown == frames // 2
     assert len(parts) == len(windows) == 0

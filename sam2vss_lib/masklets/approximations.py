@@ -1,0 +1,66 @@
+"""What may be left out of SAM2's computations to save time, each by a setting of its own.
+
+All are off by default: masklets are then those of stock sam2. `python -m benchmarks` measures what
+each saves, and what it costs in accuracy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from sam2vss_lib.errors import SettingsError
+
+
+class Approximations(BaseModel, frozen=True, extra="forbid", strict=True, allow_inf_nan=False):
+    """Approximations of the batched engine."""
+
+    share_anchor_encoding: bool = Field(
+        default=False, description="propose on the encoding that tracking uses too"
+    )
+    merge_iou: float | None = Field(
+        default=None, gt=0.5, le=1, description="follow masks once from this IoU on"
+    )
+    memory_stride_frames: int = Field(
+        default=1, ge=1, description="remember the mask of every n-th frame only"
+    )
+    recent_memories: int | None = Field(
+        default=None, ge=0, description="remembered masks in use, the first frame's aside"
+    )
+    memory_pool: int = Field(
+        default=1, ge=1, description="side of squares of remembered tokens averaged to one"
+    )
+    image_size_px: int | None = Field(
+        default=None, ge=64, multiple_of=32, description="side of the model's input"
+    )
+
+    @property
+    def approximations(self) -> Approximations:
+        """These settings alone."""
+        names = Approximations.model_fields
+        return Approximations(**{name: getattr(self, name) for name in names})
+
+    def in_use(self) -> dict[str, Any]:
+        """Names and values of the approximations that are on."""
+        fields = Approximations.model_fields
+        values = {name: getattr(self, name) for name in fields}
+        return {name: value for name, value in values.items() if value != fields[name].default}
+
+
+#: no approximation at all
+EXACT = Approximations()
+#: several times as fast as stock sam2; `benchmarks/approximations.py` measures what it costs
+FAST = Approximations(share_anchor_encoding=True, merge_iou=0.8, memory_stride_frames=3)
+PRESETS = {"exact": EXACT, "fast": FAST}
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """Settings of a preset that differ from the defaults.
+
+    Raises:
+        SettingsError: no such preset.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"unknown preset {name!r}; there are: {', '.join(PRESETS)}")
+    return PRESETS[name].in_use()

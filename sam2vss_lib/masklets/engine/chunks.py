@@ -1,0 +1,86 @@
+"""Objects that are tracked together, and how they are put together, split and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sam2vss_lib.masklets.engine.memory import Memories
+from sam2vss_lib.masklets.sam2 import Sam2Model
+
+#: objects per chunk on a CPU: larger ones are no faster there, and fall out of its caches
+_CPU_SIZE = 8
+_CUDA_SIZE_LIMIT = 64  # a GPU is busy long before that
+
+
+@dataclass
+class Chunk:
+    """Objects that run together.
+
+    Attributes:
+        objects: (n,) indices among the masks given.
+        lengths: (n,) how many frames each is followed.
+        memories: of the n objects.
+    """
+
+    objects: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    memories: Memories
+
+    def rows(self, index: slice | NDArray[np.int64]) -> Chunk:
+        """Some of the objects."""
+        picked = index if isinstance(index, slice) else torch.from_numpy(index)
+        return Chunk(self.objects[index], self.lengths[index], self.memories.rows(picked))
+
+
+def first_chunks(lengths: NDArray[np.int64], size: int) -> list[Chunk]:
+    """All objects in chunks of at most `size`; those that end together run together."""
+    order = np.argsort(-lengths, kind="stable")
+    parts = np.split(order, range(0, len(order), size)[1:])
+    return [Chunk(objects, lengths[objects], Memories()) for objects in parts]
+
+
+def halves(chunk: Chunk) -> list[Chunk]:
+    """A chunk of at least two objects in two."""
+    half = (len(chunk.objects) + 1) // 2
+    return [chunk.rows(slice(0, half)), chunk.rows(slice(half, None))]
+
+
+def without(chunks: Sequence[Chunk], dropped: NDArray[np.bool_]) -> list[Chunk]:
+    """Chunks without the objects that are dropped, (n,) over all masks given."""
+    found: list[Chunk] = []
+    for chunk in chunks:
+        kept = np.flatnonzero(~dropped[chunk.objects])
+        if len(kept):
+            found.append(chunk if len(kept) == len(chunk.objects) else chunk.rows(kept))
+    return found
+
+
+def packed(chunks: Sequence[Chunk], size: int) -> list[Chunk]:
+    """The same objects in as few chunks of at most `size` as there need be."""
+    count = sum(len(chunk.objects) for chunk in chunks)
+    if len(chunks) <= -(-count // size):
+        return list(chunks)
+    whole = Chunk(
+        np.concatenate([chunk.objects for chunk in chunks]),
+        np.concatenate([chunk.lengths for chunk in chunks]),
+        Memories.joined([chunk.memories for chunk in chunks]),
+    )
+    return [whole.rows(slice(start, start + size)) for start in range(0, count, size)]
+
+
+def suitable_size(model: Sam2Model) -> int:
+    """Objects per chunk that fit the device's caches or memory."""
+    if model.device.type != "cuda":
+        return _CPU_SIZE
+    predictor = model.predictor
+    pixels, side = predictor.sam_image_embedding_size**2, predictor.image_size
+    tokens = pixels * predictor.num_maskmem
+    # float32: keys, values and their copies; the masks and their first two downsampled maps
+    per_object = 4 * (6 * tokens * predictor.hidden_dim + 12 * side**2)
+    free, _ = torch.cuda.mem_get_info(model.device)
+    return int(np.clip(free // 2 // per_object, 1, _CUDA_SIZE_LIMIT))
