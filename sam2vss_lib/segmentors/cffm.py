@@ -35,12 +35,12 @@ class CffmFeatures:
     """What the head needs of a batch of frames, whatever the other frames are.
 
     Attributes:
-        fused: (B, E, h_1, w_1), all stages fused; of references only its size matters.
-        halved: (B, E, h_1 // 2, w_1 // 2), the same at half the size.
+        fused: (B, E, h_1, w_1), all stages fused; not read of references.
+        reduced: (B, E, h_1 // 2, w_1 // 2), the same at half the size.
     """
 
     fused: Tensor
-    halved: Tensor
+    reduced: Tensor
 
 
 class CffmHead(MlpDecoder):
@@ -55,6 +55,7 @@ class CffmHead(MlpDecoder):
         mlp_ratio: width of a block's perceptron over E.
         dropout: share of channels that each classifier does without in training.
         geometry: what a window attends to, and the number of references; None as published.
+        reduction: of the sides of the fused map before frames are compared; published is 2.
 
     Raises:
         SettingsError: E is not a multiple of `heads`.
@@ -71,11 +72,13 @@ class CffmHead(MlpDecoder):
         mlp_ratio: float = 4.0,
         dropout: float = 0.1,
         geometry: FocalGeometry | None = None,
+        reduction: int = 2,
     ) -> None:
         if embed_dim % heads:
             raise SettingsError(f"embed_dim {embed_dim} is not a multiple of heads {heads}")
         super().__init__(in_channels, num_classes, embed_dim, dropout)
         self.geometry = geometry or FocalGeometry()
+        self._reduction = reduction
         self.decoder_focal = FocalDecoder(embed_dim, depth, heads, mlp_ratio, self.geometry)
         self.linear_pred2 = nn.Conv2d(2 * embed_dim, num_classes, 1)
 
@@ -87,7 +90,8 @@ class CffmHead(MlpDecoder):
         """
         fused = self.fuse(stages)
         height, width = fused.shape[-2:]
-        return CffmFeatures(fused, resize(fused, (height // 2, width // 2)))
+        size = (height // self._reduction, width // self._reduction)
+        return CffmFeatures(fused, resize(fused, size))
 
     def fused(self, features: CffmFeatures) -> Tensor:
         """The fused map of frames by themselves, for Eq. 3: (B, E, h_1, w_1)."""
@@ -104,7 +108,7 @@ class CffmHead(MlpDecoder):
             frames: the references at -9, -6, -3 frames, oldest first, and the target.
 
         Returns:
-            (B, 2 E, h_1 // 2, w_1 // 2).
+            (B, 2 E, h_1 // reduction, w_1 // reduction).
 
         Raises:
             SettingsError: not as many frames as that.
@@ -112,7 +116,7 @@ class CffmHead(MlpDecoder):
         wanted = len(self.geometry.reference_levels) + 1
         if len(frames) != wanted:
             raise SettingsError(f"{len(frames)} frames for a head of {wanted}")
-        *references, target = (frame.halved for frame in frames)
+        *references, target = (frame.reduced for frame in frames)
         return torch.cat((target, self.decoder_focal(target, references)), dim=1)
 
     def clip_logits(self, frames: Sequence[CffmFeatures]) -> Tensor:

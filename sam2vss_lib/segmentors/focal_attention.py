@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sam2vss_lib.errors import SettingsError
 
+_SHIFTS = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # down and right, in units of `expand`
 _MASKED = -100.0  # added to the logit of a position outside the map
 _WINDOWS_AT_ONCE = 32  # bounds the memory; each window has copies of its keys and its own mask
 
@@ -66,16 +67,13 @@ class FocalGeometry:
             Ascending positions in the flattened (4, window, window), shifts in the order of
             `_SHIFTS`; pixels in two shifted windows are there twice.
         """
-        inside = torch.arange(self.window)
-        lies_inside = [
-            (((inside + dy * self.expand) // self.window) == 0)[:, None]
-            & (((inside + dx * self.expand) // self.window) == 0)
-            for dy, dx in _SHIFTS
-        ]
-        return (~torch.stack(lies_inside)).flatten().nonzero().flatten()
 
+        def leaves(shift: int) -> Tensor:
+            moved = torch.arange(self.window) + shift * self.expand
+            return (moved < 0) | (moved >= self.window)
 
-_SHIFTS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+        outside = [leaves(dy)[:, None] | leaves(dx) for dy, dx in _SHIFTS]
+        return torch.stack(outside).flatten().nonzero().flatten()
 
 
 def relative_positions(window: int, kernel: int) -> Tensor:

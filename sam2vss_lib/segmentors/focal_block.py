@@ -69,12 +69,9 @@ class FocalBlock(nn.Module):
         _, height, width, _ = target.shape
         rows, columns = -(-height // side), -(-width // side)
         padding = (0, 0, 0, columns * side - width, 0, rows * side - height)
-        target_map, *reference_maps = (
-            F.pad(self.norm1(frame), padding) for frame in (target, *references)
-        )
-        windows = target_map.unflatten(1, (rows, side)).unflatten(3, (columns, side))
+        maps = [F.pad(self.norm1(frame), padding) for frame in (target, *references)]
+        windows = maps[0].unflatten(1, (rows, side)).unflatten(3, (columns, side))
         tokens = [windows.transpose(2, 3).flatten(1, 4)]
-        maps = (target_map, *reference_maps)
         layers = cast(Iterable[nn.Linear], (*self.pool_layers, *self.pool_layers_clips))
         for frame, layer, (level, _) in zip(maps, layers, self.geometry.pooled, strict=True):
             tokens.append(pool(frame, layer, rows * level, columns * level).flatten(1, 2))
