@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -34,14 +34,14 @@ class MrcfaFeatures:
 
     Attributes:
         fused: (B, E, h_1, w_1), all stages fused.
-        halved: (B, E, h_2, w_2), the same at the size of stage 2.
+        plain: (B, E, h, w), the same at the size of stage 2, or as it is with reduction 1.
         values: (B, E, h, w), the same at the grid of reference tokens.
         queries: of stages 2, 3, 4 as a target, (B, C_i, h_i, w_i).
         keys: of stages 2, 3, 4 as a reference, (B, C_i, h, w), the last at the size of stage 4.
     """
 
     fused: Tensor
-    halved: Tensor
+    plain: Tensor
     values: Tensor
     queries: tuple[Tensor, ...]
     keys: tuple[Tensor, ...]
@@ -57,6 +57,8 @@ class MrcfaHead(MlpDecoder):
         keep_ratio: share of the reference tokens that is kept.
         deep: two convolutions per scale of affinities instead of one.
         dropout: share of channels that each classifier does without in training.
+        reduction: of the fused map where the target meets what it found: 2, the published one, is
+            the size of stage 2, and 1 none.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class MrcfaHead(MlpDecoder):
         keep_ratio: float = 0.5,
         deep: bool = False,
         dropout: float = 0.1,
+        reduction: Literal[1, 2] = 2,
     ) -> None:
         super().__init__(in_channels, num_classes, embed_dim, dropout)
+        self._reduction = reduction
         _, c2, c3, c4 = in_channels
         self.hypercorre_module = CrossFrameAffinities(
             (c2, c3, c4), keep_ratio=keep_ratio, deep=deep
@@ -96,7 +100,7 @@ class MrcfaHead(MlpDecoder):
         reduced = (_reduce(self.sr2, second), _reduce(self.sr3, third), fourth)
         return MrcfaFeatures(
             fused=fused,
-            halved=halved,
+            plain=halved if self._reduction == 2 else fused,
             values=_reduce(self.sr1_feat, halved),
             queries=affinities.queries((second, third, fourth)),
             keys=affinities.keys(reduced),
@@ -117,7 +121,7 @@ class MrcfaHead(MlpDecoder):
             frames: three references, oldest first, and the target.
 
         Returns:
-            (B, E, h_2, w_2).
+            (B, E, h_2, w_2), or (B, E, h_1, w_1) with reduction 1.
         """
         return self._combine(self._retrieve(frames), frames)
 
@@ -150,7 +154,7 @@ class MrcfaHead(MlpDecoder):
         )
 
     def _retrieve(self, frames: Sequence[MrcfaFeatures]) -> list[Tensor]:
-        """What the target finds in each reference, (B, E, h_2, w_2)."""
+        """What the target finds in each reference, (B, E, h, w) as its plain map."""
         *references, target = frames
         found = list[Tensor]()
         for reference in references:
@@ -159,11 +163,12 @@ class MrcfaHead(MlpDecoder):
                 target.queries, reference.keys, (values.shape[-2], values.shape[-1])
             )
             mixed = take(values, tokens) @ affinities.softmax(1)  # (B, E, h_2 * w_2)
-            found.append(mixed.unflatten(2, target.halved.shape[-2:]))
+            mixed = mixed.unflatten(2, target.queries[0].shape[-2:])
+            found.append(_at_size_of(target.plain, mixed))
         return found
 
     def _combine(self, retrieved: Sequence[Tensor], frames: Sequence[MrcfaFeatures]) -> Tensor:
-        return torch.stack(tuple(retrieved)).mean(0) + frames[-1].halved
+        return torch.stack(tuple(retrieved)).mean(0) + frames[-1].plain
 
 
 class _Classifier(nn.Module):
@@ -181,9 +186,11 @@ class _Classifier(nn.Module):
 
 def _reduce(convolution: nn.Conv2d, maps: Tensor) -> Tensor:
     """A strided convolution; maps smaller than its kernel get zeros at the right and below."""
-    height, width = convolution.kernel_size
-    missing = (max(0, width - maps.shape[-1]), max(0, height - maps.shape[-2]))
-    return convolution(F.pad(maps, (0, missing[0], 0, missing[1])))
+    below, right = (
+        max(0, kernel - side)
+        for kernel, side in zip(convolution.kernel_size, maps.shape[-2:], strict=True)
+    )
+    return convolution(F.pad(maps, (0, right, 0, below)) if below or right else maps)
 
 
 def _at_size_of(like: Tensor, maps: Tensor) -> Tensor:

@@ -12,12 +12,12 @@ import argparse
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from sam2vss_lib.datasets import VOID, open_dataset
 from sam2vss_lib.files import write_json
@@ -128,12 +128,23 @@ def _cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None) -> Ten
 
 
 def _begin_with(network: TemporalNetwork, start: Mapping[str, Tensor]) -> None:
-    """Take the SegFormer's encoder, and of its decoder what fits the head."""
+    """Take the SegFormer's encoder and, if of the head's width, its decoder.
+
+    The head's further classifiers begin with the SegFormer's too; what one of them reads besides
+    the fused map then counts for nothing until training says otherwise.
+    """
     own = network.state_dict()
     decoder = _decoder_as_published(start)
     if any(value.shape != own[name].shape for name, value in decoder.items()):
         decoder = {}
     network.load_state_dict(own | encoder_of_segformer(start) | decoder)
+    first = network.decode_head.linear_pred
+    for module in network.decode_head.modules() if decoder else ():
+        if isinstance(module, nn.Conv2d) and module.out_channels == first.out_channels:
+            with torch.no_grad():
+                module.weight[:, first.in_channels :] = 0
+                module.weight[:, : first.in_channels] = first.weight
+                cast(Tensor, module.bias).copy_(cast(Tensor, first.bias))
 
 
 def _decoder_as_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

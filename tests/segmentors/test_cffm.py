@@ -192,7 +192,7 @@ def test_features_for_eq_3_are_the_plain_and_the_refined_target():
     frames = features_of(head, random_stages(8, 31, 18))
     features = head.clip_features(frames)
     assert features.shape == (1, 16, 15, 9)
-    assert torch.equal(features[:, :8], frames[-1].halved)
+    assert torch.equal(features[:, :8], frames[-1].reduced)
     assert head.fused(frames[-1]).shape == (1, 8, 31, 18)
 
 
