@@ -31,9 +31,9 @@ def by_the_official_recipe(source: Path, target: Path, pairs: list[tuple[str, st
             size = (int(side * width / height), side)
             new_frames = target / frames.replace("imgs", "images")
             new_frames.mkdir(parents=True, exist_ok=True)
-            image.resize(size, Image.BILINEAR).save(new_frames / path.name)
+            image.resize(size, Image.Resampling.BILINEAR).save(new_frames / path.name)
             (target / masks).mkdir(parents=True, exist_ok=True)
-            Image.open(mask).resize(size, Image.NEAREST).save(target / masks / mask.name)
+            Image.open(mask).resize(size, Image.Resampling.NEAREST).save(target / masks / mask.name)
 
 
 def test_vspw_is_what_the_official_script_makes(tmp_path: Path):
