@@ -172,6 +172,18 @@ def test_final_classifier_reads_the_clip_features():
     torch.testing.assert_close(head.linear_pred(head.fused(seen[0])), head.frame_logits(seen[0]))
 
 
+@torch.no_grad()
+def test_without_reduction_the_target_keeps_its_full_map():
+    head, stages = make_head(), make_stages(21, 29)
+    full = MrcfaHead(CHANNELS, 3, embed_dim=7, reduction=1).eval()
+    full.load_state_dict(head.state_dict())
+    seen = features(head, stages)
+    found = head.clip_features(seen) - seen[-1].plain
+    found = nn.functional.interpolate(found, size=(21, 29), mode="bilinear")
+    read = full.clip_features(features(full, stages))
+    torch.testing.assert_close(read, found + head.fused(seen[-1]), atol=1e-5, rtol=0)
+
+
 @settings(max_examples=25)
 @given(st.integers(1, 40), st.integers(1, 40), st.booleans(), st.sampled_from([0.1, 0.5, 1.0]))
 @torch.no_grad()
