@@ -36,7 +36,7 @@ class CffmFeatures:
 
     Attributes:
         fused: (B, E, h_1, w_1), all stages fused; not read of references.
-        reduced: (B, E, h_1 // 2, w_1 // 2), the same at half the size.
+        reduced: (B, E, h_1 // reduction, w_1 // reduction), the same but smaller.
     """
 
     fused: Tensor
@@ -86,7 +86,7 @@ class CffmHead(MlpDecoder):
         """All that depends on one frame alone: what a stream keeps of past frames.
 
         Args:
-            stages: four float maps (B, C_i, h_i, w_i), finest first, the first 2 x 2 or more.
+            stages: four float maps (B, C_i, h_i, w_i), finest first.
         """
         fused = self.fuse(stages)
         height, width = fused.shape[-2:]

@@ -26,6 +26,7 @@ class Focus:
     ring: int = 3  # width, in pixels
     target: tuple[int, int] = (1, 5)  # tokens along the side of a window, side of their square
     references: tuple[tuple[int, int], ...] = ((1, 7), (2, 5), (3, 3))
+    reduction: int = 2  # of the sides of the fused map
 
 
 def clip_logits(weights: Weights, frames: list[list[Array]], focus: Focus) -> Array:
@@ -35,11 +36,11 @@ def clip_logits(weights: Weights, frames: list[list[Array]], focus: Focus) -> Ar
 
 
 def clip_features(weights: Weights, frames: list[list[Array]], focus: Focus) -> Array:
-    """The last frame at half the size of its first stage, plain and refined, one on the other."""
+    """The last frame, plain and refined, one on the other, at a fraction of its first stage."""
     maps = []
     for stages in frames:
-        _, height, width = stages[0].shape
-        maps.append(resize(fused(weights, stages), (height // 2, width // 2)).transpose(1, 2, 0))
+        size = [side // focus.reduction for side in stages[0].shape[1:]]
+        maps.append(resize(fused(weights, stages), size).transpose(1, 2, 0))
     *references, target = maps
     refined, block = target, 0
     while (name := f"decoder_focal.blocks.{block}.") + "norm1.weight" in weights:

@@ -17,12 +17,9 @@ from sam2vss_lib.segmentors.focal_attention import FocalGeometry, key_index
 from tests.oracles import cffm as oracle
 
 CHANNELS = (3, 4, 5, 6)
-GEOMETRIES = (
+FOCUSES = (
     (FocalGeometry(), oracle.Focus()),
-    (
-        FocalGeometry(4, 1, 3, (2, 1), (5, 3)),
-        oracle.Focus(window=4, ring=1, target=(1, 3), references=((2, 5), (1, 3))),
-    ),
+    (FocalGeometry(4, 1, 3, (2, 1), (5, 3)), oracle.Focus(4, 1, (1, 3), ((2, 5), (1, 3)), 1)),
 )
 
 
@@ -84,11 +81,13 @@ def test_published_state_dict_loads_strictly(name, channels, depth):
 
 
 def random_head(
-    seed: int, geometry: FocalGeometry | None = None, depth: int = 2, dim: int = 8
+    seed: int, geometry: FocalGeometry | None = None, depth: int = 2, reduction: int = 2
 ) -> CffmHead:
     """A small head in float64 of which every weight and statistic matters."""
     torch.manual_seed(seed)
-    head = CffmHead(CHANNELS, 5, dim, depth, heads=2, mlp_ratio=1.5, geometry=geometry)
+    head = CffmHead(
+        CHANNELS, 5, 8, depth, heads=2, mlp_ratio=1.5, geometry=geometry, reduction=reduction
+    )
     with torch.no_grad():
         for name, parameter in head.named_parameters():
             parameter.normal_(0.0, 1.0 if "table" in name else 0.5)
@@ -103,18 +102,9 @@ def random_stages(
 ) -> list[list[Tensor]]:
     """Stages of some frames; each is half as large as the one before, rounded up."""
     generator = torch.Generator().manual_seed(seed)
+    sizes = [(c, ceil(height / 2**i), ceil(width / 2**i)) for i, c in enumerate(CHANNELS)]
     return [
-        [
-            torch.randn(
-                batch,
-                channels,
-                ceil(height / 2**i),
-                ceil(width / 2**i),
-                generator=generator,
-                dtype=torch.float64,
-            )
-            for i, channels in enumerate(CHANNELS)
-        ]
+        [torch.randn(batch, *size, generator=generator, dtype=torch.float64) for size in sizes]
         for _ in range(frames)
     ]
 
@@ -152,11 +142,11 @@ def test_float32_equals_the_slow_reading():
     seed=st.integers(0, 2**16),
     height=st.integers(2, 33),
     width=st.integers(2, 33),
-    which=st.sampled_from(GEOMETRIES),
+    which=st.sampled_from(FOCUSES),
 )
 def test_any_size_equals_the_slow_reading(seed, height, width, which):
     geometry, focus = which
-    head = random_head(seed, geometry, depth=1)
+    head = random_head(seed, geometry, 1, focus.reduction)
     stages = random_stages(seed, height, width, frames=len(focus.references) + 1)
     assert_equals_the_slow_reading(head, stages, focus)
 
