@@ -95,6 +95,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def load_fitting(state: Mapping[str, Tensor], network: nn.Module, name: str, path: Path) -> None:
     """Load weights, every one of them, into a network that has no other.
 
+    Tables of indices are in published files too, but follow from the architecture: the network's
+    own are kept, so that no file can make it read out of bounds.
+
     Args:
         state: the weights.
         network: gets them.
@@ -119,7 +122,8 @@ def load_fitting(state: Mapping[str, Tensor], network: nn.Module, name: str, pat
         raise DataError(
             f"{path}: weights do not fit {name}: {', '.join(found)}; check the model's name"
         )
-    network.load_state_dict(state)
+    tables = {key: own for key, own in wanted.items() if own.ndim and not own.is_floating_point()}
+    network.load_state_dict({**state, **tables})
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.segmentors.weights import read_weights, weights_file
+from sam2vss_lib.segmentors.weights import load_fitting, read_weights, weights_file
 
 
 class Hostile:
@@ -79,3 +79,12 @@ def test_missing_checkpoints(tmp_path: Path) -> None:
         weights_file(tmp_path / "absent")
     with pytest.raises(DataError, match=r"holds no model.safetensors or pytorch_model.bin"):
         weights_file(tmp_path)
+
+
+def test_no_file_changes_tables_of_indices() -> None:
+    network = torch.nn.Linear(2, 3)
+    network.register_buffer("relative_position_index", torch.arange(4))
+    state = {name: torch.full_like(value, 99) for name, value in network.state_dict().items()}
+    load_fitting(state, network, "model", Path("file.pth"))
+    assert torch.equal(network.get_buffer("relative_position_index"), torch.arange(4))
+    assert torch.equal(network.weight, state["weight"])
