@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from sam2vss_lib.study.tables import Row
 #: Okabe-Ito colours, safe for colour-blind readers
 BETTER, WORSE, NEUTRAL = "#0072B2", "#D55E00", "#999999"
 _INK = "#333333"
+_GAIN_COLOURS = LinearSegmentedColormap.from_list("gain", [WORSE, "white", BETTER])
 CAPTION_3 = (
     "Middle frames of clips from the largest to the smallest mIoU gain: frame, ground truth, base "
     "model, refined, and the pixels that refinement changed."
@@ -211,37 +211,37 @@ def gains_frame(pairs: list[tuple[Row, Row]], group: str, names: tuple[str, ...]
 
 
 def figure_gains(frame: pd.DataFrame, quantity: str) -> Figure:
-    """Dots of gains by name, one colour and marker per system, zero marked.
+    """A table of coloured cells: a line per class or clip, a column per system, best line first.
 
     Args:
         frame: of `gains_frame`.
-        quantity: label of the axis, such as "IoU gain (points)".
+        quantity: label of the colours, such as "IoU gain (points)".
     """
     if frame.empty:
         return note("no base system was run: no gains to show")
-    means = frame.pivot_table(index="name", values="gain")
-    order = means.sort_values("gain", ascending=False).index.tolist()
-    shown = order if len(order) <= 40 else [*order[:20], *order[-20:]]
-    systems = frame["system"].unique().tolist()
-    figure = Figure(figsize=(6.5, 0.24 * len(shown) + 1.3), layout="constrained")
+    table = frame.pivot_table(index="name", columns="system", values="gain", sort=False)
+    table = table.loc[table.mean(axis=1).sort_values(ascending=False, kind="stable").index]
+    shown = table if len(table) <= 40 else pd.concat([table[:20], table[-20:]])
+    rows, columns = shown.shape
+    size = (0.4 * columns + 3.4, 0.21 * rows + 2.3)
+    figure = Figure(figsize=size, layout="constrained")
     axis = figure.subplots()
-    sns.stripplot(
-        data=frame.query("name in @shown"),
-        x="gain",
-        y="name",
-        hue="system",
-        order=shown,
-        hue_order=systems,
-        palette=sns.color_palette("colorblind", len(systems)),
-        dodge=True,
-        size=5,
-        jitter=False,
-        ax=axis,
-    )
-    axis.axvline(0, color=_INK, linewidth=0.8)
-    axis.set(xlabel=quantity, ylabel="")
-    if len(shown) < len(order):
-        axis.set_title(f"the 20 largest and 20 smallest of {len(order)}", fontsize=8)
-    axis.grid(axis="x", linewidth=0.3)
-    axis.legend(title="", fontsize=7, loc="best")
+    values = shown.to_numpy(dtype=float)
+    largest = float(np.nanmax(np.abs(values))) or 1.0
+    image = axis.imshow(values, cmap=_GAIN_COLOURS, vmin=-largest, vmax=largest, aspect="auto")
+    for (y, x), value in np.ndenumerate(values):
+        text = "–" if np.isnan(value) else f"{value:+.1f}".replace("-", "−")
+        dark = abs(value) > 0.7 * largest
+        colour = "white" if dark else _INK
+        axis.text(x, y, text, ha="center", va="center", fontsize=6, color=colour)
+    axis.set_xticks(range(columns), shown.columns, rotation=90, fontsize=7)
+    axis.set_yticks(range(rows), shown.index, fontsize=7)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    if rows < len(table):
+        axis.set_title(f"the 20 largest and 20 smallest of {len(table)}", fontsize=8)
+        axis.axhline(19.5, color=_INK, linewidth=0.8)
+    bar = figure.colorbar(image, ax=axis, shrink=min(1.0, 12 / rows), aspect=15)
+    bar.set_label(quantity, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
     return figure

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sam2vss_lib.study.figures import NEUTRAL
+from sam2vss_lib.study.figures import BETTER, NEUTRAL
+from sam2vss_lib.study.refiner import VOTE_NAMES
 from sam2vss_lib.study.transfer import METRICS
 
 CAPTION = (
@@ -18,25 +18,30 @@ CAPTION = (
 )
 ALT = "One panel per metric: dots of gains in points, in one line per data set."
 _MARKERS = "osD^vP*X"
-_LINE_HEIGHT = 0.72  # share of a data set's band that its systems are spread over
+_COLOURS = {"frame vote": BETTER, "window vote": "#E69F00"}
+_INK = "#333333"
+_BAND = 0.8  # share of a data set's band that its systems are spread over
+_LINE_IN = 0.09  # inches a system
 
 
 def figure_transfer(gains: pd.DataFrame) -> Figure:
-    """One panel per metric, one band per data set; the same system has the same mark in both.
+    """One panel per metric, one band per data set; colours are votes, marks are base systems.
 
     Args:
         gains: of `transfer.gains_by_data`.
     """
     bands = list(dict.fromkeys(gains["data"]))
-    ours = list(dict.fromkeys(gains.loc[gains["source"] == "ours", "system"]))
-    colours = dict(zip(ours, sns.color_palette("colorblind", len(ours)), strict=True))
-    markers = {system: _MARKERS[i % len(_MARKERS)] for i, system in enumerate(ours)}
-    figure = Figure(figsize=(9.0, 0.65 * len(bands) + 1.5), layout="constrained")
+    of_ours = gains[gains["source"] == "ours"]
+    bases = list(dict.fromkeys(_parts(system)[0] for system in of_ours["system"]))
+    markers = {base: _MARKERS[i % len(_MARKERS)] for i, base in enumerate(bases)}
+    most = int(gains.groupby(["data", "metric"]).size().max())
+    height = max(0.65, _LINE_IN * most / _BAND)
+    figure = Figure(figsize=(9.0, height * len(bands) + 1.5), layout="constrained")
     axes = figure.subplots(1, len(METRICS), sharey=True)
     for axis, metric in zip(axes, METRICS, strict=True):
         for place, band in enumerate(bands):
             part = gains.loc[(gains["data"] == band) & (gains["metric"] == metric)]
-            _draw(axis, part.to_dict("records"), place, colours, markers)
+            _draw(axis, part.to_dict("records"), place, markers)
         axis.axvline(0, color="black", linewidth=0.8, zorder=1)
         axis.set_title(metric, fontsize=9)
         axis.tick_params(labelsize=7)
@@ -44,25 +49,34 @@ def figure_transfer(gains: pd.DataFrame) -> Figure:
     axes[0].set_yticks(range(len(bands)), bands, fontsize=8)
     axes[0].set_ylim(len(bands) - 0.5, -0.5)
     figure.supxlabel("gain of refinement (points)", fontsize=8)
+    votes = dict.fromkeys(_parts(system)[1] for system in of_ours["system"])
     handles = [
-        Line2D([], [], color=colours[s], marker=markers[s], linestyle="", markersize=5, label=s)
-        for s in ours
+        *(_handle(_INK, markers[base], base) for base in bases),
+        *(_handle(_COLOURS[vote], "o", vote) for vote in votes),
+        _handle(NEUTRAL, "o", "paper"),
     ]
-    handles.append(
-        Line2D([], [], color=NEUTRAL, marker="o", linestyle="", markersize=5, label="paper")
-    )
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=7, frameon=False)
+    figure.legend(handles=handles, loc="outside upper center", ncols=6, fontsize=7, frameon=False)
     return figure
 
 
-def _draw(
-    axis: Any, part: list[Any], place: int, colours: dict[str, Any], markers: dict[str, str]
-) -> None:
+def _handle(colour: str, marker: str, label: str) -> Line2D:
+    return Line2D([], [], color=colour, marker=marker, linestyle="", markersize=5, label=label)
+
+
+def _parts(system: str) -> tuple[str, str]:
+    """Base system and vote of a refined row's label."""
+    by_window = VOTE_NAMES["masklet"]
+    base = system.replace(by_window, "").removeprefix("SAM2-")
+    return base, "window vote" if by_window in system else "frame vote"
+
+
+def _draw(axis: Any, part: list[Any], place: int, markers: dict[str, str]) -> None:
     """The systems of one data set, spread over its band in their order from top to bottom."""
     for i, line in enumerate(part):
-        y = place + _LINE_HEIGHT * ((i + 0.5) / len(part) - 0.5)
-        is_ours = line["source"] == "ours"
-        colour = colours[line["system"]] if is_ours else NEUTRAL
-        marker = markers[line["system"]] if is_ours else "o"
+        y = place + _BAND * ((i + 0.5) / len(part) - 0.5)
+        colour, marker = NEUTRAL, "o"
+        if line["source"] == "ours":
+            base, vote = _parts(line["system"])
+            colour, marker = _COLOURS[vote], markers[base]
         axis.plot([line["low"], line["high"]], [y, y], color=colour, linewidth=1.2, zorder=2)
         axis.plot([line["gain"]], [y], color=colour, marker=marker, markersize=4, zorder=3)

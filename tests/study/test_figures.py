@@ -1,6 +1,7 @@
 """Figures render from data alone, with fixed colours and honest marks."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.colors import to_rgb
 
 from sam2vss_lib.datasets.labels import class_palette
@@ -58,8 +59,28 @@ def test_gains_by_class_and_clip_are_differences():
 def test_figure_of_gains_sorts_by_mean_gain():
     base, refined = rows()[:2]
     frame = figures.gains_frame([(base, refined)], "clip", NAMES)
-    axis = figures.figure_gains(frame, "mIoU gain (points)").axes[0]
+    axis, bar = figures.figure_gains(frame, "mIoU gain (points)").axes
     shown = [label.get_text() for label in axis.get_yticklabels()]
     means = dict(zip(frame["name"], frame["gain"], strict=True))
     assert shown == sorted(means, key=lambda name: -means[name])
-    assert axis.get_xlabel() == "mIoU gain (points)"
+    assert bar.get_ylabel() == "mIoU gain (points)"
+
+
+def test_cells_of_gains_say_their_numbers_and_blue_is_better():
+    gains = {("a", "x"): 2.0, ("a", "y"): -1.0, ("b", "x"): 0.5}  # (system, class)
+    lines = [{"system": s, "name": n, "gain": gain} for (s, n), gain in gains.items()]
+    axis = figures.figure_gains(pd.DataFrame(lines), "gain").axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["a", "b"]
+    assert [text.get_text() for text in axis.texts] == ["+2.0", "+0.5", "−1.0", "–"]
+    (image,) = axis.images
+    assert np.allclose(image.cmap(image.norm(2.0))[:3], to_rgb(figures.BETTER))
+    assert np.allclose(image.cmap(image.norm(-2.0))[:3], to_rgb(figures.WORSE))
+    assert np.allclose(image.cmap(image.norm(0.0))[:3], 1, atol=0.01)
+
+
+def test_of_many_classes_the_largest_and_smallest_gains_are_shown():
+    lines = [{"system": "a", "name": f"c{i}", "gain": float(i)} for i in range(50)]
+    axis = figures.figure_gains(pd.DataFrame(lines), "gain").axes[0]
+    shown = [label.get_text() for label in axis.get_yticklabels()]
+    assert shown == [f"c{i}" for i in [*range(49, 29, -1), *range(19, -1, -1)]]
+    assert axis.get_title() == "the 20 largest and 20 smallest of 50"

@@ -137,7 +137,7 @@ def test_figure_has_a_panel_a_metric_and_a_band_a_data_set():
     bands = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert bands == ["first", "second", "paper: VSPW", "paper: VIPSeg"]
     named = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert named == ["SAM2-CFFM MiT-B1", "paper"]
+    assert named == ["CFFM MiT-B1", "frame vote", "paper"]
     gain = rows()[1].gains["mBIoU"].gain
     drawn = [np.asarray(line.get_xdata()).tolist() for line in figure.axes[1].lines]
     assert [gain] in drawn
