@@ -1,12 +1,148 @@
-"""TV3S."""
+"""TV3S: a state space model over windows of the frames of a clip.
+
+Hesham et al., "Exploiting Temporal State Space Sharing for Video Semantic Segmentation", CVPR 2025,
+with the semantics of the published code where the paper leaves them open (`TV3SHead_shift` of
+https://github.com/Ashesham/TV3S). Names of parameters are those of its checkpoints.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
-VARIANTS: Mapping[str, Mapping[str, Any]] = {}
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder
+from sam2vss_lib.segmentors.state_space import BlockState, WindowedBlocks
+
+_WIDE = (64, 128, 320, 512)
+#: arguments of `Tv3sHead` for the published encoders; all others have their defaults
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "mit_b1": {"in_channels": _WIDE},
+    "mit_b2": {"in_channels": _WIDE},
+    "mit_b5": {"in_channels": _WIDE},
+}
 
 
-class Tv3sHead:
-    """Later."""
+@dataclass(frozen=True)
+class Tv3sFeatures:
+    """What the head needs of a batch of frames, whatever the other frames are.
+
+    Attributes:
+        fused: (B, E, h_1, w_1), all stages fused; of references only its size matters.
+        grid: (B, E, h, w), the same at about half the size, in whole windows.
+    """
+
+    fused: Tensor
+    grid: Tensor
+
+
+class Tv3sHead(MlpDecoder):
+    """The head of TV3S on a Mix Transformer.
+
+    It reads a target with its references, as CFFM and MRCFA do (the published mode 0), or frame
+    after frame with a state: fresh for every frame (mode 1), or carried along the clip (mode 2).
+    As cells are scanned frame by frame, carrying the state through a clip is the same as reading
+    all its frames at once.
+
+    Args:
+        in_channels: channels C_i of the four stages, finest first.
+        num_classes: number of classes, C.
+        embed_dim: channels of the fused map, E.
+        window: side of a window in cells of the grid.
+        shift: of the windows of every second block, in cells.
+        depth: Mamba blocks.
+        state_dim: numbers that a scan keeps per channel.
+        expand: channels inside a block over E.
+        dropout: share of channels that each classifier does without in training.
+        reduction: of the sides of the fused map before they are stretched; published is 2.
+
+    Raises:
+        SettingsError: `shift` is not within 0 and `window`.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = _WIDE,
+        num_classes: int = 124,
+        embed_dim: int = 256,
+        *,
+        window: int = 20,
+        shift: int = 10,
+        depth: int = 8,
+        state_dim: int = 16,
+        expand: int = 2,
+        dropout: float = 0.1,
+        reduction: int = 2,
+    ) -> None:
+        if not 0 <= shift < window:
+            raise SettingsError(f"shift {shift} is not within 0..{window - 1}")
+        super().__init__(in_channels, num_classes, embed_dim, dropout)
+        self._window, self._reduction = window, reduction
+        self.vs = WindowedBlocks(embed_dim, depth, window, shift, state_dim, expand)
+        self.linear_pred2 = nn.Conv2d(embed_dim, num_classes, 1)
+
+    def frame_features(self, stages: Sequence[Tensor]) -> Tv3sFeatures:
+        """All that depends on one frame alone: what a stream keeps of past frames.
+
+        Args:
+            stages: four float maps (B, C_i, h_i, w_i), finest first.
+        """
+        fused = self.fuse(stages)
+        # Stretched, not padded, to whole windows.
+        sides = [side // self._reduction for side in fused.shape[2:]]
+        size = [max(1, ceil(side / self._window)) * self._window for side in sides]
+        grid = F.interpolate(fused, size, mode="bilinear", align_corners=False)
+        return Tv3sFeatures(fused, grid)
+
+    def frame_logits(self, features: Tv3sFeatures) -> Tensor:
+        """Logits of frames on their own, (B, C, h_1, w_1), for want of reference frames."""
+        return self.classify(features.fused)
+
+    def fused(self, features: Tv3sFeatures) -> Tensor:
+        """The map after fusion, (B, E, h_1, w_1)."""
+        return features.fused
+
+    def clip_features(self, frames: Sequence[Tv3sFeatures]) -> Tensor:
+        """What the final classifier reads.
+
+        Args:
+            frames: three references, oldest first, and the target; or any other number of frames
+                that follow each other.
+
+        Returns:
+            Of the last frame, (B, E, h, w).
+        """
+        return self._mix(frames, self.new_state())
+
+    def clip_logits(self, frames: Sequence[Tv3sFeatures]) -> Tensor:
+        """Logits of the target.
+
+        Args:
+            frames: as `clip_features` has them.
+
+        Returns:
+            (B, C, h_1, w_1).
+        """
+        return self._final(frames[-1], self.clip_features(frames))
+
+    def new_state(self) -> list[BlockState]:
+        """The state before a clip's first frame."""
+        return self.vs.new_state()
+
+    def next_logits(self, features: Tv3sFeatures, state: list[BlockState]) -> Tensor:
+        """Logits (B, C, h_1, w_1) of the next frame of B clips; `state` is brought up to date."""
+        return self._final(features, self._mix([features], state))
+
+    def _mix(self, frames: Sequence[Tv3sFeatures], state: list[BlockState]) -> Tensor:
+        return self.vs(torch.stack([frame.grid for frame in frames], 1), state)[:, -1]
+
+    def _final(self, target: Tv3sFeatures, mixed: Tensor) -> Tensor:
+        logits = self.linear_pred2(self.dropout(mixed))
+        size = target.fused.shape[2:]
+        return F.interpolate(logits, size, mode="bilinear", align_corners=False)

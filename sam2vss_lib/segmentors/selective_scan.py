@@ -1,0 +1,149 @@
+"""The selective scan of Mamba in plain torch, or with the kernel of `mamba-ssm` where there is one.
+
+Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", section 3: a linear
+recurrence of S numbers per channel, whose step depends on the token. Here a scan may begin with the
+state that another one ended with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+#: numbers in each of the few tensors that a stretch of tokens needs at a time: on a CPU they should
+#: stay in its cache (1 MiB is 3 times as fast as 16), on a GPU they should be many
+_CHUNK_NUMBERS = {"cpu": 2**18, "cuda": 2**26}
+
+
+def selective_scan(
+    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Scan sequences: h_t = exp(dt_t a) h_{t-1} + dt_t b_t x_t and y_t = c_t h_t + d x_t.
+
+    Args:
+        x: (N, L, D) tokens.
+        dt: (N, L, D) positive steps.
+        a: (D, S), negative.
+        b: (N, L, S).
+        c: (N, L, S).
+        d: (D,).
+        state: (N, D, S), h_0; zeros if None.
+
+    Returns:
+        y (N, L, D) and h_L (N, D, S), float32.
+    """
+    x, dt, a, b, c, d = (tensor.float() for tensor in (x, dt, a, b, c, d))
+    kernel = find_kernel(x.device)
+    with torch.autocast(x.device.type, enabled=False):
+        if kernel is not None:
+            return scan_with_kernel(kernel, x, dt, a, b, c, d, state)
+        return _scan(x, dt, a, b, c, d, state)
+
+
+def _scan(
+    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, state: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    if state is None:
+        state = x.new_zeros(x.shape[0], *a.shape)
+    ys = list[Tensor]()
+    tokens = _chunk_tokens(state)
+    # Time first, so that a step's numbers lie together.
+    parts = (tensor.transpose(0, 1).split(tokens) for tensor in (x, dt, b, c))
+    for x_, dt_, b_, c_ in zip(*parts, strict=True):  # (l, N, D or S) each
+        decay = torch.exp(dt_[..., None] * a)
+        drive = (dt_ * x_)[..., None] * b_[:, :, None]
+        states = _recurrence(decay, drive, state)  # (l, N, D, S)
+        ys.append((states @ c_[..., None]).squeeze(-1))
+        state = states[-1]
+    return torch.cat(ys).transpose(0, 1) + d * x, state
+
+
+def _chunk_tokens(state: Tensor) -> int:
+    return max(1, _CHUNK_NUMBERS.get(state.device.type, 2**18) // state.numel())
+
+
+class _Recurrence(torch.autograd.Function):
+    """All of h_t = decay_t h_{t-1} + drive_t, one fused multiply and add a step."""
+
+    @staticmethod
+    def forward(ctx: Any, decay: Tensor, drive: Tensor, start: Tensor) -> Tensor:
+        states = torch.empty_like(drive)
+        before = start
+        for factor, push, after in zip(*map(torch.unbind, (decay, drive, states)), strict=True):
+            torch.addcmul(push, factor, before, out=after)
+            before = after
+        ctx.save_for_backward(decay, states, start)
+        return states
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        decay, states, start = ctx.saved_tensors
+        # The gradient obeys the same recurrence, backwards in time.
+        carried = grad.clone(memory_format=torch.contiguous_format)
+        for t in range(len(carried) - 2, -1, -1):
+            carried[t].addcmul_(decay[t + 1], carried[t + 1])
+        before = torch.cat((start[None], states[:-1]))
+        return carried * before, carried, decay[0] * carried[0]
+
+
+def _recurrence(decay: Tensor, drive: Tensor, start: Tensor) -> Tensor:
+    return torch.Tensor(_Recurrence.apply(decay, drive, start))
+
+
+@cache
+def find_kernel(device: torch.device) -> Callable[..., Any] | None:
+    """The fused scan of `mamba-ssm`, if it is installed and the device is a GPU."""
+    if device.type != "cuda":
+        return None
+    try:
+        return import_module("mamba_ssm.ops.selective_scan_interface").selective_scan_fn
+    except ImportError:
+        return None
+
+
+def scan_with_kernel(
+    kernel: Callable[..., Any],
+    x: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    d: Tensor,
+    state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """`selective_scan` by `selective_scan_fn`, which has no argument for the state to begin with.
+
+    The scan is linear in that state, so that its share is added to what the kernel gives: the state
+    decays by exp(a (dt_1 + ... + dt_t)).
+
+    Args:
+        kernel: `mamba_ssm.ops.selective_scan_interface.selective_scan_fn`; time comes last in its
+            arguments.
+        x: as in `selective_scan`, likewise all others.
+        dt: (N, L, D).
+        a: (D, S).
+        b: (N, L, S).
+        c: (N, L, S).
+        d: (D,).
+        state: (N, D, S) or None.
+
+    Returns:
+        y (N, L, D) and h_L (N, D, S).
+    """
+    last_axis = (tensor.transpose(1, 2).contiguous() for tensor in (x, dt, b, c))
+    x_, dt_, b_, c_ = last_axis
+    y, end = kernel(x_, dt_, a, b_, c_, d, return_last_state=True)
+    y = y.transpose(1, 2)
+    if state is None:
+        return y, end
+    shares = list[Tensor]()
+    tokens = _chunk_tokens(state)
+    for elapsed, part in zip(dt.cumsum(1).split(tokens, 1), c.split(tokens, 1), strict=True):
+        left = torch.exp(elapsed[..., None] * a) * state[:, None]  # (N, l, D, S)
+        shares.append((left @ part[..., None]).squeeze(-1))
+    return y + torch.cat(shares, 1), end + torch.exp(dt.sum(1)[..., None] * a) * state
