@@ -10,7 +10,17 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import equality, gpu, memory, plan, profile, propagation, report, windows
+from benchmarks import (
+    equality,
+    gpu,
+    memory,
+    plan,
+    profile,
+    propagation,
+    report,
+    verify,
+    windows,
+)
 from sam2vss_lib.study.cost_benchmarks import Row
 
 Benchmark = Callable[[], Iterator[Row]]
@@ -27,6 +37,7 @@ def benchmarks(*, quick: bool, repeats: int, keep: Path | None) -> dict[str, Ben
         "plan": partial(plan.run, quick=quick),
         "memory": partial(memory.run, quick=quick),
         "gpu": partial(gpu.run, **timed),
+        "verify": partial(verify.run, **timed),
         "equality": partial(equality.run, quick=quick, keep=keep),
     }
 

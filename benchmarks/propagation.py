@@ -63,7 +63,7 @@ def ratios(
                 mean_iou=mean_iou,
                 least_ratio=2 if model.name == "demo" and count == 24 else None,
                 section="propagation",
-                case=f"{model.name}, {count} objects",
+                case=f"{model.name}, {count} object{'s' * (count > 1)}",
                 objects=count,
                 frames=frames,
                 object_frames=count * frames,
