@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from sam2vss_lib.cli import data, predictions, stages, study
+from sam2vss_lib.cli import checkpoints, data, predictions, stages, study
 from sam2vss_lib.errors import RunError, Sam2VssError
 
 
@@ -63,4 +63,5 @@ app.command("evaluate")(stages.evaluate_command)
 app.command("study")(study.study)
 app.command("report")(study.report)
 app.add_typer(data.app, name="data")
+app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(predictions.app, name="predictions")

@@ -86,6 +86,25 @@ def data_verify(
         raise typer.Exit(DataError.exit_code)
 
 
+@app.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="vspw or vipseg.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the data set is to lie.")],
+    json_output: JsonOption = False,
+) -> None:
+    """Say what to accept, where to get a data set, and what to run then; nothing is downloaded.
+
+    The data sets' terms must be accepted by a person. Exit code 0 if OUT holds the data set, 3 if
+    not yet.
+    """
+    from sam2vss_lib.datasets.obtaining import how_to_obtain
+
+    steps = how_to_obtain(name, out)
+    print_result(asdict(steps), json_output, steps.to_text())
+    if not steps.present:
+        raise typer.Exit(DataError.exit_code)
+
+
 @app.command("convert")
 def data_convert(
     kind: Annotated[str, typer.Argument(help="vspw-480p, vipseg-720p or video.")],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -16,6 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
+from sam2vss_lib.checkpoints import checkpoint_folder
 from sam2vss_lib.datasets.manifests import CheckpointFacts, load_checkpoints_manifest
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.files import sha256_file, sha256_json
@@ -59,12 +59,6 @@ class Sam2Model:
         if precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
-
-
-def checkpoint_folder() -> Path:
-    """Where official checkpoints are looked for: $SAM2VSS_CHECKPOINTS or the user's cache."""
-    default = Path.home() / ".cache" / "sam2vss" / "checkpoints"
-    return Path(os.environ.get("SAM2VSS_CHECKPOINTS", default))
 
 
 def build_model(config: DictConfig) -> Any:
@@ -156,7 +150,10 @@ def _find_weights(checkpoint: str) -> tuple[Path, CheckpointFacts | None]:
         path, hint = _DEMO_FOLDER / "sam2_micro.safetensors", "install the package again"
     elif facts is not None:
         path = checkpoint_folder() / str(facts.file)
-        hint = f"get it from {facts.url}, or set SAM2VSS_CHECKPOINTS to its folder"
+        hint = (
+            f"run `sam2vss checkpoints fetch {checkpoint}`, or get it from {facts.url} and set "
+            "SAM2VSS_CHECKPOINTS to its folder"
+        )
     elif checkpoint.endswith(_SUFFIXES):
         path = Path(checkpoint)
         facts = next((entry for entry in manifest.values() if entry.file == path.name), None)

@@ -74,3 +74,20 @@ def test_conversions_that_cannot_be(tiny_vspw: Path, tmp_path: Path):
     refused(call("data", "convert", "video", tiny_vspw, new, "--semantic"), 2, "--semantic")
     refused(call("data", "convert", "vspw-480p", tmp_path / "a.zip", new), 3, "a.zip: no such file")
     assert not (new / "data").exists()
+
+
+def test_licensed_data_is_not_fetched_but_explained(tiny_vspw: Path, tmp_path: Path):
+    for name, site in (("vspw", "VSPW-dataset-download"), ("vipseg", "VIPSeg-Dataset")):
+        result = call("data", "fetch", name, "--out", tmp_path / "data_set")
+        assert result.exit_code == 3
+        assert "is not here yet" in result.stdout
+        assert "Accept: No licence is stated" in result.stdout
+        assert site in result.stdout
+        assert (
+            f"sam2vss data verify {tmp_path}/data_set --split val --expect {name}" in result.stdout
+        )
+        assert not (tmp_path / "data_set").exists()
+    here = call("data", "fetch", "vspw", "--out", tiny_vspw, "--json")
+    assert here.exit_code == 0
+    assert json.loads(here.stdout)["present"] is True
+    refused(call("data", "fetch", "demo", "--out", tmp_path), 2, "'demo'", "vspw", "--dataset demo")

@@ -14,11 +14,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from sam2.build_sam import build_sam2_video_predictor
 
+from sam2vss_lib.checkpoints import checkpoint_folder
 from sam2vss_lib.datasets.manifests import load_checkpoints_manifest
 from sam2vss_lib.errors import DataError, Sam2VssError, SettingsError
 from sam2vss_lib.files import sha256_file
 from sam2vss_lib.masklets.propagation import propagate
-from sam2vss_lib.masklets.sam2 import Sam2Model, build_model, checkpoint_folder, load_sam2
+from sam2vss_lib.masklets.sam2 import Sam2Model, build_model, load_sam2
 
 TINY_CONFIG = "configs/sam2.1/sam2.1_hiera_t.yaml"
 DEMO = Path(str(resources.files("sam2vss_lib.masklets"))) / "demo"

@@ -1,0 +1,89 @@
+"""How to obtain a published data set whose terms only a person can accept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
+from sam2vss_lib.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class ObtainSteps:
+    """What a person has to do.
+
+    Attributes:
+        name: the data set.
+        out: where it is to lie.
+        present: whether it lies there already.
+        licence: its licence, None where its authors state none.
+        terms: what to accept.
+        citation: what to cite.
+        sources: where to get it.
+        commands: what to run then, in this order.
+    """
+
+    name: str
+    out: str
+    present: bool
+    licence: str | None
+    terms: str
+    citation: str
+    sources: list[str]
+    commands: list[str]
+
+    def to_text(self) -> str:
+        """The steps as lines to read."""
+        here = "is here already" if self.present else "is not here yet: no program may fetch it"
+        return "\n".join(
+            [
+                f"{self.out}: {self.name} {here}.",
+                "",
+                f"Accept: {self.terms}",
+                f"Licence: {self.licence or 'none stated by the authors'}. Cite: {self.citation}",
+                "",
+                "Get it, into the folder above, from:",
+                *(f"  {source}" for source in self.sources),
+                "Then run:",
+                *(f"  {command}" for command in self.commands),
+            ]
+        )
+
+
+def how_to_obtain(name: str, out: Path) -> ObtainSteps:
+    """Say how to obtain a data set; nothing is downloaded.
+
+    Args:
+        name: "vspw" or "vipseg".
+        out: where it is to lie.
+
+    Raises:
+        SettingsError: no such data set.
+    """
+    known = load_datasets_manifest()
+    if name not in known:
+        others = "demo and demo-b are generated: --dataset demo"
+        raise SettingsError(f"unknown data set {name!r}; known are {', '.join(known)} ({others})")
+    facts = known[name]
+    root, verify = str(out), f"sam2vss data verify {out} --split val --expect {name}"
+    commands = [f"sam2vss data convert {facts.conversions[0].name} {out} {out}_new  # if not yet"]
+    if name == "vspw":
+        verify += " --stray-labels void"
+        folders = ("data",)
+        commands[0] += " 480p; an archive will do as well"
+    else:
+        folders = ("imgs", "images")
+        split_list = manifest_path("splits/vipseg_val.txt")
+        commands[0] += " 720p; an archive will do as well"
+        commands.insert(0, f"cp {split_list} {out}/val.txt  # if it has no split lists")
+    return ObtainSteps(
+        name=name,
+        out=root,
+        present=any((out / folder).is_dir() for folder in folders),
+        licence=facts.licence,
+        terms=facts.terms,
+        citation=facts.citation,
+        sources=facts.obtain,
+        commands=[*commands, f"{verify} --write-manifest"],
+    )
