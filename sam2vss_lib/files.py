@@ -8,11 +8,13 @@ import json
 import os
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sam2vss_lib.errors import DataError
+
+_TEMPORARY = ".tmp-"
 
 
 @contextmanager
@@ -26,15 +28,34 @@ def atomic_path(path: Path) -> Generator[Path]:
         A path with the same suffix in the same folder, to be written by the caller.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    handle, temporary = _locked_temporary(path)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked_temporary(path: Path) -> tuple[int, Path]:
+    """An empty file beside `path`, and a handle that holds a lock on it while it is open."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY, suffix=path.suffix)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if Path(name).exists():  # else somebody took it for left over before it was locked
+            return handle, Path(name)
+        os.close(handle)
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder; those at work keep theirs."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        # what is locked has a living writer
+        with suppress(OSError), path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from sam2vss_lib.errors import DataError
 from sam2vss_lib.files import (
     atomic_path,
     read_json,
+    remove_left_over,
     sha256_file,
     sha256_json,
     write_json,
@@ -75,3 +76,15 @@ def test_hashes(tmp_path: Path) -> None:
     assert sha256_file(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
     assert sha256_json({"b": 1, "a": [0.5]}) == sha256_json(json.loads('{"a": [0.5], "b": 1}'))
     assert sha256_json({"a": 1}) != sha256_json({"a": 2})
+
+
+def test_only_what_dead_writers_left_is_removed(tmp_path: Path) -> None:
+    path, stray = tmp_path / "clip.parquet", tmp_path / ".tmp-abc.parquet"
+    stray.write_text("half")
+    with atomic_path(path) as temporary:
+        temporary.write_text("whole")
+        remove_left_over(tmp_path)
+        assert not stray.exists()
+    assert path.read_text() == "whole"
+    assert os.listdir(tmp_path) == [path.name]
+    remove_left_over(tmp_path / "missing")

@@ -51,7 +51,9 @@ class Approximations(BaseModel, frozen=True, extra="forbid", strict=True, allow_
 #: no approximation at all
 EXACT = Approximations()
 #: several times as fast as stock sam2; `benchmarks/approximations.py` measures what it costs
-FAST = Approximations(share_anchor_encoding=True, merge_iou=0.8, memory_stride_frames=3)
+FAST = Approximations(
+    share_anchor_encoding=True, merge_iou=0.7, memory_stride_frames=4, recent_memories=1
+)
 PRESETS = {"exact": EXACT, "fast": FAST}
 
 

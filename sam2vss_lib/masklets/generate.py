@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2vss_lib.datasets import Clip, Dataset
+from sam2vss_lib.files import remove_left_over
 from sam2vss_lib.masklets import stock
 from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.engine.clip import write_clip
@@ -123,6 +124,8 @@ def generate_shared(
         )
         for s in {_tracked_by(s): s for s in outs if s.engine == "batched"}.values()
     }
+    for store in stores.values():
+        remove_left_over(store.root)
     for clip in dataset:
         inputs = _inputs(clip, model)
         missing: list[MaskletSettings] = []

@@ -90,7 +90,7 @@ def attend(
     if narrow and q.device.type == "cpu":
         return _attend_narrow(attention, q, k, values, counts)
     q, k, v = (_heads_of(x, attention.num_heads) for x in (q, k, attention.v_proj(values)))
-    bias = None if counts is None else counts.log().to(q.dtype)
+    bias = None if counts is None else counts.log().to(q.dtype)[None]
     out = F.scaled_dot_product_attention(q.expand(len(k), -1, -1, -1), k, v, attn_mask=bias)
     return attention.out_proj(out.transpose(1, 2).flatten(2))
 

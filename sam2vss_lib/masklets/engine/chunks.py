@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,9 +39,12 @@ class Chunk:
 
 
 def first_chunks(lengths: NDArray[np.int64], size: int) -> list[Chunk]:
-    """All objects in chunks of at most `size`; those that end together run together."""
+    """All objects in chunks of at most `size`; those that end together run together.
+
+    The chunks are even, as one object alone is worked on in another order of sums than several.
+    """
     order = np.argsort(-lengths, kind="stable")
-    parts = np.split(order, range(0, len(order), size)[1:])
+    parts = np.array_split(order, math.ceil(len(order) / size))
     return [Chunk(objects, lengths[objects], Memories()) for objects in parts]
 
 
@@ -63,14 +67,15 @@ def without(chunks: Sequence[Chunk], dropped: NDArray[np.bool_]) -> list[Chunk]:
 def packed(chunks: Sequence[Chunk], size: int) -> list[Chunk]:
     """The same objects in as few chunks of at most `size` as there need be."""
     count = sum(len(chunk.objects) for chunk in chunks)
-    if len(chunks) <= -(-count // size):
+    needed = math.ceil(count / size)
+    if len(chunks) <= needed:
         return list(chunks)
     whole = Chunk(
         np.concatenate([chunk.objects for chunk in chunks]),
         np.concatenate([chunk.lengths for chunk in chunks]),
         Memories.joined([chunk.memories for chunk in chunks]),
     )
-    return [whole.rows(slice(start, start + size)) for start in range(0, count, size)]
+    return [whole.rows(part) for part in np.array_split(np.arange(count), needed)]
 
 
 def suitable_size(model: Sam2Model) -> int:

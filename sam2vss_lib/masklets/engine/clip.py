@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engine.encoder import EncodedFrames
@@ -192,8 +193,7 @@ def _write_part(
         rows = part.rows[places]
         key = rows.tobytes()
         if key not in visible:
-            chosen = part.logits[torch.from_numpy(rows).to(part.logits.device)]
-            visible[key] = encode_masks(visible_parts(chosen).cpu().numpy())
+            visible[key] = _encoded_visible_parts(part.logits, rows)
         writers[member.settings].add(
             masks.take(rows),
             visible[key],
@@ -204,3 +204,14 @@ def _write_part(
             stability=member.found.stability,
             object_score=part.object_score[places],
         )
+
+
+def _encoded_visible_parts(logits: Tensor, rows: NDArray[np.int64]) -> list[bytes]:
+    """Run lengths of `visible_parts` of some of the (k, H, W) logits, which may be named twice."""
+    first = np.sort(np.unique(rows, return_index=True)[1])
+    parts = visible_parts(logits[torch.from_numpy(rows[first]).to(logits.device)]).cpu().numpy()
+    # whoever comes first is on top, so nothing is visible of the others
+    found = encode_masks(np.zeros_like(parts[:1])) * len(rows)
+    for index, rle in zip(first, encode_masks(parts), strict=True):
+        found[index] = rle
+    return found

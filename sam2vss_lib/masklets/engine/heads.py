@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from sam2.modeling.sam2_base import NO_OBJ_SCORE
 from torch import Tensor
 
 from sam2vss_lib.masklets.engine.attention import image_to_tokens, in_blocks, tokens_to_image
 from sam2vss_lib.masklets.engine.encoder import EncodedFrames
+from sam2vss_lib.masklets.engine.upscaling import Upscaler, image_order
 
 
 class Decoded(NamedTuple):
@@ -66,14 +66,14 @@ class Heads:
         no_mask = self._predictor.sam_prompt_encoder.no_mask_embed.weight
         tokens = self._transform(image + no_mask)
         scores, present = self._presence(tokens)
-        pixels = self._upscale(tokens.image, features)
+        pixels = Upscaler(self._decoder, features)(tokens.image)  # (n, 16 p, C/8)
         masks, best = self._masks(tokens, pixels)
         if self._decoder.pred_obj_scores:
             masks = torch.where(present, masks, NO_OBJ_SCORE)
         token = tokens.masks[:, 0]
         if self._multimask and self._decoder.use_multimask_token_for_obj_ptr:
             token = _pick(tokens.masks, best)
-        return Decoded(_to_image(masks.float()), self._pointers(token, scores), scores)
+        return Decoded(image_order(masks.float()), self._pointers(token, scores), scores)
 
     def pointers_of_masks(self, masks: Tensor, features: EncodedFrames) -> Tensor:
         """Object pointers of masks that were given rather than predicted.
@@ -88,7 +88,7 @@ class Heads:
         predictor = self._predictor
         prompts = predictor.sam_prompt_encoder.mask_downscaling(predictor.mask_downsample(masks))
         image = (features.s16 + prompts).flatten(2).transpose(1, 2)
-        tokens = self._transform(image, last_image=False)
+        tokens = self._transform(image)
         scores, _ = self._presence(tokens)
         pointers = self._pointers(tokens.masks[:, 0], scores)
         if predictor.pred_obj_scores:  # a second time, now by the given masks
@@ -98,7 +98,7 @@ class Heads:
             pointers = pointers + (1 - present) * predictor.no_obj_ptr
         return pointers
 
-    def _transform(self, image: Tensor, *, last_image: bool = True) -> _Tokens:
+    def _transform(self, image: Tensor) -> _Tokens:
         """The two-way transformer; until tokens see pixels they are the same for all objects."""
         transformer = self._decoder.transformer
         prompt, tokens = self._prompt, self._prompt
@@ -146,23 +146,6 @@ class Heads:
             pointers = pointers + (1 - present) * predictor.no_obj_ptr
         return pointers
 
-    def _upscale(self, image: Tensor, features: EncodedFrames) -> Tensor:
-        """(n, p, C) to (n, 16 p, C/8): four by four sub-pixels, a quarter's quarter innermost.
-
-        A transposed convolution whose kernel is its stride is a linear map of each pixel.
-        """
-        first, norm, act1, second, act2 = self._decoder.output_upscaling
-        s4 = s8 = None
-        if self._decoder.use_high_res_features:
-            s8 = _from_image(features.s8, 1)
-            s4 = _from_image(features.s4, 2)
-        x = _unfold(first, image)
-        x = x if s8 is None else x.add_(s8)
-        x = act1(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))
-        x = _unfold(second, x)
-        x = x if s4 is None else x.add_(s4)
-        return act2(x)
-
     def _masks(self, tokens: _Tokens, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """(n, 16 p) logits of the mask that stock would choose, and (n,) the best of the three."""
         decoder, layers = self._decoder, self._decoder.output_hypernetworks_mlps
@@ -186,26 +169,3 @@ class Heads:
 def _pick(x: Tensor, index: Tensor) -> Tensor:
     """One row of each object: (n, k, C) and (n,) to (n, C)."""
     return x[torch.arange(len(x), device=x.device), index]
-
-
-def _unfold(layer: Any, x: Tensor) -> Tensor:
-    """A 2 x 2 transposed convolution of (n, q, C) pixels: (n, 4 q, C')."""
-    weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (4 C', C)
-    return F.linear(x, weight, layer.bias.repeat(4)).unflatten(2, (4, -1)).flatten(1, 2)
-
-
-def _from_image(x: Tensor, levels: int) -> Tensor:
-    """(1, C, H, W) to (1, H * W, C), sub-pixels of the coarsest grid innermost, as `_unfold`."""
-    _, channels, height, width = x.shape
-    h, w, two = height >> levels, width >> levels, [2] * levels
-    # C, h, y1, (y2,) w, x1, (x2) -> h, w, y1, x1, (y2, x2,) C
-    split = x.reshape(channels, h, *two, w, *two)
-    inner = [axis for i in range(levels) for axis in (2 + i, 3 + levels + i)]
-    return split.permute(1, 2 + levels, *inner, 0).reshape(1, -1, channels)
-
-
-def _to_image(masks: Tensor) -> Tensor:
-    """(n, 16 p) of `_upscale`'s order to (n, 1, 4 h, 4 w), h = w."""
-    n, side = len(masks), int((masks.shape[1] // 16) ** 0.5)
-    split = masks.view(n, side, side, 2, 2, 2, 2)  # h, w, y1, x1, y2, x2
-    return split.permute(0, 1, 3, 5, 2, 4, 6).reshape(n, 1, 4 * side, 4 * side)

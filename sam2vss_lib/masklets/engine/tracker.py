@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from sam2vss_lib.masklets.engine.chunks import (
     suitable_size,
     without,
 )
+from sam2vss_lib.masklets.engine.coverage import check_covered
 from sam2vss_lib.masklets.engine.encoder import EncodedFrames
 from sam2vss_lib.masklets.engine.heads import Heads
 from sam2vss_lib.masklets.engine.memory import Memories, Reach
@@ -86,7 +87,7 @@ class WindowTracker:
             raise SettingsError("max_objects_per_batch: must be at least 1")
         self.model, self._precision = at_image_size(model, approximations.image_size_px), precision
         predictor = self.model.predictor
-        _check_covered(model.name, predictor)
+        check_covered(model.name, predictor)
         self._merge_iou = approximations.merge_iou
         self._reach = Reach(predictor, approximations)
         with torch.inference_mode():
@@ -241,21 +242,3 @@ def _resize(logits: Tensor, size: Sequence[int]) -> Tensor:
     if logits.shape[-2:] == tuple(size):
         return logits
     return F.interpolate(logits, size=list(size), mode="bilinear", align_corners=False)
-
-
-def _check_covered(name: str, predictor: Any) -> None:
-    """Every official configuration is; a file of the user's own may not be."""
-    wanted = {
-        "use_mask_input_as_output_without_sam": predictor.use_mask_input_as_output_without_sam,
-        "use_obj_ptrs_in_encoder": predictor.use_obj_ptrs_in_encoder,
-        "num_maskmem > 0": predictor.num_maskmem > 0,
-        "fill_hole_area = 0": predictor.fill_hole_area <= 0,
-        "non_overlap_masks = false": not predictor.non_overlap_masks,
-        "memory_attention.batch_first": predictor.memory_attention.batch_first,
-    }
-    for option, present in wanted.items():
-        if not present:
-            raise SettingsError(
-                f"{name}: the batched engine needs {option} in the model's configuration; "
-                "use engine: stock"
-            )

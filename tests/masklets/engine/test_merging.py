@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2vss_lib.masklets.approximations import Approximations
+from sam2vss_lib.masklets.engine.clip import _encoded_visible_parts
 from sam2vss_lib.masklets.engine.merging import first_alike, overlaps
 from sam2vss_lib.masklets.engine.tracker import WindowTracker
+from sam2vss_lib.masklets.rows import encode_masks, visible_parts
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from tests.masklets.engine.test_tracker import encoded, scene, some_masks
 
@@ -62,6 +64,12 @@ def test_copies_of_an_object_are_followed_once(demo_model: Sam2Model, batch: int
         np.testing.assert_allclose(
             part.object_score, other.object_score[[0, 1, 0, 2, 1, 0]], atol=2e-2
         )
+
+
+def test_visible_parts_of_copies_go_to_the_first() -> None:
+    logits, rows = torch.randn(3, 6, 7), np.array([2, 0, 2, 1, 0])
+    expected = encode_masks(visible_parts(logits[torch.from_numpy(rows)]).numpy())
+    assert _encoded_visible_parts(logits, rows) == expected
 
 
 def test_objects_to_be_merged_end_together(demo_model: Sam2Model) -> None:

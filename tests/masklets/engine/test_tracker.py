@@ -258,13 +258,13 @@ def test_out_of_memory_halves_batches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sizes: list[int] = []
-    _limit_objects(monkeypatch, lambda offset: 9 if offset < 2 else 2, sizes)
+    _limit_objects(monkeypatch, lambda offset: 9 if offset < 2 else 1, sizes)
     tracker = WindowTracker(demo_model, max_objects_per_batch=8)
     found = list(tracker.track(features.__getitem__, some_masks((120, 160), 9), FRAMES))
     assert_same(found, stock)
-    assert tracker.max_objects_per_batch == 2
+    assert tracker.max_objects_per_batch == 1
     assert tracker.halvings == 2
-    assert sizes[:8] == [8, 1, 8, 1, 8, 4, 2, 2]
+    assert sizes[:8] == [5, 4, 5, 4, 5, 2, 1, 1]
 
 
 def test_too_little_memory_for_one_object(
