@@ -1,8 +1,15 @@
 """Encoders whose features are pooled under masklets: SAM2's, a base model's, anybody's."""
 
-from sam2vss_lib.encoders.base import Encoder, encoder_identity
+from sam2vss_lib.encoders.base import Encoder, encode_frame, encoder_identity
 from sam2vss_lib.encoders.registry import load_encoder
 from sam2vss_lib.encoders.sam2 import Sam2Encoder
 from sam2vss_lib.encoders.segmentors import segmentor_encoder
 
-__all__ = ["Encoder", "Sam2Encoder", "encoder_identity", "load_encoder", "segmentor_encoder"]
+__all__ = [
+    "Encoder",
+    "Sam2Encoder",
+    "encode_frame",
+    "encoder_identity",
+    "load_encoder",
+    "segmentor_encoder",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sam2vss_lib.datasets import Clip
 from sam2vss_lib.errors import SettingsError
 
 
@@ -50,6 +51,22 @@ class Encoder(Protocol):
             SettingsError: `image` has another shape or dtype.
         """
         ...
+
+
+@runtime_checkable
+class ClipEncoder(Protocol):
+    """An encoder whose features of a frame may follow from other frames of its clip."""
+
+    def encode_in_clip(self, clip: Clip, index: int) -> Tensor:
+        """Encode frame `index` of a clip to (D, h, w) float, on the encoder's device."""
+        ...
+
+
+def encode_frame(encoder: Encoder, clip: Clip, index: int) -> Tensor:
+    """The features (D, h, w) of a frame of a clip, whichever kind the encoder is of."""
+    if isinstance(encoder, ClipEncoder):
+        return encoder.encode_in_clip(clip, index)
+    return encoder.encode(clip.frame(index))
 
 
 def encoder_identity(encoder: Encoder) -> dict[str, Any]:

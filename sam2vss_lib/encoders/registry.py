@@ -25,7 +25,8 @@ def load_encoder(spec: str, device: str | torch.device = "cpu") -> Encoder:
             `sam2:CHECKPOINT@LEVEL`, with a checkpoint as for `load_sam2` and a level of
             `Sam2Encoder` (`fpn16`);
             `MODEL@FEATURE` or `MODEL:WEIGHTS@FEATURE`, a base model as for `load_segmentor` and
-            one of its features (SegFormers: `4`, the last stage, `1` to `3`, or `all`);
+            one of its features (SegFormers: `4`, the last stage, `1` to `3`, or `all`; CFFM, MRCFA
+            and TV3S: `fuse`, `c4`, or `clip`, which reads the references too);
             `transformers:NAME@SIDE`, a folder in Hugging Face layout or the name of a model in the
             local Hugging Face cache, and the side in px to which frames are squashed;
             `timm:NAME:FILE@SIDE`, an architecture of timm and a `.safetensors` file.

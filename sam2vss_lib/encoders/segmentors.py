@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.encoders.base import Encoder, check_image, concatenate_maps
+from sam2vss_lib.encoders.temporal import TemporalEncoder
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import sha256_json
 from sam2vss_lib.segmentors.base import Segmentor
 from sam2vss_lib.segmentors.pixels import network_input
 from sam2vss_lib.segmentors.segformer import SegFormer
+from sam2vss_lib.segmentors.streaming import TemporalSegmentor
 
 _STAGES = ("1", "2", "3", "4", "all")
 
@@ -96,8 +98,10 @@ def segmentor_encoder(segmentor: Segmentor, feature: str | None = None) -> Encod
     """The encoder of a base model.
 
     Args:
-        segmentor: a SegFormer, or a model that offers its encoder itself (`OffersEncoder`).
-        feature: which features; by default the last stage of a SegFormer, else the model's default.
+        segmentor: a SegFormer, a temporal model, or one that offers its encoder itself
+            (`OffersEncoder`).
+        feature: which features; by default the last stage of a SegFormer, the fused stages of a
+            temporal model, else the model's default.
 
     Raises:
         SettingsError: the model has no such feature, or offers no encoder.
@@ -106,4 +110,6 @@ def segmentor_encoder(segmentor: Segmentor, feature: str | None = None) -> Encod
         return segmentor.encoder(feature)
     if isinstance(segmentor, SegFormer):
         return SegFormerEncoder(segmentor, feature or _STAGES[3])
+    if isinstance(segmentor, TemporalSegmentor):
+        return TemporalEncoder(segmentor, feature or "fuse")
     raise SettingsError(f"model {segmentor.name} offers no encoder; use another base model")

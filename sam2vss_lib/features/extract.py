@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from sam2vss_lib.datasets import VOID, Clip, Dataset
-from sam2vss_lib.encoders import Encoder, encoder_identity
+from sam2vss_lib.encoders import Encoder, encode_frame, encoder_identity
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.features.pooling import MaskletPool, Pooled, pool_features
 from sam2vss_lib.features.store import WHOLE_WINDOW, FeatureRows, FeatureStore
@@ -136,7 +136,7 @@ def _clip_rows(
     for window in stored.windows():
         pool, window_votes = MaskletPool(), list[Tensor]()
         for part in window[:: settings.frame_stride]:
-            features = encoder.encode(clip.frame(part.frame))
+            features = encode_frame(encoder, clip, part.frame)
             masks = torch.from_numpy(part.masks()).to(features.device)
             votes = _votes(clip, part.frame, masks, num_classes)
             if settings.pool == "frame":

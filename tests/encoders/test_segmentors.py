@@ -2,20 +2,24 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from sam2vss_lib.encoders import Encoder, load_encoder, segmentor_encoder
+from sam2vss_lib.datasets import Clip
+from sam2vss_lib.encoders import Encoder, encode_frame, load_encoder, segmentor_encoder
 from sam2vss_lib.encoders.base import concatenate_maps
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.features import pool_features
 from sam2vss_lib.segmentors import load_segmentor
 from sam2vss_lib.segmentors.base import InferenceOptions, Prediction
-from sam2vss_lib.segmentors.pixels import normalise
+from sam2vss_lib.segmentors.pixels import network_input, normalise
 from sam2vss_lib.segmentors.segformer import SegFormer
 from tests.features.common import ColourEncoder
+from tests.segmentors.test_temporal import make_clip, make_segmentor
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +115,35 @@ def test_unknown_names_are_refused() -> None:
         load_encoder("segformer-mini@c4")
     with pytest.raises(SettingsError, match="unknown model 'resnet'"):
         load_encoder("resnet")
+
+
+@pytest.mark.parametrize("head", ["cffm", "mrcfa", "tv3s"])
+@torch.inference_mode()
+def test_features_of_temporal_models(head: str, tmp_path: Path) -> None:
+    model = make_segmentor(head)
+    clip = make_clip(6)
+    dataset = write_clip(tmp_path, clip)
+    single = {name: segmentor_encoder(model, name) for name in ("c4", "fuse", "clip")}
+    default = segmentor_encoder(model)
+    assert default.name == f"{head}@fuse"
+    assert len({encoder.sha256 for encoder in single.values()}) == 3
+    for encoder in single.values():
+        found = encode_frame(encoder, dataset, 5)
+        assert found.shape[0] == encoder.dim
+    stages = model.network.backbone(network_input(torch.from_numpy(clip[5])[None], "frame"))
+    assert torch.allclose(single["c4"].encode(clip[5]), stages[-1][0], atol=1e-5)
+    features = [model.encode([clip[i]])[0] for i in (0, 2, 4, 5)]
+    wanted = model.network.head.clip_features(features)[0]
+    assert torch.allclose(encode_frame(single["clip"], dataset, 5), wanted, atol=1e-5)
+    assert not torch.allclose(single["clip"].encode(clip[5]), wanted, atol=1e-3)
+    alone = encode_frame(single["clip"], dataset, 1)
+    assert torch.allclose(alone, single["clip"].encode(clip[1]), atol=1e-5)
+
+
+def write_clip(root: Path, frames: np.ndarray) -> Clip:
+    folder = root / "data" / "clip" / "origin"
+    folder.mkdir(parents=True)
+    files = tuple(f"{i:08d}.png" for i in range(len(frames)))
+    for file, frame in zip(files, frames, strict=True):
+        Image.fromarray(frame).save(folder / file)
+    return Clip("clip", root, files, has_ground_truth=False)
