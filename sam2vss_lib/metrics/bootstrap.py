@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.metrics.iou import Floats
+from sam2vss_lib.metrics.iou import Floats, ratio
 from sam2vss_lib.metrics.sums import ClipSums, Sums
 from sam2vss_lib.metrics.values import headline_values
 
@@ -77,7 +77,7 @@ def confidence_interval(
     sums = _sums_of(scores)
     resampled = _resampled(sums, samples, seed)
     return {
-        metric: central_interval(resampled[metric], clips, level)
+        metric: _interval(resampled[metric], clips, level)
         for metric, clips in _clips_defined(sums).items()
     }
 
@@ -116,7 +116,7 @@ def paired_gain(
     gains: dict[str, PairedGain] = {}
     for metric, clips in _clips_defined(before).items():
         gain = float(values[1][metric] - values[0][metric])
-        interval = central_interval(resampled[1][metric] - resampled[0][metric], clips, level)
+        interval = _interval(resampled[1][metric] - resampled[0][metric], clips, level)
         if np.isnan(gain):
             gains[metric] = PairedGain(None, None, None, clips, "no clip has a value")
         elif interval is None:
@@ -124,6 +124,43 @@ def paired_gain(
         else:
             gains[metric] = PairedGain(gain, *interval, clips)
     return gains
+
+
+def paired_share_gain(
+    before: NDArray[np.int64],
+    after: NDArray[np.int64],
+    counted: NDArray[np.int64],
+    samples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> PairedGain:
+    """Gain of a share of pixels that is pooled over clips, with the same resamples on both sides.
+
+    Args:
+        before: (clips,) pixels of the base predictions that have a property, such as being right.
+        after: (clips,) those of the refined predictions.
+        counted: (clips,) pixels that could have it.
+        samples: number of resamples.
+        seed: seed of the resampling.
+        level: coverage, in 0..1.
+
+    Returns:
+        Gain in percentage points; its `clips` are those with pixels that count.
+
+    Raises:
+        SettingsError: `samples` or `level` is out of range.
+    """
+    _check(samples, level)
+    clips = int((counted > 0).sum())
+    if clips == 0:
+        return PairedGain(None, None, None, 0, "no clip has a value")
+    weights = resampling_weights(len(counted), samples, seed)
+    resampled = 100 * ratio(weights @ (after - before), weights @ counted)
+    gain = 100 * float((after - before).sum() / counted.sum())
+    interval = _interval(resampled, clips, level)
+    if interval is None:
+        return PairedGain(gain, None, None, clips, FEW_CLIPS)
+    return PairedGain(gain, *interval, clips)
 
 
 def _sums_of(scores: ClipSums | HasSums) -> ClipSums:
@@ -173,7 +210,7 @@ def _resampled(sums: ClipSums, samples: int, seed: int) -> dict[str, Floats]:
     return headline_values(weighted, sums.settings)
 
 
-def central_interval(values: Floats, clips: int, level: float) -> tuple[float, float] | None:
+def _interval(values: Floats, clips: int, level: float) -> tuple[float, float] | None:
     """Central interval of the defined values; None if they come from one clip or there is none."""
     defined = values[~np.isnan(values)]
     if clips < 2 or not len(defined):

@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import VOID, PredictionFolder
 from sam2vss_lib.files import read_json, write_json
-from sam2vss_lib.metrics.bootstrap import central_interval, resampling_weights
+from sam2vss_lib.metrics.bootstrap import paired_share_gain
 from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX, distance_bins
 from sam2vss_lib.metrics.iou import class_counts
 from sam2vss_lib.study.evaluation import predictions_sha256
 from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.tables import Row
-
-_LEVEL = 0.95
 
 
 class Counts(NamedTuple):
@@ -56,9 +54,7 @@ def boundary_accuracy(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.Data
     runs = {label: row.evaluated for label, row in rows.items() if row.evaluated is not None}
     counts = _counts(study, [run.predictions for run in runs.values()])
     right = dict(zip(runs, counts.right, strict=True))
-    clips = len(counts.labelled)
     settings = study.settings
-    weights = resampling_weights(clips, settings.bootstrap_samples, settings.seed)
     lines: list[dict[str, object]] = []
     for base, refined in pairs:
         before, after = right[base.label], right[refined.label]
@@ -66,10 +62,10 @@ def boundary_accuracy(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.Data
             pixels = counts.labelled[:, place]
             if not pixels.any():
                 continue
-            change = after[:, place] - before[:, place]
-            with np.errstate(invalid="ignore"):  # a resample may miss a bin
-                resampled = 100 * (weights @ change) / (weights @ pixels)
-            low, high = central_interval(resampled, clips, _LEVEL) or (None, None)
+            gain = paired_share_gain(
+                before[:, place], after[:, place], pixels,
+                samples=settings.bootstrap_samples, seed=settings.seed,
+            )  # fmt: skip
             total = pixels.sum()
             lines.append(
                 {
@@ -79,9 +75,9 @@ def boundary_accuracy(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.Data
                     "share": float(total / counts.labelled.sum()),
                     "base": float(100 * before[:, place].sum() / total),
                     "refined": float(100 * after[:, place].sum() / total),
-                    "gain": float(100 * change.sum() / total),
-                    "low": low,
-                    "high": high,
+                    "gain": gain.gain,
+                    "low": gain.low,
+                    "high": gain.high,
                 }
             )
     frame = pd.DataFrame(lines, columns=columns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,6 @@ from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.study.independent import EncoderRun, spread
 from sam2vss_lib.study.isam2_stages import IndependentStudy
 from sam2vss_lib.study.paper import PAPER_METRICS
-from sam2vss_lib.study.schema import TextTable
 from sam2vss_lib.study.stages import Evaluated
 
 _DASH = "–"
@@ -163,13 +161,6 @@ def uncovered_percent(study: IndependentStudy) -> float:
         covered += int(np.sum(mask_areas(rles, height, width)))
         total += height * width * clip.num_frames
     return 100 * (1 - covered / total)
-
-
-def text_table(title: str, table: pd.DataFrame) -> TextTable:
-    """A table of text for `result.json`."""
-    rows: Sequence[Sequence[object]] = table.to_numpy().tolist()
-    cells = [[str(cell) for cell in row] for row in rows]
-    return TextTable(title=title, columns=[str(c) for c in table.columns], rows=cells)
 
 
 def reading(runs: list[EncoderRun]) -> str:

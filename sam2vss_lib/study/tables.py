@@ -10,6 +10,7 @@ import pandas as pd
 
 from sam2vss_lib.metrics import PairedGain
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
+from sam2vss_lib.study.schema import TextTable
 from sam2vss_lib.study.stages import Evaluated
 
 Name = tuple[str, str]  # method (or setting) and backbone, as the paper prints them
@@ -172,6 +173,13 @@ def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
         if row.reference is not None
     ]
     return pd.DataFrame(lines)
+
+
+def text_table(title: str, table: pd.DataFrame) -> TextTable:
+    """A table of text for `result.json`."""
+    rows: list[list[object]] = table.to_numpy().tolist()
+    cells = [[str(cell) for cell in row] for row in rows]
+    return TextTable(title=title, columns=[str(c) for c in table.columns], rows=cells)
 
 
 def _names(row: Row, heading: str, rows: Sequence[Row]) -> dict[tuple[str, str], str]:

@@ -15,7 +15,7 @@ from sam2vss_lib.study import independent, independent_figures, independent_tabl
 from sam2vss_lib.study.independent import EncoderRun, independent_claims, independent_rows
 from sam2vss_lib.study.isam2_stages import IndependentStudy
 from sam2vss_lib.study.settings import IndependentSettings, load_profile, make_settings
-from sam2vss_lib.study.tables import table_frame
+from sam2vss_lib.study.tables import table_frame, text_table
 from tests.study.rows import evaluated
 
 BASES = [
@@ -176,7 +176,7 @@ def test_tables_beside_the_table_add_up(study: IndependentStudy):
         assert gap.of_classifier < 0 < gap.of_masklets
     assert len(independent_tables.bound_table(runs)) == 4
     assert "the masklets +" in independent_tables.reading(runs)
-    whole = independent_tables.text_table("Seeds", independent_tables.seeds_table(runs))
+    whole = text_table("Seeds", independent_tables.seeds_table(runs))
     assert (len(whole.rows), whole.columns[0]) == (4, "Row")
 
     nothing = [replace(run, alone={}, filled={}, base=None, bound=None) for run in runs]
