@@ -83,14 +83,16 @@ def fetch_file(
         DataError: another file is there, no address gives the file, or it is not there and the
             network may not be used.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file():  # perhaps in a folder that cannot be written
+        check_published(path, sha256, size_bytes)
+        return True
+    if is_offline(offline):
+        reason = f"offline (--offline or ${', $'.join(_OFFLINE_VARIABLES)})"
+        raise DataError(f"{path}: is not there, and the network may not be used: {reason}")
     with held(path.parent / f".{path.name}.lock"):
-        if path.is_file():
+        if path.is_file():  # another process has fetched it meanwhile
             check_published(path, sha256, size_bytes)
             return True
-        if is_offline(offline):
-            reason = f"offline (--offline or ${', $'.join(_OFFLINE_VARIABLES)})"
-            raise DataError(f"{path}: is not there, and the network may not be used: {reason}")
         failures: list[str] = []
         for url in urls:
             try:

@@ -74,7 +74,7 @@ def test_what_broke_off_is_continued(server: UnreliableServer, tmp_path: Path):
         ("page", "has 25 bytes where 300000 were published"),
         ("endless", "gives more than the 300000 bytes"),
         ("loop", "not usable (TooManyRedirects)"),
-        ("redirect-to-file", "not usable (InvalidSchema)"),
+        ("redirect-elsewhere", "not usable (InvalidSchema)"),
     ],
 )
 def test_one_line_and_nothing_in_place(

@@ -78,8 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._redirect("/good/x")
             case "loop":
                 self._redirect(self.path)
-            case "redirect-to-file":
-                self._redirect("file:///etc/hostname")
+            case "redirect-elsewhere":
+                self._redirect("ftp://127.0.0.1/weights.pt")
             case "stall":
                 self._give(CONTENT, start, only=70_000, then_wait=True)
             case "wrong":

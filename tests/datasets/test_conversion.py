@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +135,26 @@ def test_a_clip_appears_whole_or_not_at_all(tiny_vspw: Path, tmp_path: Path):
     result = convert_dataset("vspw-480p", tiny_vspw, target)
     assert (result.converted, result.reused) == (1, 1)
     assert verify_dataset(target, "val").ok
+
+
+def test_a_killed_run_is_taken_up_again(tmp_path: Path):
+    source = write_vspw(tmp_path / "VSPW", fake_clips(3, num_frames=6))
+    target, undisturbed = tmp_path / "new", tmp_path / "undisturbed"
+    command = [sys.executable, "-m", "sam2vss_lib.cli", "data", "convert", "vspw-480p"]
+    with subprocess.Popen([*command, source, target, "--workers", "1"]) as run:
+        while not list(target.glob("data/*/origin")):
+            assert run.poll() is None
+            time.sleep(0.005)
+        run.kill()
+    assert not (target / "val.txt").exists()
+    whole = {clip.name for clip in (target / "data").iterdir() if (clip / "origin").is_dir()}
+    for name in whole:
+        assert len(list((target / "data" / name).rglob("0*"))) == 12
+    result = convert_dataset("vspw-480p", source, target)
+    assert result.reused == len(whole) < 3
+    convert_dataset("vspw-480p", source, undisturbed)
+    assert files_below(target) == files_below(undisturbed)
+    assert not list((target / ".sam2vss" / "unfinished").iterdir())
 
 
 def test_strangers_files_are_left_alone(tiny_vspw: Path, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -103,6 +104,28 @@ def test_images_become_a_clip_in_their_order(tmp_path: Path):
     with pytest.raises(DataError, match=r"11.png: is 31x40 .* but .*9.png is 30x40"):
         convert_video(folder, tmp_path / "other")
     assert not (tmp_path / "other" / "data").exists()
+
+
+def test_a_video_recorded_upright_is_turned(tmp_path: Path):
+    path = tmp_path / "phone.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.height, stream.width = 48, 64
+        image = np.full((48, 64, 3), 40, np.uint8)
+        image[:16, :16] = 220  # the corner that comes to lie top right
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    # the matrix of the track header: a quarter turn clockwise instead of none
+    as_it_is = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    movie, track, rest = path.read_bytes().split(as_it_is)
+    path.write_bytes(movie + as_it_is + track + turned + rest)
+    convert_video(path, tmp_path / "data")
+    frame = open_dataset(tmp_path / "data", "val").clips[0].frame(0)
+    assert frame.shape == (64, 48, 3)
+    assert frame[4:12, -12:-4].mean() > 180
+    assert frame[4:12, :12].mean() < 80
+    assert frame[-12:, -12:].mean() < 80
 
 
 def test_a_clip_is_made_once_and_listed_once(video: Path, tmp_path: Path):
