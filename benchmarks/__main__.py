@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import (
+    approximations,
     equality,
     gpu,
     memory,
@@ -24,6 +25,7 @@ from benchmarks import (
 from sam2vss_lib.study.cost_benchmarks import Row
 
 Benchmark = Callable[[], Iterator[Row]]
+_OF_THE_WHOLE_SPLIT = ("equality", "approximations")  # hours, so only when asked for
 
 
 def benchmarks(*, quick: bool, repeats: int, keep: Path | None) -> dict[str, Benchmark]:
@@ -39,6 +41,7 @@ def benchmarks(*, quick: bool, repeats: int, keep: Path | None) -> dict[str, Ben
         "gpu": partial(gpu.run, **timed),
         "verify": partial(verify.run, **timed),
         "equality": partial(equality.run, quick=quick, keep=keep),
+        "approximations": partial(approximations.run, **timed, keep=keep),
     }
 
 
@@ -74,18 +77,20 @@ def main(arguments: list[str] | None = None) -> int:
 def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     """Checked arguments; `only` is a list of names."""
     names = [*benchmarks(quick=True, repeats=1, keep=None)]
-    usual = ",".join(name for name in names if name != "equality")
+    usual = ",".join(name for name in names if name not in _OF_THE_WHOLE_SPLIT)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=report.__doc__)
     parser.add_argument(
         "--out", type=Path, help="JSON file; a plot is put beside it, what others left there stays"
     )
-    parser.add_argument("--only", default=usual, help="some of these, or equality: %(default)s")
+    parser.add_argument(
+        "--only",
+        default=usual,
+        help="some of these (%(default)s), or " + " or ".join(_OF_THE_WHOLE_SPLIT),
+    )
     parser.add_argument("--quick", action="store_true", help="few objects and frames")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (%(default)s)")
     parser.add_argument("--threads", type=int, help="torch threads (torch's own default)")
-    parser.add_argument(
-        "--keep", type=Path, help="folder of equality's masklets, so that it goes on where it was"
-    )
+    parser.add_argument("--keep", type=Path, help=f"folder of masklets, to go on with {long}")
     asked = parser.parse_args(arguments)
     asked.only = asked.only.split(",")
     if unknown := sorted({*asked.only} - {*names}):
