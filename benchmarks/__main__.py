@@ -82,11 +82,8 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, help="JSON file; a plot is put beside it, what others left there stays"
     )
-    parser.add_argument(
-        "--only",
-        default=usual,
-        help="some of these (%(default)s), or " + " or ".join(_OF_THE_WHOLE_SPLIT),
-    )
+    long = ", ".join(_OF_THE_WHOLE_SPLIT)
+    parser.add_argument("--only", default=usual, help=f"some of %(default)s, or of {long}")
     parser.add_argument("--quick", action="store_true", help="few objects and frames")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (%(default)s)")
     parser.add_argument("--threads", type=int, help="torch threads (torch's own default)")
