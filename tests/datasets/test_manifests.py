@@ -1,5 +1,6 @@
 """The manifests load, hold the facts they should, and complain clearly when broken."""
 
+import csv
 import json
 from importlib.resources import files
 from itertools import chain
@@ -13,9 +14,12 @@ from sam2vss_lib.datasets.layout import read_split
 from sam2vss_lib.datasets.manifests import (
     load_checkpoints_manifest,
     load_datasets_manifest,
+    load_systems_manifest,
     manifest_path,
 )
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.segmentors import segmentor_names
+from sam2vss_lib.segmentors.importers import FORMATS
 
 SIZES = ("tiny", "small", "base_plus", "large")
 
@@ -141,3 +145,32 @@ def test_missing_files_are_data_errors(tmp_path: Path):
         load_datasets_manifest(tmp_path / "none.yaml")
     with pytest.raises(DataError, match="source checkout"):
         manifest_path("none.yaml")
+
+
+def test_every_base_system_of_the_paper_is_listed_with_its_backbones():
+    with manifest_path("paper_tables.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["table"] in "12"]
+    printed = {(r["row"], r["backbone"]) for r in rows if not r["row"].startswith("SAM2-")}
+    systems = load_systems_manifest()
+    assert {(s, b) for s, facts in systems.items() for b in facts.configs} == printed
+    for facts in systems.values():
+        assert facts.configs.keys() == facts.weights.keys()
+        assert facts.sha256 is not None or facts.sha256_reason
+
+
+def test_native_systems_can_be_loaded_by_name():
+    names = segmentor_names()
+    for facts in load_systems_manifest().values():
+        if facts.native is not None:
+            for backbone in facts.configs:
+                assert facts.native + backbone.removeprefix("MiT-B") in names
+        assert facts.predictions in FORMATS
+
+
+def test_wrong_field_of_a_system_is_named(tmp_path: Path):
+    content = yaml.safe_load(manifest_path("models.yaml").read_text(encoding="utf-8"))
+    content["systems"][1]["commit"] = "main"
+    path = tmp_path / "broken.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(DataError, match=r"broken\.yaml: systems\.1\.commit: "):
+        load_systems_manifest(path)
