@@ -1,7 +1,6 @@
 """Notebook 02 runs headlessly on a small second world, beside what notebook 01 has left."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,15 +9,10 @@ import pytest
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
 from sam2vss_lib.datasets.demo.night import NIGHT
 from sam2vss_lib.files import write_json
-from sam2vss_lib.study.runner import (
-    find_notebooks,
-    notebook_parameters,
-    plan_notebook,
-    run_notebook,
-)
+from sam2vss_lib.study.runner import notebook_parameters
 from sam2vss_lib.study.schema import parse_result
 from sam2vss_lib.study.settings import make_settings
-from tests.notebooks.test_main_results import degrade
+from tests.notebooks.common import coarse_study
 
 
 def result_of_notebook_01(settings: dict[str, Any]) -> dict[str, Any]:
@@ -44,25 +38,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     root = folder / "second"
     root.mkdir()
     write_demo(root, {"val": DemoSplit(first_seed=7, clips=2, frames=9)}, NIGHT)
-    predictions = degrade(root, folder / "predictions")
-    overrides = {
-        "dataset": str(root),
-        "base_systems": [
-            {"method": "Coarse", "backbone": "x8", "predictions": str(predictions.root)},
-            {"method": "CAVIS", "backbone": "R50", "predictions": str(folder / "nowhere")},
-        ],
-        "window": 4,
-        "points_per_side": 6,
-        "device": "cpu",
-        "bootstrap_samples": 50,
-    }
-    (notebook,) = find_notebooks("02")
-    plan = plan_notebook(notebook, "demo", folder / "results", overrides)
-    settings = make_settings({**notebook_parameters(notebook), **plan})
-    out = Path(plan["out_dir"])
+    study = coarse_study(
+        "02", root, ("CAVIS", "R50"), window=4, points_per_side=6, bootstrap_samples=50
+    )
+    settings = make_settings({**notebook_parameters(study.notebook), **study.plan})
+    out = study.out
     first = result_of_notebook_01(settings.identity())
     write_json(out.with_name("01_main_results") / "result.json", first)
-    run_notebook(notebook, plan)
+    study.run()
     values = json.loads((out / "result.json").read_text())
     return {"out": out, "values": values, "first": first}
 

@@ -7,32 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
-from sam2vss_lib.datasets import PredictionFolder, open_dataset
+from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
 from sam2vss_lib.study.evaluation import count_predictions
-from sam2vss_lib.study.runner import find_notebooks, plan_notebook, run_notebook
+from tests.notebooks.common import coarse_study
 
 FILES = (
     "executed.ipynb", "result.json", "table.csv", "table.md", "table.tex",
     "fig_3.png", "fig_3.svg", "fig_boundary.png", "fig_boundary.svg", "provenance.json",
 )  # fmt: skip
-
-
-def degrade(root: Path, out: Path) -> PredictionFolder:
-    """Ground truth at an eighth of its resolution: coarse outlines, as a base model's."""
-    dataset = open_dataset(root, "val")
-    folder = PredictionFolder(out, dataset.num_classes)
-    for clip in dataset:
-        for i in range(clip.num_frames):
-            height, width = clip.size
-            labels = Image.fromarray(np.where(clip.ground_truth(i) == 255, 0, clip.ground_truth(i)))
-            small = labels.resize((width // 8, height // 8), Image.Resampling.NEAREST)
-            folder.write(
-                clip, i, np.asarray(small.resize((width, height), Image.Resampling.NEAREST))
-            )
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -41,24 +25,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     root = folder / "data"
     root.mkdir()
     write_demo(root, {"val": DemoSplit(first_seed=7, clips=2, frames=10)})
-    predictions = degrade(root, folder / "predictions")
-    overrides = {
-        "dataset": str(root),
-        "base_systems": [
-            {"method": "Coarse", "backbone": "x8", "predictions": str(predictions.root)},
-            {"method": "CFFM", "backbone": "MiT-B1", "predictions": str(folder / "nowhere")},
-        ],
-        "window": 5,
-        "points_per_side": 8,
-        "device": "cpu",
-    }
-    (notebook,) = find_notebooks("01")
-    plan = plan_notebook(notebook, "demo", folder / "results", overrides)
-    run_notebook(notebook, plan)
-    out = Path(plan["out_dir"])
+    study = coarse_study("01", root, ("CFFM", "MiT-B1"), window=5, points_per_side=8)
+    study.run()
+    out = study.out
     first = (out / "table.csv").read_bytes()
-    run_notebook(notebook, plan)
-    return {"out": out, "first": first, "root": root, "predictions": predictions}
+    study.run()
+    return {"out": out, "first": first, "root": root, "predictions": study.predictions}
 
 
 def test_all_files_are_there_and_nothing_half_written(run: dict[str, Any]):
@@ -119,16 +91,9 @@ def link_camvid(source: Path, root: Path, frames: int) -> None:
 def test_notebook_runs_on_real_video(shared_data: Path, tmp_path: Path):
     root = tmp_path / "camvid"
     link_camvid(shared_data / "camvid", root, frames=18)
-    predictions = degrade(root, tmp_path / "predictions")
-    system = {"method": "Coarse", "backbone": "x8", "predictions": str(predictions.root)}
-    (notebook,) = find_notebooks("01")
-    overrides = {
-        "dataset": str(root), "base_systems": [system], "window": 9, "points_per_side": 6,
-        "device": "cpu",
-    }  # fmt: skip
-    plan = plan_notebook(notebook, "demo", tmp_path / "results", overrides)
-    run_notebook(notebook, plan)
-    result = json.loads((Path(plan["out_dir"]) / "result.json").read_text())
+    study = coarse_study("01", root, window=9, points_per_side=6)
+    study.run()
+    result = json.loads((study.out / "result.json").read_text())
     base, refined = result["rows"][:2]
     assert all(value is not None for value in base["ours"].values())
     for metric, value in refined["ours"].items():

@@ -73,9 +73,10 @@ def test_cells_of_gains_say_their_numbers_and_blue_is_better():
     assert [label.get_text() for label in axis.get_xticklabels()] == ["a", "b"]
     assert [text.get_text() for text in axis.texts] == ["+2.0", "+0.5", "−1.0", "–"]
     (image,) = axis.images
-    assert np.allclose(image.cmap(image.norm(2.0))[:3], to_rgb(figures.BETTER))
-    assert np.allclose(image.cmap(image.norm(-2.0))[:3], to_rgb(figures.WORSE))
-    assert np.allclose(image.cmap(image.norm(0.0))[:3], 1, atol=0.01)
+    better, worse, none = image.to_rgba(np.array([2.0, -2.0, 0.0]))[:, :3]
+    assert np.allclose(better, to_rgb(figures.BETTER))
+    assert np.allclose(worse, to_rgb(figures.WORSE))
+    assert np.allclose(none, 1, atol=0.01)
 
 
 def test_of_many_classes_the_largest_and_smallest_gains_are_shown():
