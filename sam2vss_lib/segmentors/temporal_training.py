@@ -42,8 +42,12 @@ _AUXILIARY = 0.5
 _OFFSETS_FRAMES = (*REFERENCE_OFFSETS_FRAMES, 0)
 RECIPES: dict[str, TrainSettings] = {
     f"{head}-{size}": TrainSettings(steps=steps, batch=4)
-    for head in ("cffm", "mrcfa", "tv3s")
-    for size, steps in (("micro", 1500), ("mini", 1000))
+    for head, steps_by_size in (
+        ("cffm", {"micro": 800, "mini": 600}),
+        ("mrcfa", {"micro": 800, "mini": 600}),
+        ("tv3s", {"micro": 500, "mini": 400}),
+    )
+    for size, steps in steps_by_size.items()
 }
 
 
@@ -174,7 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         checkpoint = options.out / f"{stem}.pt"
         network = train(architecture, start, clips, RECIPES[name], checkpoint)
         weights = options.out / f"{stem}.safetensors"
-        export(network.decode_head, weights)
+        state = network.state_dict()
+        export({k: v for k, v in state.items() if k.startswith("decode_head.")}, weights)
         result = measure(load_segmentor(f"{name}:{weights}"), open_dataset("demo", "val"))
         write_json(options.out / f"{stem}_metrics.json", result.to_dict())
         _log.info("%s on demo val: %s", name, result.metrics)

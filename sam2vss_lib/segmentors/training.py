@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         checkpoint = options.out / f"{stem}.pt"
         network = train(demo_architecture(name), frames, RECIPES[name], checkpoint)
         weights = options.out / f"{stem}.safetensors"
-        export(network, weights)
+        export(network.state_dict(), weights)
         result = measure(load_segmentor(f"{name}:{weights}"), open_dataset("demo", "val"))
         write_json(options.out / f"{stem}_metrics.json", result.to_dict())
         _log.info("%s on demo val: %s", name, result.metrics)

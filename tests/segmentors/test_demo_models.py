@@ -8,6 +8,7 @@ from sam2vss_lib.datasets.demo.world import CLASS_NAMES, World
 from sam2vss_lib.datasets.labels import ground_truth_from_mask
 from sam2vss_lib.segmentors import load_segmentor
 from sam2vss_lib.segmentors.registry import DEMO_MODELS, demo_file
+from sam2vss_lib.segmentors.temporal import CLIP_FRAMES
 
 
 @pytest.mark.parametrize("name", DEMO_MODELS)
@@ -22,9 +23,11 @@ def test_labels_most_pixels_of_the_validation_split_rightly(name: str) -> None:
     split = DEMO_SPLITS["val"]
     right, majority, pixels = 0, 0, 0
     for seed in (split.first_seed, split.first_seed + 1):  # rendered here: no cache is needed
-        frame = World(seed, num_frames=split.frames).frame(0)
-        truth = ground_truth_from_mask(frame.labels, len(CLASS_NAMES))
-        labels = next(segmentor.predict_clip([frame.image])).labels.numpy()
+        world = World(seed, num_frames=split.frames)
+        frames = [world.frame(i) for i in range(CLIP_FRAMES)]  # the last one has its references
+        truth = ground_truth_from_mask(frames[-1].labels, len(CLASS_NAMES))
+        *_, last = segmentor.predict_clip(frame.image for frame in frames)
+        labels = last.labels.numpy()
         right += int((labels == truth)[truth != 255].sum())
         majority += int(np.bincount(truth[truth != 255]).max())
         pixels += int((truth != 255).sum())
