@@ -1,0 +1,132 @@
+"""A clip of VSPW at 480 px or of VIPSeg at 720 px, as the official scripts make them.
+
+Both resize a frame of w x h to `int(height * w / h)` x `height`: bilinear, and masks nearest (VSPW:
+change2_480p.py of VSPW_baseline; VIPSeg: change2_720p.py of VIPSeg-Dataset). Frames are saved with
+Pillow's defaults, which is JPEG quality 75, and masks as PNGs of the same kind.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sam2vss_lib.datasets.converted import listing_sha256, make_clip
+from sam2vss_lib.datasets.faults import read_bytes
+from sam2vss_lib.datasets.images import decode_image, read_id_image, write_label_image
+from sam2vss_lib.datasets.labels import StrayLabels, mask_from_ground_truth
+from sam2vss_lib.datasets.layout import VSPW_LAYOUT, ClipListing, Layout, list_clip
+from sam2vss_lib.datasets.manifests import load_datasets_manifest
+from sam2vss_lib.datasets.panoptic import labels_from_panoptic
+from sam2vss_lib.datasets.vipseg import CONVERTED
+from sam2vss_lib.errors import DataError
+
+KINDS = {"vspw-480p": "vspw", "vipseg-720p": "vipseg"}
+"""Conversions by name, and the data set that each is of."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One conversion of a data set.
+
+    Attributes:
+        kind: one of `KINDS`.
+        source: data set root as published.
+        target: data set root to make.
+        source_layout: where the source's files lie.
+        height_px: height of the new frames and masks.
+        semantic: for VIPSeg: whether masks become VSPW's labels, in VSPW layout.
+        stray_labels: for `semantic`: what to do with ids of no class.
+    """
+
+    kind: str
+    source: Path
+    target: Path
+    source_layout: Layout
+    height_px: int
+    semantic: bool = False
+    stray_labels: StrayLabels = "error"
+
+    @property
+    def target_layout(self) -> Layout:
+        """Where the new files lie."""
+        return VSPW_LAYOUT if self.semantic or KINDS[self.kind] == "vspw" else CONVERTED
+
+
+def convert_clip(conversion: Conversion, name: str) -> str | DataError:
+    """Convert one clip, unless that is done.
+
+    Returns:
+        "converted", "reused", "without masks" (left out, as VIPSeg's script does), or what is wrong
+        with it: other clips can still be converted.
+    """
+    try:
+        listing, faults = list_clip(conversion.source, name, conversion.source_layout)
+        if not listing.frame_files:
+            raise faults[0]
+        if KINDS[conversion.kind] == "vipseg":
+            masked = [f for f in listing.frame_files if _stem(f) in listing.mask_stems]
+            if not masked:
+                return "without masks"
+            listing = replace(listing, frame_files=tuple(masked))
+        frames = conversion.source_layout.frame_folder(conversion.source, name)
+        masks = conversion.source_layout.mask_folder(conversion.source, name)
+        files = [frames / file for file in listing.frame_files]
+        files += [masks / f"{stem}.png" for stem in sorted(listing.mask_stems)]
+        made_from: dict[str, Any] = {
+            "conversion": conversion.kind,
+            "height_px": conversion.height_px,
+            "semantic": conversion.semantic,
+            "stray_labels": conversion.stray_labels,
+            "source_files_sha256": listing_sha256(files),
+        }
+        write = partial(_write_clip, conversion, name, listing)
+        there = make_clip(conversion.target, name, made_from, write, conversion.target_layout)
+    except DataError as error:
+        return error
+    except OSError as error:
+        return DataError(f"{error.filename or conversion.target}: {error.strerror}")
+    return "reused" if there else "converted"
+
+
+def _write_clip(
+    conversion: Conversion, name: str, listing: ClipListing, frames: Path, masks: Path
+) -> None:
+    """Resize the frames and masks of one clip."""
+    source, layout = conversion.source, conversion.source_layout
+    for file in listing.frame_files:
+        path = layout.frame_folder(source, name) / file
+        frame = decode_image(path, read_bytes(path), ("JPEG", "PNG"))
+        size_px = (int(conversion.height_px * frame.width / frame.height), conversion.height_px)
+        frame.resize(size_px, Image.Resampling.BILINEAR).save(frames / file)
+        path = layout.mask_folder(source, name) / f"{_stem(file)}.png"
+        if _stem(file) not in listing.mask_stems:
+            continue
+        if conversion.semantic:
+            _write_labels(conversion, path, size_px, masks / path.name)
+        else:
+            mask = decode_image(path, read_bytes(path), ("PNG",))
+            mask.resize(size_px, Image.Resampling.NEAREST).save(masks / path.name)
+
+
+def _write_labels(conversion: Conversion, path: Path, size_px: tuple[int, int], out: Path) -> None:
+    """Turn a panoptic mask into VSPW's labels of the new size."""
+    classes = load_datasets_manifest()["vipseg"].classes
+    labels = labels_from_panoptic(
+        read_id_image(path, "grey"),
+        classes,
+        things=conversion.source_layout.things,
+        stray_labels=conversion.stray_labels,
+        source=path,
+    )
+    mask = Image.fromarray(mask_from_ground_truth(labels, classes))
+    write_label_image(out, np.asarray(mask.resize(size_px, Image.Resampling.NEAREST)))
+
+
+def _stem(file: str) -> str:
+    return os.path.splitext(file)[0]
