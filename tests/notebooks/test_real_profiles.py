@@ -27,7 +27,24 @@ SMALL = {
     "checkpoint": "demo", "window": 5, "points_per_side": 3, "device": "cpu",
     "precision": "float32", "bootstrap_samples": 20, "votes": ["frame"],
 }  # fmt: skip
-TABLES = {"vspw": ("01", "01_main_results", 1), "vipseg": ("02", "02_cross_dataset", 2)}
+#: what Table 3 trains, in little
+TRAINING = {
+    "train_clips": 2, "train_frame_step": 5, "train_points_per_side": 3,
+    "classifier": {"epochs": 1, "hidden": 8},
+}  # fmt: skip
+#: number of the notebook -> profile, folder, table
+NOTEBOOKS = {
+    "01": ("vspw", "01_main_results", 1),
+    "02": ("vipseg", "02_cross_dataset", 2),
+    "03": ("vspw", "03_independent_sam2", 3),
+    "04": ("vspw", "04_window", 4),
+    "05": ("vspw", "05_point_grid", 5),
+    "06": ("vspw", "06_confidence", 6),
+    "07": ("vspw", "07_stability", 7),
+}
+REFINED, LIGHT_ABLATIONS, DENSE_GRIDS = ("01", "02"), ("04", "06", "07"), "05"
+DENSE = pytest.param(DENSE_GRIDS, marks=pytest.mark.slow)  # up to 64x64 points on every window
+EVERY = [DENSE if number == DENSE_GRIDS else number for number in NOTEBOOKS]
 
 
 def fake_system(system: dict[str, Any], folder: Path, clips: list[FakeClip]) -> dict[str, Any]:
@@ -47,60 +64,165 @@ def fake_system(system: dict[str, Any], folder: Path, clips: list[FakeClip]) -> 
     return {**system, "predictions": str(path)}
 
 
-def study(profile: str, root: Path, out: Path, clips: list[FakeClip]) -> None:
-    """Run the notebook of the profile's table, by the command line."""
-    predictions = out.parent / f"predictions_{profile}"
-    predictions.mkdir()
-    systems = [
-        fake_system(system, predictions, degraded(clips, seed, void=profile == "vipseg"))
-        for seed, system in enumerate(load_profile(profile)["base_systems"])
-    ]
-    settings = {**SMALL, "dataset": str(root), "base_systems": systems}
-    changes = [f"--set={name}={json.dumps(value)}" for name, value in settings.items()]
-    arguments = ["study", "--profile", profile, "--only", TABLES[profile][0], "--out", str(out)]
-    done = CliRunner().invoke(app, [*arguments, *changes])
-    assert done.exit_code == 0, done.output
+def base_systems(profile: str, notebook: str) -> list[dict[str, Any]]:
+    """Of a profile, for one of its notebooks."""
+    return load_profile(profile, notebook)["base_systems"]
+
+
+class Miniature:
+    """Small roots of both data sets with fake predictions of all systems, and the results folder.
+
+    Args:
+        folder: an empty folder for everything.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.out = folder / "results"
+        clips = fake_clips(4, num_frames=10)
+        val, train = clips[:2], clips[2:]
+        self._roots = {
+            "vspw": write_vspw(folder / "VSPW_480p", clips),
+            "vipseg": write_vipseg(folder / "VIPSeg", val),
+        }
+        for split, part in (("val", val), ("train", train)):
+            names = "\n".join(clip.name for clip in part)
+            (self._roots["vspw"] / f"{split}.txt").write_text(names)
+        self._fakes: dict[str, dict[str, Any]] = {}
+        for profile in self._roots:
+            predictions = folder / f"predictions_{profile}"
+            predictions.mkdir()
+            for seed, system in enumerate(load_profile(profile)["base_systems"]):
+                guesses = degraded(val, seed, void=profile == "vipseg")
+                fake = fake_system(system, predictions, guesses)
+                self._fakes[system["predictions"]] = fake
+
+    def study(self, profile: str, only: str, **settings: Any) -> Path:
+        """Run notebooks of a profile, all with the same base systems, by the command line."""
+        systems = [self._fakes[s["predictions"]] for s in base_systems(profile, only[:2])]
+        places = {"dataset": str(self._roots[profile]), "base_systems": systems}
+        every = SMALL | places | settings
+        changes = [f"--set={name}={json.dumps(value)}" for name, value in every.items()]
+        arguments = ["study", "--profile", profile, "--only", only, "--out", str(self.out)]
+        done = CliRunner().invoke(app, [*arguments, *changes])
+        assert done.exit_code == 0, done.output
+        assert "clips reused / needed, by stage and notebook" in done.stdout
+        return self.out
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("real")
-    clips = fake_clips(2, num_frames=10)
-    study("vspw", write_vspw(folder / "VSPW_480p", clips), folder / "results", clips)
-    study("vipseg", write_vipseg(folder / "VIPSeg", clips), folder / "results", clips)
-    return folder / "results"
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
+    return Miniature(tmp_path_factory.mktemp("real"))
 
 
-def read(out: Path, profile: str, file: str) -> Any:
-    return json.loads((out / profile / TABLES[profile][1] / file).read_text())
+@pytest.fixture(scope="module")
+def refined(miniature: Miniature) -> Path:
+    """Tables 1 and 2."""
+    miniature.study("vspw", "01")
+    return miniature.study("vipseg", "02")
 
 
-@pytest.mark.parametrize("profile", TABLES)
-def test_every_row_of_the_table_has_values_or_a_reason(out: Path, profile: str):
-    rows = read(out, profile, "result.json")["rows"]
-    systems = [BaseSystem(**system) for system in load_profile(profile)["base_systems"]]
+@pytest.fixture(scope="module")
+def independent(miniature: Miniature) -> Path:
+    """Table 3, with the profile's encoders but for the checkpoint."""
+    encoders = load_profile("vspw", "03")["encoders"]
+    (sam2,) = (encoder for encoder in encoders if encoder["encoder"] is not None)
+    sam2["encoder"] = "sam2:demo"
+    return miniature.study("vspw", "03", encoders=encoders, **TRAINING)
+
+
+@pytest.fixture(scope="module")
+def ablations(miniature: Miniature) -> Path:
+    """Tables 4, 6 and 7."""
+    return miniature.study("vspw", ",".join(LIGHT_ABLATIONS))
+
+
+@pytest.fixture(scope="module")
+def dense_grids(miniature: Miniature) -> Path:
+    """Table 5."""
+    return miniature.study("vspw", DENSE_GRIDS)
+
+
+@pytest.fixture
+def out(notebook: str, request: pytest.FixtureRequest) -> Path:
+    """Results folder with what a notebook has written."""
+    own = {"01": "refined", "02": "refined", "03": "independent", DENSE_GRIDS: "dense_grids"}
+    return request.getfixturevalue(own.get(notebook, "ablations"))
+
+
+def read(out: Path, notebook: str, file: str) -> Any:
+    profile, folder, _ = NOTEBOOKS[notebook]
+    return json.loads((out / profile / folder / file).read_text())
+
+
+def assert_measured(row: dict[str, Any]) -> None:
+    assert row["status"].startswith("run on 2 clips of "), row
+    values = {metric for metric, value in row["ours"].items() if value is not None}
+    assert values == {"mIoU", "FWIoU", "mBIoU", "mVC8"}, row  # 10 frames: no 16 in a row
+
+
+@pytest.mark.parametrize("notebook", REFINED)
+def test_every_row_of_the_table_has_values_or_a_reason(out: Path, notebook: str):
+    profile, _, table = NOTEBOOKS[notebook]
+    systems = [BaseSystem(**system) for system in base_systems(profile, notebook)]
     covered = {f"{name} {s.backbone}" for s in systems for name in (s.method, f"SAM2-{s.method}")}
     seen: set[str] = set()
-    for row in rows:
+    for row in read(out, notebook, "result.json")["rows"]:
         name = f"{row['method']} {row['backbone']}".strip()
         seen.add(name)
         if name in covered:
-            assert row["status"].startswith("run on 2 clips of "), name
-            values = {metric for metric, value in row["ours"].items() if value is not None}
-            assert values == {"mIoU", "FWIoU", "mBIoU", "mVC8"}, name  # 10 frames: no 16 in a row
+            assert_measured(row)
             assert any(value is not None for value in row["paper"].values()), name
         else:
             assert row["status"] == f"not run: profile {profile} has no {name}"
-    table = TABLES[profile][2]
     unseen = {f"{m} {b}".strip() for m, b in paper_rows(table)} - seen
     # Table 2 prints its refined rows without their backbones
     assert unseen <= {name.rsplit(" ", 1)[0] for name in covered}
     assert len(unseen) == (4 if table == 2 else 0)
 
 
-@pytest.mark.parametrize("profile", TABLES)
-def test_numbers_on_two_clips_are_not_taken_for_the_papers(out: Path, profile: str):
-    values = read(out, profile, "result.json")
+def test_table_3_is_whole_but_for_encoders_that_are_not_there(independent: Path):
+    result = read(independent, "03", "result.json")
+    rows = {(row["method"], row["backbone"]): row for row in result["rows"]}
+    assert set(rows) == set(paper_rows(3))
+    for (method, backbone), row in rows.items():
+        assert any(value is not None for value in row["paper"].values())
+        if method in ("CFFM", "I-SAM2", "I-SAM2_base"):
+            assert_measured(row)
+        else:
+            assert method in ("I-CFFM", "I-CFFM_base")
+            reason = f"no encoder of CFFM {backbone} to take features from"
+            assert row["status"] == f"not run: {reason}"
+    # filled from CFFM MiT-B1, as the paper says
+    assert {"mIoU", "mBIoU", "mVC8"} <= rows["I-SAM2_base", ""]["gains"].keys()
+    assert rows["I-SAM2_base", ""]["gains"]["mIoU"]["gain"] >= 0
+    assert rows["I-SAM2", ""]["gains"]["mIoU"]["low"] is not None
+    statements = [claim["statement"] for claim in result["claims"]]
+    assert "I-SAM2 lowers mIoU against CFFM MiT-B1" in statements
+    assert "I-SAM2_base raises mIoU over I-SAM2" in statements
+    seeds = next(table for table in result["tables"] if table["title"] == "Seeds")
+    assert [row[:2] for row in seeds["rows"]] == [["I-SAM2", "3"], ["I-SAM2_base", "3"]]
+
+
+@pytest.mark.parametrize("notebook", [*LIGHT_ABLATIONS, DENSE])
+def test_ablations_have_every_value_of_the_papers_setting(out: Path, notebook: str):
+    result = read(out, notebook, "result.json")
+    rows = {row["method"]: row for row in result["rows"]}
+    assert {(name, "") for name in rows} == {
+        *paper_rows(NOTEBOOKS[notebook][2]),
+        ("not refined", ""),
+    }
+    for row in rows.values():
+        assert_measured(row)
+    assert all(row["paper"]["mIoU"] for name, row in rows.items() if name != "not refined")
+    # one row, the paper's choice, is what the others are compared with
+    assert sum(not row["gains"] for row in rows.values()) == 2
+    assert result["claims"]
+
+
+@pytest.mark.parametrize("notebook", EVERY)
+def test_numbers_on_two_clips_are_not_taken_for_the_papers(out: Path, notebook: str):
+    profile = NOTEBOOKS[notebook][0]
+    values = read(out, notebook, "result.json")
     data = {"vspw": "VSPW", "vipseg": "VIPSeg"}[profile]
     note = f"This is not the whole of {data} val: not comparable with the paper's numbers."
     assert values["caption"].endswith(note)
@@ -119,16 +241,19 @@ def test_numbers_on_two_clips_are_not_taken_for_the_papers(out: Path, profile: s
     assert (out / profile / "report.html").is_file()
 
 
-@pytest.mark.parametrize("profile", TABLES)
-def test_provenance_names_the_hash_of_every_systems_predictions(out: Path, profile: str):
-    hashes = read(out, profile, "provenance.json")["predictions_sha256"]
-    labels = [BaseSystem(**s).label for s in load_profile(profile)["base_systems"]]
+@pytest.mark.parametrize("notebook", EVERY)
+def test_provenance_names_the_hash_of_every_systems_predictions(out: Path, notebook: str):
+    hashes = read(out, notebook, "provenance.json")["predictions_sha256"]
+    profile = NOTEBOOKS[notebook][0]
+    labels = [BaseSystem(**s).label for s in base_systems(profile, notebook)]
+    if notebook == "03":  # which uses those that its encoders belong to
+        labels = ["CFFM MiT-B0", "CFFM MiT-B1", "CFFM MiT-B2"]
     assert sorted(hashes) == sorted(labels)
     assert len(set(hashes.values())) == len(labels)
     assert all(len(digest) == 64 for digest in hashes.values())
 
 
-def test_table_2_stands_beside_the_result_on_vspw(out: Path):
-    notes = read(out, "vipseg", "result.json")["notes"]
-    rows = len(read(out, "vspw", "result.json")["rows"])
+def test_table_2_stands_beside_the_result_on_vspw(refined: Path):
+    notes = read(refined, "02", "result.json")["notes"]
+    rows = len(read(refined, "01", "result.json")["rows"])
     assert notes == [f"Gains on the first data set, VSPW_480p: {rows} rows of notebook 01."]
