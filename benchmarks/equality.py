@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import rounding
 from benchmarks.agreement import Differences
 from benchmarks.inputs import demo_clip
 from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder, open_dataset
@@ -39,7 +40,8 @@ def compared_settings(*, quick: bool) -> list[MaskletSettings]:
 
 
 def run(*, quick: bool, keep: Path | None) -> Iterator[Row]:
-    """One row for every setting; its number is the mean IoU per masklet and frame."""
+    """One row for every setting, its number the mean IoU per masklet and frame; and the cause."""
+    yield from rounding.run(quick=quick)
     with TemporaryDirectory(prefix="sam2vss-bench-") as temporary:
         folder, settings = keep or Path(temporary), compared_settings(quick=quick)
         if quick:

@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import agreement, equality, gpu, inputs, plan, profile, propagation, report, windows
+from benchmarks import (
+    agreement,
+    equality,
+    gpu,
+    inputs,
+    plan,
+    profile,
+    propagation,
+    report,
+    rounding,
+    windows,
+)
 from benchmarks.__main__ import main
 from benchmarks.rows import side_by_side
 from sam2vss_lib.errors import DataError
@@ -116,6 +127,11 @@ def test_equality_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monke
     assert first.objects
     assert first.object_frames == 2 * first.objects
     assert again == first
+
+
+def test_what_is_different_comes_from_memories_in_bfloat16() -> None:
+    rounded, exact = rounding.run(quick=True)
+    assert 0 < exact.ours < rounded.ours / 3
 
 
 def test_ablation_settings_are_those_of_the_tables() -> None:
