@@ -1,0 +1,88 @@
+"""Are temporal base models more consistent than the SegFormer of the same encoder? Why not?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sam2vss_lib.metrics import PairedGain, paired_gain
+from sam2vss_lib.study.claims import Claim, judge
+from sam2vss_lib.study.settings import StudySettings
+from sam2vss_lib.study.tables import Row
+
+_SINGLE_FRAME = "SegFormer"
+_CONSISTENCY, _ACCURACY = "mVC8", "FWIoU"
+
+
+@dataclass(frozen=True)
+class TemporalGain:
+    """A temporal base model beside the SegFormer of the same encoder.
+
+    Attributes:
+        row: of the temporal model.
+        other: of the SegFormer.
+        gains: of the temporal model over it, by metric.
+    """
+
+    row: Row
+    other: Row
+    gains: dict[str, PairedGain]
+
+    @property
+    def claim(self) -> Claim:
+        """What papers on temporal models say, on our numbers."""
+        statement = f"{self.row.label} has a higher {_CONSISTENCY} than {self.other.label}"
+        return judge(statement, self.gains[_CONSISTENCY], "raises")
+
+
+def temporal_gains(rows: Sequence[Row], settings: StudySettings) -> list[TemporalGain]:
+    """Compare every base row that was run with the SegFormer row of the same backbone, if any.
+
+    Args:
+        rows: of `refinement_rows`.
+        settings: bootstrap and seed.
+    """
+    bases = [row for row in rows if row.reference is None and row.evaluated is not None]
+    single = {row.backbone: row for row in bases if row.method == _SINGLE_FRAME}
+    found = list[TemporalGain]()
+    for row in bases:
+        other = single.get(row.backbone)
+        if other is None or row is other or row.evaluated is None or other.evaluated is None:
+            continue
+        gains = paired_gain(
+            other.evaluated.suite,
+            row.evaluated.suite,
+            samples=settings.bootstrap_samples,
+            seed=settings.seed,
+        )
+        found.append(TemporalGain(row, other, gains))
+    return found
+
+
+def temporal_reading(found: Sequence[TemporalGain]) -> str:
+    """Which temporal models are more consistent, and what goes with it where one is not.
+
+    A model that labels single frames less well also changes its mind more often; accuracy on
+    frames is therefore told beside consistency.
+    """
+    if not found:
+        return ""
+    higher = [gain for gain in found if gain.claim.verdict == "holds"]
+    sentences = [
+        f"{len(higher)} of {len(found)} temporal base models have a higher {_CONSISTENCY} than the "
+        f"{_SINGLE_FRAME} with the same encoder."
+    ]
+    for one in found:
+        accuracy, consistency = one.gains[_ACCURACY], one.gains[_CONSISTENCY]
+        if one in higher or accuracy.gain is None or consistency.gain is None:
+            continue
+        text = f"{one.row.label} ({consistency.gain:+.1f}, {one.claim.verdict})"
+        if accuracy.gain < 0:
+            text += (
+                f" also labels frames less well (FWIoU {accuracy.gain:+.1f}): the head, not the "
+                "use of references, falls short."
+            )
+        else:
+            text += f" labels frames no worse (FWIoU {accuracy.gain:+.1f})."
+        sentences.append(text)
+    return " ".join(sentences)
