@@ -47,10 +47,13 @@ train-demo: $(VENV)/.ready
 	$(BIN)/python -m sam2vss_lib.segmentors.training --out runs/demo-segformer
 	@echo "Weights are in runs/. To ship them, copy and measure:"
 	@echo "  cp runs/demo-sam2/sam2_micro.safetensors sam2vss_lib/masklets/demo/"
-	@echo "  cp runs/demo-segformer/segformer_*.safetensors sam2vss_lib/segmentors/demo/"
+	@echo "  cp runs/demo-segformer/*.safetensors sam2vss_lib/segmentors/demo/"
+	@echo "  $(BIN)/python -m sam2vss_lib.segmentors.temporal_training --out runs/demo-temporal"
+	@echo "    # on the SegFormers' encoders in place"
+	@echo "  cp runs/demo-temporal/*.safetensors sam2vss_lib/segmentors/demo/"
 	@echo "  $(BIN)/python -m sam2vss_lib.masklets.training.quality" \
 	    "--out sam2vss_lib/masklets/demo/quality.json"
-	@echo "(runs/demo-segformer/*_metrics.json measure the SegFormers), then mend the model cards."
+	@echo "(runs/demo-*/*_metrics.json measure the base models), then mend the model cards."
 
 # Versions already in requirements.lock are kept where pyproject.toml allows them.
 lock: $(VENV)/.ready
