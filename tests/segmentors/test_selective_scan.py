@@ -53,7 +53,9 @@ def test_equals_single_steps(
     *arguments, state = inputs()
     start = state if with_state else None
     for found, wanted in zip(
-        selective_scan(*arguments, start), step_by_step(*arguments, start), strict=True
+        selective_scan(*arguments, state=start),
+        step_by_step(*arguments, state=start),
+        strict=True,
     ):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
@@ -111,8 +113,8 @@ def test_kernel_gives_the_same_from_any_state(
     *arguments, state = inputs()
     start = state if with_state else None
     for found, wanted in zip(
-        scan_with_kernel(fake_kernel, *arguments, start),
-        step_by_step(*arguments, start),
+        scan_with_kernel(fake_kernel, *arguments, state=start),
+        step_by_step(*arguments, state=start),
         strict=True,
     ):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
@@ -143,6 +145,8 @@ def test_scan_takes_the_kernel_that_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
     *arguments, state = inputs()
     monkeypatch.setattr(module, "find_kernel", lambda _device: counting)
-    found, _ = selective_scan(*arguments, state)
+    found, _ = selective_scan(*arguments, state=state)
     assert calls
-    torch.testing.assert_close(found, step_by_step(*arguments, state)[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        found, step_by_step(*arguments, state=state)[0], rtol=1e-4, atol=1e-4
+    )
