@@ -1,0 +1,143 @@
+"""Where the frame vote costs consistency: masklets whose voted class changes between frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sam2vss_lib.datasets import VOID, Clip, PredictionFolder
+from sam2vss_lib.masklets.store import ClipMasklets
+from sam2vss_lib.refinement import count_votes, winning_classes
+from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.tables import Row
+
+METRIC = "mVC8"
+_VOTES = {"frame": "frame vote", "masklet": "window vote"}
+
+
+def vote_flips(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
+    """Per base system and clip: how often votes change, and what each vote does to consistency.
+
+    Args:
+        study: whose masklets vote.
+        rows: of `refinement_rows`.
+
+    Returns:
+        Columns `system`, `clip`, `flips` (`flipped_percent`), and for each vote of the settings,
+        `frame` or `masklet`, the clip's gain in mVC8, percentage points. Clips without a window
+        of 8 frames, or without masklets to follow, are left out.
+    """
+    lines: list[dict[str, object]] = []
+    for base in rows:
+        refined = [row for row in rows if row.reference == base.name]
+        if base.evaluated is None or not refined:
+            continue
+        values = [_by_clip(row) for row in (base, *refined)]
+        predictions = base.evaluated.predictions
+        for clip in study.dataset:
+            before, *after = (found[clip.name] for found in values)
+            flips = flipped_percent(
+                clip, predictions, study.masklets.read(clip.name), device=study.device
+            )
+            gains = [None if a is None or before is None else a - before for a in after]
+            votes = dict(zip(study.settings.votes, gains, strict=True))
+            lines.append({"system": base.label, "clip": clip.name, "flips": flips, **votes})
+    numbers = ["flips", *study.settings.votes]
+    frame = pd.DataFrame(lines, columns=["system", "clip", *numbers])
+    return frame.astype(dict.fromkeys(numbers, "float64")).dropna(ignore_index=True)
+
+
+def _by_clip(row: Row) -> dict[str, float | None]:
+    """mVC8 of every clip by itself."""
+    assert row.evaluated is not None
+    return {line["clip"]: line[METRIC] for line in row.evaluated.metrics["per_clip"]}
+
+
+def flipped_percent(
+    clip: Clip,
+    predictions: PredictionFolder,
+    stored: ClipMasklets,
+    *,
+    device: str | torch.device = "cpu",
+) -> float | None:
+    """Share of masklets' pixels whose voted class is not that of the masklet's last vote.
+
+    Every masklet votes on every frame of its window (Eq. 2), and counts with its pixels from its
+    second vote on. A vote for the whole window cannot flip.
+
+    Args:
+        clip: the clip.
+        predictions: what the masklets vote on.
+        stored: the clip's masklets.
+        device: where to count.
+
+    Returns:
+        Percent; None if no masklet votes twice.
+    """
+    flipped = followed = 0
+    for window in stored.windows():
+        last = np.full(len(window[0].values("area")), VOID, np.uint8)
+        for part in window:
+            labels = torch.from_numpy(predictions.read(clip, part.frame)).to(device)
+            masks = torch.from_numpy(part.masks()).to(device)
+            votes = count_votes(masks, labels, predictions.num_classes)
+            classes, area_px = winning_classes(votes).cpu().numpy(), part.values("area")
+            again = (classes != VOID) & (last != VOID)
+            followed += int(area_px[again].sum())
+            flipped += int(area_px[again & (classes != last)].sum())
+            last = np.where(classes == VOID, last, classes)
+    return 100 * flipped / followed if followed else None
+
+
+def flips_table(flips: pd.DataFrame) -> pd.DataFrame:
+    """The clips of `vote_flips`, to read, those with most flips first."""
+    gains = {vote: name for vote, name in _VOTES.items() if vote in flips}
+    lines = [
+        {
+            "Base system": line["system"],
+            "Clip": line["clip"],
+            "Votes that flip (% of masklets' pixels)": f"{line['flips']:.2f}",
+            **{f"{METRIC}, {name}": f"{line[vote]:+.2f}" for vote, name in gains.items()},
+        }
+        for _, part in flips.groupby("system", sort=False)
+        for line in part.sort_values("flips", ascending=False).to_dict("records")
+    ]
+    return pd.DataFrame(lines)
+
+
+def flips_reading(flips: pd.DataFrame) -> str:
+    """Whether the frame vote loses consistency where votes flip, from the numbers alone."""
+    if "frame" not in flips:
+        return ""
+    said = [_said(str(name), part) for name, part in flips.groupby("system", sort=False)]
+    return " ".join(said)
+
+
+def _said(system: str, part: pd.DataFrame) -> str:
+    """One base system's clips in words."""
+    falls = part["frame"] < 0
+    text = f"{system}: {METRIC} falls in {falls.sum()} of {len(part)} clips with the frame vote"
+    if "masklet" in part:
+        text += f" and in {(part['masklet'] < 0).sum()} with the window vote"
+    fallen, others = part.loc[falls, "flips"], part.loc[~falls, "flips"]
+    if fallen.empty or others.empty:
+        return f"{text}."
+    text += (
+        f"; votes flip at {_span(fallen)} % of masklets' pixels in the clips where the frame vote "
+        f"lowers it, at {_span(others)} % in the others"
+    )
+    # ranks by hand: pandas takes Spearman's coefficient from a package that is not needed else
+    correlation = part["frame"].rank().corr(part["flips"].rank())
+    if not np.isnan(correlation):
+        text += f" (rank correlation of gain and flips {correlation:+.2f})"
+    if fallen.min() > others.max():
+        return f"{text}: the frame vote's {METRIC} falls in the clips where votes flip most."
+    return f"{text}: flips alone do not tell these clips from the others."
+
+
+def _span(values: pd.Series) -> str:
+    low, high = f"{values.min():.1f}", f"{values.max():.1f}"
+    return low if low == high else f"{low} to {high}"
