@@ -45,7 +45,7 @@ RECIPES: dict[str, TrainSettings] = {
     for head, steps_by_size in (
         ("cffm", {"micro": 800, "mini": 600}),
         ("mrcfa", {"micro": 800, "mini": 600}),
-        ("tv3s", {"micro": 500, "mini": 400}),
+        ("tv3s", {"micro": 900, "mini": 900}),
     )
     for size, steps in steps_by_size.items()
 }
