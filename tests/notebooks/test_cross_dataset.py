@@ -87,3 +87,10 @@ def test_notebook_01s_gains_stand_beside_ours(run: dict[str, Any]):
     lines = (run["out"] / "table.md").read_text().split("## Both data sets")[1].splitlines()
     assert any("SAM2-Coarse x8" in line and "+2.00 [+1.00, +3.00]" in line for line in lines)
     assert "Of the gains on first, 2 are above zero" in run["values"]["reading"]
+
+
+def test_flips_of_the_frame_vote_stand_beside_its_consistency(run: dict[str, Any]):
+    (table,) = parse_result(run["values"], "result.json").tables
+    assert table.title == "Votes that flip"
+    assert {row[1] for row in table.rows} == {"1_demo7", "2_demo8"}
+    assert "mVC8 falls in " in run["values"]["reading"].split("Coarse x8: ")[1]
