@@ -15,6 +15,7 @@ from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.study.settings import StudySettings
+from sam2vss_lib.study.stages import Study
 
 #: of the default settings before there were any approximations
 DEFAULT_SHA256 = "75c79490bf3638268e7de36dc0183a3770228a563b2064e2e76604454c9a9886"
@@ -64,6 +65,16 @@ def test_a_study_takes_a_preset() -> None:
     fast = StudySettings.model_validate({**places, "preset": "fast", "memory_pool": 2})
     assert fast.masklets.in_use() == {**FAST.in_use(), "memory_pool": 2}
     assert StudySettings.model_validate(places).masklets == MaskletSettings()
+
+
+def test_a_study_keeps_masklets_of_each_preset_apart(small_world: Dataset, tmp_path: Path) -> None:
+    places = {"profile": "demo", "out_dir": "out", "stages_dir": str(tmp_path)}
+    given = {**places, "dataset": str(small_world.root)}
+    folders = set[Path]()
+    for changes in ({}, {"preset": "exact"}, {"preset": "fast"}, {"preset": "fast", "window": 8}):
+        study = Study(StudySettings.model_validate({**given, **changes}))
+        folders |= {*study.masklet_folders([study.settings.masklets], study.dataset).values()}
+    assert len(folders) == 3  # the first two are the same
 
 
 def test_only_settings_that_leave_out_the_same_share_a_pass() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.masklets.approximations import FAST
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.study.planning import plan_study, share_masklets, wanted_masklets
 from sam2vss_lib.study.runner import find_notebooks, notebook_parameters
@@ -18,6 +19,15 @@ def test_an_override_goes_to_the_notebooks_that_have_it(tmp_path: Path):
     plans = plan_study(notebooks, "demo", tmp_path, {"sweep_values": [1, 2], "seed": 3})
     assert [plans[n].get("sweep_values") for n in notebooks] == [None, [1, 2], None]
     assert [plans[n].get("seed") for n in notebooks] == [3, 3, None]
+
+
+def test_every_notebook_of_a_table_takes_a_preset(tmp_path: Path):
+    tables = find_notebooks("01,02,03,04,05,06,07")
+    assert {notebook_parameters(notebook)["preset"] for notebook in tables} == {"exact"}
+    for notebook, plan in plan_study(tables, "demo", tmp_path, {"preset": "fast"}).items():
+        settings = make_settings({**notebook_parameters(notebook), **plan})
+        assert settings.masklets.in_use() == FAST.in_use()
+        assert all(one.in_use() == FAST.in_use() for one in wanted_masklets(settings))
 
 
 def test_an_override_that_nobody_has_is_refused(tmp_path: Path):
