@@ -19,6 +19,7 @@ from benchmarks import (
     profile,
     propagation,
     report,
+    segmentors,
     verify,
     windows,
 )
@@ -38,6 +39,7 @@ def benchmarks(*, quick: bool, repeats: int, keep: Path | None) -> dict[str, Ben
         "profile": partial(profile.run, **timed),
         "plan": partial(plan.run, quick=quick),
         "memory": partial(memory.run, quick=quick),
+        "segmentors": partial(segmentors.run, quick=quick),
         "gpu": partial(gpu.run, **timed),
         "verify": partial(verify.run, **timed),
         "equality": partial(equality.run, quick=quick, keep=keep),

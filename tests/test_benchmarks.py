@@ -18,6 +18,7 @@ from benchmarks import (
     propagation,
     report,
     rounding,
+    segmentors,
     windows,
 )
 from benchmarks.__main__ import main
@@ -159,6 +160,23 @@ def test_operations_that_an_object_adds_are_counted() -> None:
     assert 1e6 < flops < 1e10
 
 
+def test_base_models_are_measured_with_references_and_beside_segformer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        segmentors,
+        "measured",  # in this process, a fresh one for each takes seconds to start
+        lambda model, **options: segmentors.cost(segmentors.Measurement(model=model, **options)),
+    )
+    rows = {(row.case, row.other): row for row in segmentors.run(quick=True)}
+    assert {case for case, _ in rows} >= {"segformer-micro", "cffm-micro", "mrcfa-micro"}
+    assert rows["segformer-micro", ""].ratio_best is None
+    for (case, other), row in rows.items():
+        assert row.ours > 0
+        assert (row.baseline is None) == (other == "")
+        assert (row.frames, row.repeats) == ((5, 2) if "mode 2" in case else (10, 7)), case
+
+
 def test_written_results_can_be_read_and_seen(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     rows = (
@@ -210,5 +228,13 @@ def test_quick_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "results.json"
     assert main(["--quick", "--repeats", "1", "--out", str(out)]) == 0
     sections = read_benchmarks(out).sections.keys()
-    assert sections >= {"propagation", "proposals", "window", "profile", "plan", "memory"}
+    assert sections >= {
+        "propagation",
+        "proposals",
+        "window",
+        "profile",
+        "plan",
+        "memory",
+        "segmentors",
+    }
     assert "ratio, best" in capsys.readouterr().out
