@@ -71,7 +71,7 @@ def test_all_files_are_there_and_the_report_can_read_them(plan: dict[str, Any]):
     result = parse_result(json.loads((out / "result.json").read_text()), "result.json")
     assert result.table == 3
     titles = [table.title for table in result.tables]
-    assert titles == ["Seeds", "Masklets or classifier", "Training"]
+    assert titles == ["Seeds", "Masklets or classifier", "Consistent or constant", "Training"]
     assert len(result.tables[0].rows) == 3  # I-CFFM, I-SAM2 and I-SAM2_base
     assert "under no masklet" in result.notes[0]
 

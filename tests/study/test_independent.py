@@ -13,6 +13,12 @@ from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.metrics import paired_gain
 from sam2vss_lib.study import independent, independent_figures, independent_tables, isam2_stages
 from sam2vss_lib.study.independent import EncoderRun, independent_claims, independent_rows
+from sam2vss_lib.study.independent_consistency import (
+    Consistency,
+    consistencies,
+    consistency_reading,
+    consistency_table,
+)
 from sam2vss_lib.study.isam2_stages import IndependentStudy
 from sam2vss_lib.study.settings import IndependentSettings, load_profile, make_settings
 from sam2vss_lib.study.tables import table_frame, text_table
@@ -183,6 +189,34 @@ def test_tables_beside_the_table_add_up(study: IndependentStudy):
     assert independent_claims(study, nothing) == []
     assert independent_tables.seeds_table(nothing).empty
     assert independent_tables.reading(nothing) == ""
+
+
+def test_consistency_is_told_apart_from_constant_labels(study: IndependentStudy):
+    runs = runs_of(study, {0: 0.02, 1: 0.03, 2: 0.04})[:1]
+    (found,) = consistencies(runs)
+    alone = [run.metrics["variants"]["mVC8"] for run in runs[0].alone.values()]
+    assert found.alone == pytest.approx(np.mean([variants["vc_code"] for variants in alone]))
+    assert found.alone_eq4 == pytest.approx(np.mean([variants["vc_eq4"] for variants in alone]))
+    assert (found.raised_clips, found.clips) == (4, 4)
+    (line,) = consistency_table([found]).to_dict("records")
+    assert line["Clips with I-X above X"] == "4 of 4"
+    assert line["X, Eq. 4"] == f"{found.base_eq4:.2f}"
+    assert "(above it in 4 of 4 clips)" in consistency_reading([found])
+
+    higher = Consistency("I-X", 90.0, 93.0, 92.0, 94.0, 89.0, 86.0, 3, 4)
+    said = consistency_reading([higher])
+    assert said.startswith("I-X: +2.0 points mVC8 to its base system (above it in 3 of 4 clips);")
+    assert all(points in said for points in ("+3.0", "+4.0", "-3.0"))
+    reasons = ("masklets themselves", "these are not the reason", "constant is wrong")
+    assert all(reason in said for reason in reasons)
+    other = consistency_reading([higher._replace(bound=89.0, filled=89.0, alone_eq4=90.0)])
+    lower = consistency_reading([higher._replace(alone=88.0)])
+    assert not any(reason in other or reason in lower for reason in reasons)
+
+    nothing = [replace(run, base=None, bound=None) for run in runs]
+    assert consistencies(nothing) == []
+    assert consistency_table([]).empty
+    assert consistency_reading([]) == ""
 
 
 def test_figure_shows_every_seed_and_also_nothing(study: IndependentStudy):
