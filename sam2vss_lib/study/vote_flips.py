@@ -129,9 +129,10 @@ def _said(system: str, part: pd.DataFrame) -> str:
         f"; votes flip at {_span(fallen)} % of masklets' pixels in the clips where the frame vote "
         f"lowers it, at {_span(others)} % in the others"
     )
-    # ranks by hand: pandas takes Spearman's coefficient from a package that is not needed else
-    correlation = part["frame"].rank().corr(part["flips"].rank())
-    if not np.isnan(correlation):
+    if len(set(part["flips"].tolist())) > 1:
+        # ranks by hand: pandas takes Spearman's coefficient from a package not needed otherwise
+        ranks = part[["frame", "flips"]].rank()
+        correlation = float(np.corrcoef(ranks["frame"], ranks["flips"])[0, 1])
         text += f" (rank correlation of gain and flips {correlation:+.2f})"
     if fallen.min() > others.max():
         return f"{text}: the frame vote's {METRIC} falls in the clips where votes flip most."

@@ -109,6 +109,7 @@ def test_reading_follows_the_numbers():
     mixed = flips_reading(frame_of(flips=[1.0, 4.0, 2.0], frame=[-1.0, 2.0, -3.0]))
     assert "flips alone do not tell" in mixed
     assert "window vote" not in mixed
+    assert "correlation" not in flips_reading(frame_of(flips=[0.0, 0.0], frame=[-1.0, 2.0]))
     never = flips_reading(frame_of(flips=[1.0, 4.0], frame=[1.0, 2.0]))
     assert never == "X: mVC8 falls in 0 of 2 clips with the frame vote."
     assert flips_reading(frame_of(flips=[1.0], masklet=[1.0])) == ""
