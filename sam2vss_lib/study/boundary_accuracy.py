@@ -19,6 +19,7 @@ from sam2vss_lib.metrics.iou import class_counts
 from sam2vss_lib.study.evaluation import predictions_sha256
 from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.tables import Row
+from sam2vss_lib.study.wording import span
 
 
 class Counts(NamedTuple):
@@ -128,11 +129,11 @@ def boundary_reading(frame: pd.DataFrame) -> str:
     Args:
         frame: of `boundary_accuracy`.
     """
-    sentences: list[str] = []
-    for system, part in frame.groupby("system", sort=False):
-        (near, *_, far) = part.to_dict("records")
-        sentences.append(
-            f"{system}: {near['gain']:+.1f} points accuracy on boundaries, "
-            f"{far['gain']:+.1f} from {far['distance_px']} pixels on."
-        )
-    return " ".join(sentences)
+    if frame.empty:
+        return ""
+    ends = frame["distance_px"].min(), frame["distance_px"].max()
+    near, far = (span(frame.loc[frame["distance_px"] == px, "gain"].tolist()) for px in ends)
+    return (
+        f"Accuracy on boundaries changes by {near} points, and from {ends[1]} pixels on by {far} "
+        f"({frame['system'].nunique()} refined rows)."
+    )

@@ -12,6 +12,7 @@ from sam2vss_lib.study.independent import EncoderRun, spread
 from sam2vss_lib.study.isam2_stages import IndependentStudy
 from sam2vss_lib.study.paper import PAPER_METRICS
 from sam2vss_lib.study.stages import Evaluated
+from sam2vss_lib.study.wording import span
 
 _DASH = "–"
 
@@ -65,15 +66,22 @@ class Gap(NamedTuple):
 
     Attributes:
         label: the row.
+        filled: whether it is I-X_base.
         base: mIoU of the base system X.
         bound: mIoU of the same masklets with their true classes.
         value: mean mIoU over seeds.
     """
 
     label: str
+    filled: bool
     base: float
     bound: float
     value: float
+
+    @property
+    def of_row(self) -> float:
+        """Row minus X, the sum of the two parts."""
+        return self.value - self.base
 
     @property
     def of_masklets(self) -> float:
@@ -91,14 +99,14 @@ def gaps(runs: list[EncoderRun]) -> list[Gap]:
     found: list[Gap] = []
     for run in runs:
         system = run.system
-        for label, by_seed, bound in (
-            (system.label, run.alone, run.bound),
-            (system.filled_label, run.filled, run.bound_filled),
+        for label, filled, by_seed, bound in (
+            (system.label, False, run.alone, run.bound),
+            (system.filled_label, True, run.filled, run.bound_filled),
         ):
             mean = spread(by_seed, "mIoU")
             if run.base is not None and bound is not None and mean is not None:
                 base, most = (e.metrics["metrics"]["mIoU"] for e in (run.base, bound))
-                found.append(Gap(label, base, most, mean[0]))
+                found.append(Gap(label, filled, base, most, mean[0]))
     return found
 
 
@@ -165,11 +173,21 @@ def uncovered_percent(study: IndependentStudy) -> float:
 
 def reading(runs: list[EncoderRun]) -> str:
     """Where the gap to the base systems comes from, in words, from the numbers alone."""
-    sentences = [
-        f"{gap.label}: {gap.value - gap.base:+.1f} points mIoU to its base system, of which the "
-        f"masklets {gap.of_masklets:+.1f} and the classifier {gap.of_classifier:+.1f}."
-        for gap in gaps(runs)
-    ]
+    found = gaps(runs)
+    sentences = list[str]()
+    for name, chosen in (
+        ("I-X", [gap for gap in found if not gap.filled]),
+        ("I-X_base", [gap for gap in found if gap.filled]),
+    ):
+        if chosen:
+            whole, masklets, classifier = (
+                span([getattr(gap, part) for gap in chosen])
+                for part in ("of_row", "of_masklets", "of_classifier")
+            )
+            sentences.append(
+                f"{name}, {len(chosen)} rows: {whole} points mIoU to the base system, of which the "
+                f"masklets {masklets} and the classifier {classifier}."
+            )
     return " ".join(sentences)
 
 

@@ -76,13 +76,9 @@ def temporal_reading(found: Sequence[TemporalGain]) -> str:
         accuracy, consistency = one.gains[_ACCURACY], one.gains[_CONSISTENCY]
         if one in higher or accuracy.gain is None or consistency.gain is None:
             continue
-        text = f"{one.row.label} ({consistency.gain:+.1f}, {one.claim.verdict})"
-        if accuracy.gain < 0:
-            text += (
-                f" also labels frames less well (FWIoU {accuracy.gain:+.1f}): the head, not the "
-                "use of references, falls short."
-            )
-        else:
-            text += f" labels frames no worse (FWIoU {accuracy.gain:+.1f})."
-        sentences.append(text)
+        compared = "less well, and so flips more" if accuracy.gain < 0 else "no worse"
+        sentences.append(
+            f"{one.row.label} ({consistency.gain:+.1f}, {one.claim.verdict}) labels single frames "
+            f"{compared} (FWIoU {accuracy.gain:+.1f})."
+        )
     return " ".join(sentences)

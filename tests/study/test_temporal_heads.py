@@ -46,7 +46,7 @@ def test_the_reading_says_what_goes_with_a_lower_consistency():
     said = temporal_reading([found])
     assert said.startswith("0 of 1 ")
     assert "CFFM micro" in said
-    assert "also labels frames less well (FWIoU -" in said
+    assert "labels single frames less well, and so flips more (FWIoU -" in said
 
 
 def test_without_a_segformer_nothing_is_said():
