@@ -31,7 +31,8 @@ def reuse_table(executed: Mapping[str, Path]) -> str:
         margins=True, margins_name="all", sort=False,
     )  # fmt: skip
     texts = sums["reused"].astype(str) + "/" + sums["clips"].astype(str)
-    table = texts.replace("0/0", "").rename_axis(index=None, columns=None)
+    table = texts.replace("0/0", "")
+    table.index.name = table.columns.name = None
     return (
         "clips reused / needed, by stage and notebook (what was computed for several notebooks "
         f"before they ran counts as reused in each):\n{table.to_string()}"

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from sam2vss_lib.cli import app
 from sam2vss_lib.datasets import PredictionFolder, open_dataset
 from tests.metrics.clips import oracle_values
-from tests.notebooks.test_main_results import degrade
+from tests.notebooks.common import coarse_predictions
 
 MASKLETS = ("--checkpoint", "demo", "--window", 5, "--points-per-side", 4)
 
@@ -47,7 +47,8 @@ def test_masklets_refine_evaluate(
     shared_data: Path, tmp_path: Path, divisor: int, frames: int, clips: int
 ) -> None:
     root = shrink(shared_data / "camvid", tmp_path / "camvid", divisor, frames, clips)
-    base, store, refined = degrade(root, tmp_path / "base"), tmp_path / "store", tmp_path / "out"
+    base, store = coarse_predictions(root, tmp_path / "base"), tmp_path / "store"
+    refined = tmp_path / "out"
     made = call("masklets", "--dataset", root, *MASKLETS, "--out", store)
     assert made["frames"] == frames * clips
     assert made["masklets"] > 0

@@ -39,7 +39,8 @@ def clip_features(weights: Weights, frames: list[list[Array]], window: int, shif
         residual = residual + hidden
         hidden = np.full_like(residual, np.nan)
         moved = shift if block % 2 else 0
-        for cells in windows(*residual.shape[1:3], window, moved):
+        height, width = residual.shape[1:3]
+        for cells in windows(height, width, window, moved):
             tokens = [(t, y, x) for t in range(len(hidden)) for y, x in cells]
             inputs = [norm(residual[at], weights[name + "norm.weight"]) for at in tokens]
             for at, output in zip(tokens, mixed(mixer, inputs), strict=True):

@@ -166,7 +166,7 @@ def test_reading_names_the_change_on_boundaries_and_far_from_them(
     study: Study, pairs: list[tuple[Row, Row]]
 ):
     frame = boundary_accuracy(study, pairs)
-    one = frame[frame["system"] == "SAM2-X b"]
+    one = frame.query("system == 'SAM2-X b'")
     (near, *_, far) = one.to_dict("records")
     assert boundary_reading(one) == (
         f"Accuracy on boundaries changes by {near['gain']:+.1f} points, and from "
