@@ -15,6 +15,10 @@ from sam2vss_lib.errors import Sam2VssError
 from sam2vss_lib.study.runner import TIMED, run_notebook
 
 
+#: compares with what notebook 01 leaves; started early it would wait for the same stages
+_READERS = ("02",)
+
+
 class Batch(NamedTuple):
     """What came of a run of several notebooks, by their names.
 
@@ -30,7 +34,10 @@ class Batch(NamedTuple):
 def run_notebooks(
     plans: Mapping[Path, dict[str, Any]], workers: int, say: Callable[[str], None]
 ) -> Batch:
-    """Run notebooks, `workers` at a time; notebooks that time something run last and alone.
+    """Run notebooks, `workers` at a time.
+
+    One that reads another's result comes after the others; those that time something run at the
+    end, alone.
 
     Args:
         plans: parameters by notebook.
@@ -38,6 +45,7 @@ def run_notebooks(
         say: takes lines for the user.
     """
     together = [notebook for notebook in plans if notebook.stem[:2] not in TIMED]
+    together.sort(key=lambda notebook: notebook.stem[:2] in _READERS)
     alone = [notebook for notebook in plans if notebook.stem[:2] in TIMED]
     batch = Batch({}, {})
     workers = max(1, min(workers, len(together)))

@@ -56,6 +56,12 @@ def test_workers_share_the_threads_and_the_cost_analysis_runs_alone(ran: list[An
     assert max(count for count, _ in at_once.values()) == 2
 
 
+def test_what_reads_another_result_runs_after_the_others(ran: list[Any]) -> None:
+    names = ("01_a", "02_second", "03_c", "08_cost")
+    run_notebooks({Path(f"{name}.ipynb"): {} for name in names}, 1, lambda _: None)
+    assert [name for name, _, _ in ran] == ["01_a", "03_c", "02_second", "08_cost"]
+
+
 def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     inside, most = 0, 0
 
