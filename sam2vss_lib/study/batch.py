@@ -14,7 +14,6 @@ from jupyter_core.utils import ensure_event_loop
 from sam2vss_lib.errors import Sam2VssError
 from sam2vss_lib.study.runner import TIMED, run_notebook
 
-
 #: compares with what notebook 01 leaves; started early it would wait for the same stages
 _READERS = ("02",)
 
