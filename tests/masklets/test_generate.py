@@ -132,7 +132,7 @@ def test_report_and_metadata(stored, demo_model: Sam2Model, small_world: Dataset
     assert run.masklets == rows_of(out, small_world)["masklet"].max() + 1 > 3
     assert list(run.seconds_by_clip) == [name]
     metadata = MaskletStore(out).metadata(name)
-    assert metadata["settings"] == LOOSE.model_dump()
+    assert metadata["settings"] == LOOSE.identity()
     assert metadata["settings_sha256"] == LOOSE.sha256()
     assert metadata["checkpoint_sha256"] == demo_model.checkpoint_sha256
     assert metadata["config_sha256"] == demo_model.config_sha256

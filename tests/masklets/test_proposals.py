@@ -106,6 +106,12 @@ def test_hash_follows_every_setting() -> None:
         "points_per_batch": 32,
         "precision": "bfloat16",
         "engine": "stock",
+        "share_anchor_encoding": True,
+        "merge_iou": 0.8,
+        "memory_stride_frames": 2,
+        "recent_memories": 1,
+        "memory_pool": 2,
+        "image_size_px": 224,
     }
     assert set(changed) | {"fill_hole_area_px"} == set(MaskletSettings.model_fields)
     hashes = {MaskletSettings(**{key: value}).sha256() for key, value in changed.items()}
