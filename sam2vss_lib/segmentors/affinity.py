@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sam2vss_lib.segmentors.pixels import resize
+
 #: target positions whose affinities are a reference token's score
 _SCORED_POSITIONS = 5
 
@@ -166,21 +168,6 @@ def take(maps: Tensor, cells: Tensor) -> Tensor:
         (B, D, S).
     """
     return maps.flatten(2).gather(2, cells[:, None].expand(-1, maps.shape[1], -1))
-
-
-def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear interpolation between pixel centres; maps of that size are returned as they are.
-
-    Args:
-        maps: (B, D, h, w) float.
-        size: wanted (height, width).
-
-    Returns:
-        (B, D, height, width).
-    """
-    if maps.shape[-2:] == size:
-        return maps
-    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
 def _project(linears: Sequence[nn.Linear], maps: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2vss_lib.segmentors.focal_attention import FocalAttention, FocalGeometry
-from sam2vss_lib.segmentors.mlp_decoder import resize
+from sam2vss_lib.segmentors.pixels import resize
 
 
 class FocalDecoder(nn.Module):

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sam2vss_lib.segmentors.pixels import resize
+
 
 class MlpDecoder(nn.Module):
     """The four stages of a Mix Transformer fused to one map, and a classifier on it.
@@ -49,7 +51,7 @@ class MlpDecoder(nn.Module):
         Returns:
             (B, E, h_1, w_1), not negative.
         """
-        size = (stages[0].shape[-2], stages[0].shape[-1])
+        size = stages[0].shape[-2:]
         projections = (self.linear_c4, self.linear_c3, self.linear_c2, self.linear_c1)
         # The published order of the concatenation is coarsest first. A 1x1 convolution of resized
         # projections is the sum of the resized products: the large map is never multiplied by more
@@ -95,18 +97,3 @@ class Fusion(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(4 * embed_dim, embed_dim, 1, bias=False)
         self.bn = nn.BatchNorm2d(embed_dim)
-
-
-def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear interpolation between pixel centres; maps of that size are returned as they are.
-
-    Args:
-        maps: (B, D, h, w) float.
-        size: wanted (height, width).
-
-    Returns:
-        (B, D, height, width).
-    """
-    if maps.shape[-2:] == size:
-        return maps
-    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)

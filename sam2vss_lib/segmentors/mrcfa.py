@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2vss_lib.segmentors.affinity import CrossFrameAffinities, resize, take
+from sam2vss_lib.segmentors.affinity import CrossFrameAffinities, take
 from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder
+from sam2vss_lib.segmentors.pixels import resize
 
 _WIDE = (64, 128, 320, 512)
 #: arguments of `MrcfaHead` for the published encoders; all others have their defaults
@@ -95,7 +96,7 @@ class MrcfaHead(MlpDecoder):
         """
         _, second, third, fourth = stages
         fused = self.fuse(stages)
-        halved = resize(fused, (second.shape[-2], second.shape[-1]))
+        halved = resize(fused, second.shape[-2:])
         affinities = self.hypercorre_module
         reduced = (_reduce(self.sr2, second), _reduce(self.sr3, third), fourth)
         return MrcfaFeatures(
@@ -194,4 +195,4 @@ def _reduce(convolution: nn.Conv2d, maps: Tensor) -> Tensor:
 
 
 def _at_size_of(like: Tensor, maps: Tensor) -> Tensor:
-    return resize(maps, (like.shape[-2], like.shape[-1]))
+    return resize(maps, like.shape[-2:])

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ from sam2vss_lib.datasets import VOID
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.files import atomic_path
 from sam2vss_lib.segmentors.augmentation import LabelledFrame
+from sam2vss_lib.segmentors.pixels import resize
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +96,20 @@ def optimise(
             _log.info("step %d/%d: loss %.3f, %.2f s/step", step + 1, settings.steps, mean, pace)
             losses.clear()
             _save(checkpoint, recipe, network, optimiser, step + 1)
+
+
+def pixel_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Cross entropy at the size of the labels, void aside.
+
+    Args:
+        logits: (B, C, h, w), brought to that size.
+        labels: (B, H, W) int64, void 255.
+        weight: (C,) of the classes.
+
+    Returns:
+        A scalar.
+    """
+    return F.cross_entropy(resize(logits, labels.shape[1:]), labels, weight, ignore_index=VOID)
 
 
 def class_weights(frames: Sequence[LabelledFrame], num_classes: int) -> Tensor:

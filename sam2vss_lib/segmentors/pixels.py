@@ -56,11 +56,11 @@ def network_input(frames: Tensor, rule: InputSize) -> Tensor:
         )
     pixels = frames.permute(0, 3, 1, 2)
     if rule == "frame":
-        return _resize(normalise(pixels), _rounded_up(frames.shape[1:3]))
+        return resize(normalise(pixels), _rounded_up(frames.shape[1:3]))
     scaled = _scaled_size(frames.shape[1], frames.shape[2])
     # The published pipeline resizes twice, and 8-bit images: their values are whole numbers.
-    pixels = _resize(pixels.float(), scaled).round()
-    return normalise(_resize(pixels, _rounded_up(scaled)).round())
+    pixels = resize(pixels.float(), scaled).round()
+    return normalise(resize(pixels, _rounded_up(scaled)).round())
 
 
 def labels_from_logits(logits: Tensor, *sizes: Sequence[int]) -> Tensor:
@@ -76,7 +76,7 @@ def labels_from_logits(logits: Tensor, *sizes: Sequence[int]) -> Tensor:
     labels = list[Tensor]()
     for one in logits[:, None]:  # a frame at a time: C maps of full size are larger than all else
         for size in sizes:
-            one = _resize(one, size)
+            one = resize(one, size)
         labels.append(one[0].argmax(0).to(torch.uint8))
     return torch.stack(labels)
 
@@ -92,7 +92,16 @@ def _rounded_up(size: Sequence[int]) -> tuple[int, int]:
     return height, width
 
 
-def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Bilinear interpolation between pixel centres; maps of that size are returned as they are.
+
+    Args:
+        maps: (B, D, h, w) float.
+        size: wanted (height, width).
+
+    Returns:
+        (B, D, height, width).
+    """
     if tuple(maps.shape[2:]) == tuple(size):
         return maps
     return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)

@@ -16,10 +16,9 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2vss_lib.datasets import VOID, open_dataset
+from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.files import write_json
 from sam2vss_lib.segmentors.architectures import (
     TemporalArchitecture,
@@ -28,7 +27,13 @@ from sam2vss_lib.segmentors.architectures import (
 )
 from sam2vss_lib.segmentors.augmentation import LabelledFrame, random_clips, read_clips
 from sam2vss_lib.segmentors.mmseg_names import SEGFORMER_HEAD_NAMES
-from sam2vss_lib.segmentors.optimisation import TrainSettings, class_weights, export, optimise
+from sam2vss_lib.segmentors.optimisation import (
+    TrainSettings,
+    class_weights,
+    export,
+    optimise,
+    pixel_loss,
+)
 from sam2vss_lib.segmentors.pixels import normalise
 from sam2vss_lib.segmentors.registry import demo_file, embedded_temporal, load_segmentor
 from sam2vss_lib.segmentors.temporal import REFERENCE_OFFSETS_FRAMES, TemporalNetwork
@@ -113,22 +118,17 @@ def clip_loss(
     by_frame = [stage.unflatten(0, batch).unbind(1) for stage in stages]
     frames = [network.head.frame_features(one) for one in zip(*by_frame, strict=True)]
     alone = [
-        _cross_entropy(network.head.frame_logits(features), labels[:, t], weight)
+        pixel_loss(network.head.frame_logits(features), labels[:, t], weight)
         for t, features in enumerate(frames)
     ]
     head: Any = network.decode_head
     several = hasattr(head, "clip_logits_all")
     *others, final = head.clip_logits_all(frames) if several else (head.clip_logits(frames),)
-    loss = _cross_entropy(final, labels[:, -1], weight) + _AUXILIARY * torch.stack(alone).mean()
+    loss = pixel_loss(final, labels[:, -1], weight) + _AUXILIARY * torch.stack(alone).mean()
     if others:
-        beside = [_cross_entropy(logits, labels[:, -1], weight) for logits in others]
+        beside = [pixel_loss(logits, labels[:, -1], weight) for logits in others]
         loss = loss + _AUXILIARY * torch.stack(beside).mean()
     return loss
-
-
-def _cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
-    logits = F.interpolate(logits, labels.shape[1:], mode="bilinear", align_corners=False)
-    return F.cross_entropy(logits, labels, weight, ignore_index=VOID)
 
 
 def _begin_with(network: TemporalNetwork, start: Mapping[str, Tensor]) -> None:

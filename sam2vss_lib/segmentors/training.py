@@ -14,15 +14,20 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2vss_lib.datasets import VOID, Dataset, open_dataset
+from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.files import write_json
 from sam2vss_lib.metrics import MetricsResult, MetricSuite
 from sam2vss_lib.segmentors.augmentation import LabelledFrame, random_batch, read_frames
 from sam2vss_lib.segmentors.base import Segmentor
-from sam2vss_lib.segmentors.optimisation import TrainSettings, class_weights, export, optimise
+from sam2vss_lib.segmentors.optimisation import (
+    TrainSettings,
+    class_weights,
+    export,
+    optimise,
+    pixel_loss,
+)
 from sam2vss_lib.segmentors.pixels import normalise
 from sam2vss_lib.segmentors.registry import demo_architecture, load_segmentor
 from sam2vss_lib.segmentors.segformer import build_segformer
@@ -64,8 +69,7 @@ def train(
 
     def loss_of(rng: np.random.Generator) -> Tensor:
         images, labels = random_batch(frames, settings.batch, settings.crop_px, rng)
-        logits = F.interpolate(network(normalise(images)).logits, labels.shape[1:], mode="bilinear")
-        return F.cross_entropy(logits, labels, weight, ignore_index=VOID)
+        return pixel_loss(network(normalise(images)).logits, labels, weight)
 
     optimise(network, loss_of, settings, architecture, checkpoint)
     return network

@@ -13,11 +13,11 @@ from math import ceil
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder
+from sam2vss_lib.segmentors.pixels import resize
 from sam2vss_lib.segmentors.state_space import BlockState, WindowedBlocks
 
 _WIDE = (64, 128, 320, 512)
@@ -97,7 +97,7 @@ class Tv3sHead(MlpDecoder):
         # Stretched, not padded, to whole windows.
         sides = [side // self._reduction for side in fused.shape[2:]]
         size = [max(1, ceil(side / self._window)) * self._window for side in sides]
-        grid = F.interpolate(fused, size, mode="bilinear", align_corners=False)
+        grid = resize(fused, size)
         return Tv3sFeatures(fused, grid)
 
     def frame_logits(self, features: Tv3sFeatures) -> Tensor:
@@ -144,5 +144,4 @@ class Tv3sHead(MlpDecoder):
 
     def _final(self, target: Tv3sFeatures, mixed: Tensor) -> Tensor:
         logits = self.linear_pred2(self.dropout(mixed))
-        size = target.fused.shape[2:]
-        return F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        return resize(logits, target.fused.shape[2:])
