@@ -15,6 +15,7 @@ from sam2vss_lib.metrics import PairedGain
 from sam2vss_lib.metrics.bootstrap import paired_share_gain
 from sam2vss_lib.refinement import count_votes
 from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.tables import interval_text
 
 
 class FrameKind(NamedTuple):
@@ -100,18 +101,11 @@ def kinds_table(kinds: list[FrameKind]) -> pd.DataFrame:
                 "Number": str(kind.frames),
                 "Pixels of the masklet's main class": f"{kind.purity:.1f}",
                 "Right before refinement": f"{kind.right:.2f}",
-                "Change by refinement": _text(kind.gain),
+                "Change by refinement": interval_text(kind.gain),
             }
             for name, kind in zip(("proposed on", "followed to"), kinds, strict=False)
         ]
     )
-
-
-def _text(gain: PairedGain) -> str:
-    if gain.gain is None:
-        return "–"
-    text = f"{gain.gain:+.2f}"
-    return text if gain.low is None else f"{text} [{gain.low:+.2f}, {gain.high:+.2f}]"
 
 
 def kinds_reading(kinds: list[FrameKind]) -> str:
@@ -121,8 +115,8 @@ def kinds_reading(kinds: list[FrameKind]) -> str:
     first, later = kinds
     said = (
         f"With the longest window, refinement changes the share of right pixels by "
-        f"{_text(first.gain)} points on frames that masklets are proposed on, and by "
-        f"{_text(later.gain)} on frames they are followed to; {first.purity:.1f} % and "
+        f"{interval_text(first.gain)} points on frames that masklets are proposed on, and by "
+        f"{interval_text(later.gain)} on frames they are followed to; {first.purity:.1f} % and "
         f"{later.purity:.1f} % of the masklets' pixels are of their main class there."
     )
     if (later.gain.gain or 0.0) > (first.gain.gain or 0.0):

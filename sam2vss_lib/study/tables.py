@@ -10,7 +10,7 @@ import pandas as pd
 
 from sam2vss_lib.metrics import PairedGain
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
-from sam2vss_lib.study.schema import TextTable
+from sam2vss_lib.study.schema import Gain, TextTable
 from sam2vss_lib.study.stages import Evaluated
 
 Name = tuple[str, str]  # method (or setting) and backbone, as the paper prints them
@@ -164,7 +164,7 @@ def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
                 key: text
                 for metric in PAPER_METRICS
                 for key, text in (
-                    ((metric, "ours"), _gain_text(row.gains.get(metric))),
+                    ((metric, "ours"), interval_text(row.gains.get(metric))),
                     ((metric, "paper"), _text(row.paper_gain(metric), 1, sign=True)),
                 )
             },
@@ -194,7 +194,8 @@ def _text(value: float | None, digits: int, *, sign: bool = False) -> str:
     return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
 
 
-def _gain_text(gain: PairedGain | None) -> str:
+def interval_text(gain: PairedGain | Gain | None) -> str:
+    """A gain with its interval, to read; a dash where there is none."""
     if gain is None or gain.gain is None:
         return "–"
     text = f"{gain.gain:+.2f}"

@@ -17,7 +17,7 @@ from sam2vss_lib.study.refiner import refinement_rows
 from sam2vss_lib.study.schema import Gain, ResultRow, parse_result
 from sam2vss_lib.study.settings import StudySettings, load_profile, make_settings
 from sam2vss_lib.study.stages import Study
-from sam2vss_lib.study.tables import Row, row_values
+from sam2vss_lib.study.tables import Row, interval_text, row_values
 
 METRICS = ("mIoU", "mBIoU", "mVC8", "mVC16")  # what Table 2 prints
 #: profiles whose first data set is that of another profile
@@ -180,17 +180,10 @@ def transfer_table(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.D
                     ("", "System"): row.label,
                     ("", "Data"): name,
                     ("base", "mIoU"): "–" if base is None else f"{base:.2f}",
-                    **{("gain", m): _gain(part[row.name].gains.get(m)) for m in METRICS},
+                    **{("gain", m): interval_text(part[row.name].gains.get(m)) for m in METRICS},
                 }
             )
     return pd.DataFrame(lines)
-
-
-def _gain(gain: Gain | None) -> str:
-    if gain is None or gain.gain is None:
-        return "–"
-    text = f"{gain.gain:+.2f}"
-    return text if gain.low is None else f"{text} [{gain.low:+.2f}, {gain.high:+.2f}]"
 
 
 def transfer_reading(first: Comparison, rows: Sequence[Row], dataset: str) -> str:
