@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -17,6 +16,7 @@ from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.plan import describe_plan
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.processes import map_in_processes
 from sam2vss_lib.study.runner import TIMED, notebook_parameters, plan_notebook
 from sam2vss_lib.study.settings import StudySettings, make_settings
 from sam2vss_lib.study.stages import Study
@@ -58,6 +58,15 @@ def wanted_masklets(settings: StudySettings) -> list[MaskletSettings]:
     return [settings.masklets] if settings.base_systems else []
 
 
+class _Job(NamedTuple):
+    """A clip's masklets of all settings that lack them."""
+
+    settings: StudySettings
+    wanted: tuple[MaskletSettings, ...]
+    clip: int
+    num_frames: int
+
+
 def share_masklets(plans: Plans, workers: int, say: Callable[[str], None]) -> None:
     """Compute the masklets that notebooks will ask for, sharing work between all of them.
 
@@ -79,55 +88,56 @@ def share_masklets(plans: Plans, workers: int, say: Callable[[str], None]) -> No
         key = (*place, settings.checkpoint, settings.device, settings.precision)
         examples.setdefault(key, settings)
         groups.setdefault(key, {}).update(dict.fromkeys(wanted_masklets(settings)))
-    # many settings on few clips first: the few on many clips then find theirs done
+    jobs: list[_Job] = []
+    planned: set[Path] = set()
+    # many settings on few clips first: the few on many clips then find theirs planned
     for key, wanted in sorted(groups.items(), key=lambda item: -len(item[1])):
         if len(wanted) < (2 if workers == 1 else 1):
             continue  # nothing to share, and nobody to share it with
         try:
-            _compute(examples[key], list(wanted), workers, say)
+            jobs += _jobs(examples[key], list(wanted), planned, say)
         except Sam2VssError as error:
             say(f"masklets in common: {error}")
+    # the longest first, so that no process is left alone with one at the end
+    jobs.sort(key=lambda job: -job.num_frames * len(job.wanted))
+    work = partial(_compute, threads=max(1, (os.cpu_count() or 1) // workers))
+    try:
+        for error in filter(None, map_in_processes(work, jobs, workers=workers, what="masklets")):
+            say(f"masklets in common: {error}")
+    except Sam2VssError as error:
+        say(f"masklets in common: {error}")
 
 
-def _compute(
+def _jobs(
     settings: StudySettings,
     wanted: list[MaskletSettings],
-    workers: int,
+    planned: set[Path],
     say: Callable[[str], None],
-) -> None:
-    """One group of settings on one data set, clip by clip."""
+) -> list[_Job]:
+    """What one group of settings lacks on its data set; their files are added to `planned`."""
     study = Study(settings)
-    folders = study.masklet_folders(wanted, study.dataset).values()
-    # those that are there are checked by the notebooks that read them
-    missing = [
-        index
-        for index, clip in enumerate(study.dataset)
-        if not all(MaskletStore(folder).path(clip.name).is_file() for folder in folders)
-    ]
-    say(describe_plan([study.dataset.clips[i].num_frames for i in missing], wanted))
-    if len(missing) < len(study.dataset):
-        say(f"  {len(study.dataset) - len(missing)} more clips are reused")
-    if not missing:
-        return
-    if workers == 1:
-        study.masklets_for(wanted)
-        return
-    # fresh interpreters, as notebooks have, that share the processor's threads
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        done = [pool.submit(_compute_clip, settings, wanted, clip, workers) for clip in missing]
-        for error in filter(None, (one.result() for one in done)):
-            say(f"masklets in common: {error}")
+    folders = study.masklet_folders(wanted, study.dataset)
+    jobs: list[_Job] = []
+    for index, clip in enumerate(study.dataset):
+        paths = {one: MaskletStore(folder).path(clip.name) for one, folder in folders.items()}
+        # those that are there are checked by the notebooks that read them
+        lacking = {s: p for s, p in paths.items() if p not in planned and not p.is_file()}
+        planned.update(lacking.values())
+        if lacking:
+            jobs.append(_Job(settings, tuple(lacking), index, clip.num_frames))
+    say(describe_plan([job.num_frames for job in jobs], wanted))
+    if len(jobs) < len(study.dataset):
+        say(f"  {len(study.dataset) - len(jobs)} more clips are there, or in the plan above")
+    return jobs
 
 
-def _compute_clip(
-    settings: StudySettings, wanted: list[MaskletSettings], index: int, workers: int
-) -> str | None:
+def _compute(job: _Job, threads: int) -> str | None:
     """What one process does for one clip; returns what went wrong, as errors need not pickle."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    torch.set_num_threads(threads)
     try:
-        study = Study(settings)
-        clip = replace(study.dataset, clips=study.dataset.clips[index : index + 1])
-        generate_shared(clip, study.sam2, study.masklet_folders(wanted, clip))
+        study = Study(job.settings)
+        clip = replace(study.dataset, clips=study.dataset.clips[job.clip : job.clip + 1])
+        generate_shared(clip, study.sam2, study.masklet_folders(job.wanted, clip))
     except Sam2VssError as error:
         return str(error)
     return None
