@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -59,16 +60,50 @@ def remove_left_over(folder: Path) -> None:
 
 
 @contextmanager
-def held(lock: Path) -> Generator[None]:
-    """Hold a lock file, waiting for whoever holds it; a process that dies lets go of it.
+def held(lock: Path, *, wait: bool = True) -> Generator[bool]:
+    """Hold a lock file; a process that dies lets go of it.
+
+    On a file system without locks everybody holds it.
 
     Args:
-        lock: the file, made when missing and left there.
+        lock: the file, which is there only while somebody holds it; its folder is made.
+        wait: for whoever holds it.
+
+    Yields:
+        Whether it is held, which it always is after waiting.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    handle = _lock(lock, wait=wait)
+    if handle is None:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _lock(path: Path, *, wait: bool) -> int | None:
+    """A handle that holds the lock on a file of this name; None if another process does."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # somebody has just removed the folder
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+                raise
+            return handle
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)  # whoever held it before has removed this one
 
 
 def _umask() -> int:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from sam2vss_lib.classifiers.mlp import Classifier
+from sam2vss_lib.clip_work import each_clip
 from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
@@ -65,8 +66,8 @@ def segment_masklets(
     """
     _check_folders(classifier, out, fill)
     identity = classifier if isinstance(classifier, str) else classifier.sha256()
-    reused = 0
-    for clip in dataset:
+
+    def work(clip: Clip) -> bool:
         if fill is not None and (missing := fill.missing(clip)):
             path = fill.path(clip, missing[0])
             raise DataError(f"{path}: no such prediction; run sam2vss segment first")
@@ -86,18 +87,18 @@ def segment_masklets(
             else sha256_files(fill.path(clip, i) for i in range(clip.num_frames)),
         }
         folder = out.root / clip.name
-        if is_finished(folder, made_from) and not out.missing(clip):
-            reused += 1
-        else:
-            classes = _classes(known, classifier)
-            # written when all is computed, so that a bad prediction leaves no half of a clip
-            painted = _paint_clip(clip, stored, classes, fill, overlap, torch.device(device))
-            mark_started(folder, made_from)
-            for i, labels in enumerate(painted):
-                out.write(clip, i, labels)
-            mark_finished(folder, made_from)
-        progress(clip.name)
-    return reused
+        if is_finished(folder, made_from):
+            return True
+        classes = _classes(known, classifier)
+        # written when all is computed, so that a bad prediction leaves no half of a clip
+        painted = _paint_clip(clip, stored, classes, fill, overlap, torch.device(device))
+        mark_started(folder, made_from)
+        for i, labels in enumerate(painted):
+            out.write(clip, i, labels)
+        mark_finished(folder, made_from)
+        return False
+
+    return each_clip(dataset, [out.root], work, progress)
 
 
 class _Classes:

@@ -11,27 +11,29 @@ from sam2vss_lib.errors import DataError
 from sam2vss_lib.files import read_json, sha256_file, write_json
 
 RECORD_NAME = "made_from.json"
-_UNFINISHED = "unfinished"  # a key that only the record of a clip still being written has
+_FILES = "files"  # name -> SHA-256; the record of a clip still being written has none
 
 
 def is_finished(folder: Path, wanted: dict[str, Any]) -> bool:
-    """Whether a clip's folder was finished from exactly these inputs.
+    """Whether a clip's folder was finished from exactly these inputs, and all of it is there.
 
     Args:
         folder: the clip's output folder.
         wanted: settings and input hashes a new computation would record; JSON-able, may nest.
 
     Raises:
-        DataError: it was made, or begun, from something else; the message names the first
-            difference.
+        DataError: it was made, or begun, from something else (the message names the first
+            difference), or a file is not as it was written.
     """
     path = folder / RECORD_NAME
     if not path.is_file():
         return False
-    stored = read_json(path)
-    finished = not stored.pop(_UNFINISHED, False)
+    stored, files = _read(path)
     check_same_inputs(folder, stored, wanted)
-    return finished
+    if files is None or not all((folder / name).is_file() for name in files):
+        return False
+    sha256_files(folder / name for name in files)  # stops at one that has changed
+    return True
 
 
 def check_same_inputs(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -75,27 +77,50 @@ def mark_started(folder: Path, made_from: dict[str, Any]) -> None:
             f"{folder}: holds files of unknown origin, such as {strangers[0]}; move them away or "
             "use another --out"
         )
-    write_json(path, {_UNFINISHED: True, **made_from})
+    write_json(path, made_from)
 
 
-def mark_finished(folder: Path, made_from: dict[str, Any]) -> None:
-    """Record that a clip's folder is complete; to be called after its last file."""
-    write_json(folder / RECORD_NAME, made_from)
+def mark_finished(folder: Path, made_from: dict[str, Any], pattern: str = "[!.]*") -> None:
+    """Record that a clip's folder is complete; to be called after its last file.
+
+    Args:
+        folder: the clip's output folder.
+        made_from: settings and input hashes.
+        pattern: of the files whose hashes are recorded too.
+    """
+    files = {p.name: sha256_file(p) for p in sorted(folder.glob(pattern)) if p.name != RECORD_NAME}
+    write_json(folder / RECORD_NAME, {**made_from, _FILES: files})
 
 
 def sha256_files(paths: Iterable[Path]) -> str:
     """One SHA-256 over the contents of several files, in the order given.
 
     Raises:
-        DataError: a file is missing or not readable.
+        DataError: a file is missing or not readable, or is not what the record beside it says.
     """
     digest = hashlib.sha256()
+    recorded: dict[Path, dict[str, str]] = {}
     for path in paths:
+        if path.parent not in recorded:
+            record = path.parent / RECORD_NAME
+            recorded[path.parent] = (_read(record)[1] or {}) if record.is_file() else {}
         try:
-            digest.update(sha256_file(path).encode())
+            found = sha256_file(path)
         except OSError as error:
             raise DataError(f"{path}: not readable ({error.strerror}); check the file") from None
+        if found != recorded[path.parent].get(path.name, found):
+            raise DataError(f"{path}: changed since it was written; delete it to have it made anew")
+        digest.update(found.encode())
     return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
+    """What a record says of inputs, and of files if there is something."""
+    stored = read_json(path)
+    files = stored.pop(_FILES, None) if isinstance(stored, dict) else ()
+    if not isinstance(files, dict | None):
+        raise DataError(f"{path}: no record of a finished clip; delete its folder")
+    return stored, files
 
 
 def _first_difference(stored: Any, wanted: Any, name: str) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from sam2vss_lib.clip_work import each_clip
 from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
@@ -153,8 +154,8 @@ def refine(
     settings = settings or RefineSettings()
     if out.root.resolve() == predictions.root.resolve():
         raise SettingsError(f"{out.root}: holds the predictions to refine; choose another --out")
-    reused = 0
-    for clip in dataset:
+
+    def work(clip: Clip) -> bool:
         if missing := predictions.missing(clip):
             path = predictions.path(clip, missing[0])
             raise DataError(f"{path}: no such prediction; run sam2vss segment first")
@@ -171,17 +172,17 @@ def refine(
             ),
         }
         folder = out.root / clip.name
-        if is_finished(folder, made_from) and not out.missing(clip):
-            reused += 1
-        else:
-            # written when all is computed, so that a bad prediction leaves no half of a clip
-            refined = _refine_clip(clip, predictions, stored, settings, torch.device(device))
-            mark_started(folder, made_from)
-            for i, labels in enumerate(refined):
-                out.write(clip, i, labels)
-            mark_finished(folder, made_from)
-        progress(clip.name)
-    return reused
+        if is_finished(folder, made_from):
+            return True
+        # written when all is computed, so that a bad prediction leaves no half of a clip
+        refined = _refine_clip(clip, predictions, stored, settings, torch.device(device))
+        mark_started(folder, made_from)
+        for i, labels in enumerate(refined):
+            out.write(clip, i, labels)
+        mark_finished(folder, made_from)
+        return False
+
+    return each_clip(dataset, [out.root], work, progress)
 
 
 def _refine_clip(

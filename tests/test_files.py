@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.files import (
     atomic_path,
+    held,
     read_json,
     remove_left_over,
     sha256_file,
@@ -88,3 +90,32 @@ def test_only_what_dead_writers_left_is_removed(tmp_path: Path) -> None:
     assert path.read_text() == "whole"
     assert os.listdir(tmp_path) == [path.name]
     remove_left_over(tmp_path / "missing")
+
+
+def test_a_lock_is_held_by_one_at_a_time_and_leaves_no_file(tmp_path: Path) -> None:
+    lock, inside, most = tmp_path / "locks" / "clip", 0, 0
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(50):
+            with held(lock):
+                inside += 1
+                most = max(most, inside)
+                inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert os.listdir(lock.parent) == []
+
+
+def test_a_lock_may_be_asked_for_without_waiting(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with held(lock) as mine, held(lock, wait=False) as theirs:
+        assert (mine, theirs) == (True, False)
+        assert lock.exists()  # it is not theirs to remove
+    with held(lock, wait=False) as mine:
+        assert mine

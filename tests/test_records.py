@@ -32,6 +32,27 @@ def test_what_was_begun_is_ours_but_not_finished(tmp_path: Path) -> None:
     assert is_finished(folder, MADE_FROM)
 
 
+def test_a_lost_file_is_made_anew_and_a_changed_one_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "1.png"
+    mark_started(tmp_path, MADE_FROM)
+    file.write_bytes(b"labels")
+    mark_finished(tmp_path, MADE_FROM)
+    file.write_bytes(b"label5")
+    for look in (lambda: is_finished(tmp_path, MADE_FROM), lambda: sha256_files([file])):
+        with pytest.raises(DataError, match=r"1\.png: changed since it was written; delete it"):
+            look()
+    file.unlink()
+    assert not is_finished(tmp_path, MADE_FROM)
+
+
+def test_files_written_later_are_not_in_the_record(tmp_path: Path) -> None:
+    (tmp_path / "sums.npz").touch()
+    (tmp_path / "metrics.json").touch()
+    mark_finished(tmp_path, MADE_FROM, pattern="sums.npz")
+    (tmp_path / "metrics.json").write_text("{}")
+    assert is_finished(tmp_path, MADE_FROM)
+
+
 def test_files_of_unknown_origin_are_refused(tmp_path: Path) -> None:
     for name in (".DS_Store", "2.png", "1.png"):
         (tmp_path / name).touch()
@@ -68,8 +89,9 @@ def test_other_inputs_are_named(tmp_path: Path, wanted: dict, difference: str) -
     )
 
 
-def test_damaged_record_gives_one_line(tmp_path: Path) -> None:
-    (tmp_path / RECORD_NAME).write_text('{"settings": ')
+@pytest.mark.parametrize("text", ['{"settings": ', "[]", "1", '{"files": [1]}'])
+def test_damaged_record_gives_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / RECORD_NAME).write_text(text)
     with pytest.raises(DataError, match=RECORD_NAME):
         is_finished(tmp_path, MADE_FROM)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from sam2vss_lib.clip_work import each_clip
 from sam2vss_lib.datasets import VOID, Clip, Dataset
 from sam2vss_lib.encoders import Encoder, encode_frame, encoder_identity
 from sam2vss_lib.errors import DataError, SettingsError
@@ -93,8 +94,8 @@ def extract_features(
             something else.
     """
     settings = settings or FeatureSettings()
-    reused = 0
-    for clip in dataset:
+
+    def work(clip: Clip) -> bool:
         stored = masklets.read(clip.name)
         check_fit(clip, stored, masklets.path(clip.name))
         made_from: dict[str, Any] = {
@@ -108,13 +109,14 @@ def extract_features(
         }
         if out.path(clip.name).is_file():
             check_same_inputs(out.path(clip.name), out.metadata(clip.name), made_from)
-            reused += 1
-        else:
-            num_classes = dataset.num_classes if with_labels else None
-            parts = list(_clip_rows(clip, stored, encoder, settings, num_classes))
-            out.write(clip.name, parts, made_from)
-        progress(clip.name)
-    return reused
+            out.check(clip.name)
+            return True
+        num_classes = dataset.num_classes if with_labels else None
+        parts = list(_clip_rows(clip, stored, encoder, settings, num_classes))
+        out.write(clip.name, parts, made_from)
+        return False
+
+    return each_clip(dataset, [out.root], work, progress)
 
 
 def _truth_sha256(clip: Clip) -> str:

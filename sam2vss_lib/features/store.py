@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from sam2vss_lib.clip_files import ClipFiles
 from sam2vss_lib.errors import DataError, first_line
-from sam2vss_lib.files import atomic_path
 
 FORMAT_VERSION = 1
 #: `frame` of a row that stands for a masklet's whole window
@@ -71,19 +70,8 @@ class ClipFeatures:
     metadata: dict[str, Any]
 
 
-class FeatureStore:
-    """A folder of feature files, `<root>/<clip>.parquet`.
-
-    Args:
-        root: the folder; made on the first write.
-    """
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-
-    def path(self, clip: str) -> Path:
-        """File of a clip."""
-        return self.root / f"{clip}.parquet"
+class FeatureStore(ClipFiles):
+    """A folder of feature files, `<root>/<clip>.parquet`."""
 
     def write(self, clip: str, parts: Sequence[FeatureRows], metadata: dict[str, Any]) -> None:
         """Write a clip's rows; the file appears whole or not at all.
@@ -104,7 +92,7 @@ class FeatureStore:
             tables.append(pa.table(values, schema=pa.schema(columns)))
         stored = {"made_from": json.dumps(metadata), "format_version": str(FORMAT_VERSION)}
         table = pa.concat_tables(tables).replace_schema_metadata(stored)
-        with atomic_path(self.path(clip)) as temporary:
+        with self.writing(clip) as temporary:
             pq.write_table(table, temporary, compression="zstd")
 
     def metadata(self, clip: str) -> dict[str, Any]:
@@ -139,9 +127,10 @@ class FeatureStore:
         """A clip's rows.
 
         Raises:
-            DataError: missing or unreadable file, or columns that are not the store's.
+            DataError: missing, changed or unreadable file, or columns that are not the store's.
         """
         metadata, path = self.metadata(clip), self.path(clip)
+        self.check(clip)
         try:
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sam2vss_lib.clip_work import each_clip
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.files import remove_left_over
 from sam2vss_lib.masklets import stock
@@ -126,13 +127,15 @@ def generate_shared(
     }
     for store in stores.values():
         remove_left_over(store.root)
-    for clip in dataset:
+
+    def work(clip: Clip) -> bool:
         inputs = _inputs(clip, model)
         missing: list[MaskletSettings] = []
         for settings, store in stores.items():
             path, made_from = store.path(clip.name), _made_from(settings, inputs)
             if path.is_file():
                 check_same_inputs(path, store.metadata(clip.name), made_from)
+                store.check(clip.name)
                 run.by_settings[settings].reused += 1
             else:
                 missing.append(settings)
@@ -147,7 +150,9 @@ def generate_shared(
                 run.work += _write(clip, model, writers, trackers)
             for settings, writer in writers.items():
                 _count(run.by_settings[settings], clip, writer, time.perf_counter() - started)
-        progress(clip.name)
+        return not missing
+
+    each_clip(dataset, [store.root for store in stores.values()], work, progress)
     return run
 
 

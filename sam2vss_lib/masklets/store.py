@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from sam2vss_lib.clip_files import ClipFiles
 from sam2vss_lib.errors import DataError, first_line
-from sam2vss_lib.files import atomic_path
 from sam2vss_lib.masklets.checks import checked_rows
 from sam2vss_lib.masklets.rows import SCHEMA, Table, decode_masks, frame_table
 
@@ -122,19 +121,8 @@ class ClipWriter:
             self._pending.clear()
 
 
-class MaskletStore:
-    """A folder of masklet files, `<root>/<clip>.parquet`.
-
-    Args:
-        root: the folder; made on the first write.
-    """
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-
-    def path(self, clip: str) -> Path:
-        """File of a clip."""
-        return self.root / f"{clip}.parquet"
+class MaskletStore(ClipFiles):
+    """A folder of masklet files, `<root>/<clip>.parquet`."""
 
     @contextmanager
     def writer(self, clip: str, metadata: dict[str, Any]) -> Generator[ClipWriter]:
@@ -150,7 +138,7 @@ class MaskletStore:
         }
         schema = SCHEMA.with_metadata(stored)
         with (
-            atomic_path(self.path(clip)) as temporary,
+            self.writing(clip) as temporary,
             pq.ParquetWriter(temporary, schema, compression="zstd") as file,
         ):
             writer = ClipWriter(file, schema)
@@ -193,9 +181,10 @@ class MaskletStore:
         """A clip's masklets.
 
         Raises:
-            DataError: missing or unreadable file, or rows that are not a masklet file's.
+            DataError: missing, changed or unreadable file, or rows that are not a masklet file's.
         """
         metadata = self.metadata(clip)
+        self.check(clip)
         try:
             table = pq.read_table(self.path(clip))
         except (pa.ArrowException, OSError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sam2vss_lib.clip_work import each_clip
 from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
@@ -37,8 +38,8 @@ def segment(
             of unknown origin.
     """
     _check_classes(dataset, segmentor, out)
-    reused = 0
-    for clip in dataset:
+
+    def work(clip: Clip) -> bool:
         made_from: dict[str, Any] = {
             "model": segmentor.name,
             "checkpoint_sha256": segmentor.checkpoint_sha256,
@@ -48,16 +49,16 @@ def segment(
             "label_offset": out.label_offset,
         }
         folder = out.root / clip.name
-        if is_finished(folder, made_from) and _is_complete(clip, out, save_probabilities):
-            reused += 1
-        else:
-            for i in range(clip.num_frames):
-                clip.frame(i)  # one that cannot be read stops the clip before anything is written
-            mark_started(folder, made_from)
-            _segment_clip(clip, segmentor, out, save_probabilities)
-            mark_finished(folder, made_from)
-        progress(clip.name)
-    return reused
+        if is_finished(folder, made_from):
+            return True
+        for i in range(clip.num_frames):
+            clip.frame(i)  # one that cannot be read stops the clip before anything is written
+        mark_started(folder, made_from)
+        _segment_clip(clip, segmentor, out, save_probabilities)
+        mark_finished(folder, made_from)
+        return False
+
+    return each_clip(dataset, [out.root], work, progress)
 
 
 def _check_classes(dataset: Dataset, segmentor: Segmentor, out: PredictionFolder) -> None:
@@ -71,14 +72,6 @@ def _check_classes(dataset: Dataset, segmentor: Segmentor, out: PredictionFolder
                 f"model {segmentor.name} has {segmentor.num_classes} classes but {what} has "
                 f"{count}; use a model trained on these classes"
             )
-
-
-def _is_complete(clip: Clip, out: PredictionFolder, save_probabilities: bool) -> bool:
-    if out.missing(clip):
-        return False
-    return not save_probabilities or all(
-        out.probabilities_path(clip, i).exists() for i in range(clip.num_frames)
-    )
 
 
 def _segment_clip(

@@ -234,7 +234,7 @@ class Study(StudyContext):
                 return len(dataset)
             suite = count_predictions(dataset, folder, device=self.device, progress=tick)
             suite.save(sums_path(path))
-            mark_finished(path.parent, made_from)
+            mark_finished(path.parent, made_from, pattern=sums_path(path).name)
             return 0
 
         self.timed("evaluate", key, count)

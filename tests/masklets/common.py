@@ -72,6 +72,7 @@ def forget_what_is_ours(path: Path) -> None:
     ours = (b"config_sha256", b"frames_sha256")
     metadata = {k: v for k, v in table.schema.metadata.items() if k not in ours}
     pq.write_table(table.replace_schema_metadata(metadata), path)
+    path.with_name(f"{path.name}.sha256").unlink()
 
 
 def read_plainly(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray[np.bool_]]]:

@@ -1,6 +1,7 @@
 """The masklet store: its contract, its round trips, and one clear line for every bad file."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def test_interrupted_write_leaves_nothing(store: MaskletStore) -> None:
     metadata = {**METADATA, "clip": "other", "frames": 1}
     with pytest.raises(KeyboardInterrupt), store.writer("other", metadata):
         raise KeyboardInterrupt
-    assert [path.name for path in store.root.iterdir()] == ["clip.parquet"]
+    assert sorted(p.name for p in store.root.iterdir()) == ["clip.parquet", "clip.parquet.sha256"]
 
 
 def refused(store: MaskletStore, *words: str) -> None:
@@ -140,7 +141,35 @@ def test_damaged_rows(store: MaskletStore) -> None:
     data = bytearray(store.path("clip").read_bytes())
     data[4:400] = bytes(396)  # after the magic number: the first columns' pages
     store.path("clip").write_bytes(data)
+    refused(store, "changed since it was written", "clip.parquet.sha256", "delete both")
+    store.checksum_path("clip").unlink()
     refused(store, "damaged masklet file", "delete it")
+
+
+def test_checksum_is_that_of_the_file_and_sha256sum_reads_it(store: MaskletStore) -> None:
+    run = ["sha256sum", "--check", "--strict", store.checksum_path("clip").name]
+    assert subprocess.run(run, cwd=store.root, check=False).returncode == 0
+
+
+def test_any_changed_bit_is_found(store: MaskletStore) -> None:
+    data = store.path("clip").read_bytes()
+    bits = np.random.default_rng(0).choice(8 * len(data), 64, replace=False).tolist()
+    for bit in bits:
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        store.path("clip").write_bytes(changed)
+        with pytest.raises(DataError):
+            store.read("clip")
+    store.path("clip").write_bytes(data)
+    assert store.read("clip").num_frames == 5
+
+
+def test_checksum_without_its_file_means_nothing(store: MaskletStore) -> None:
+    store.path("clip").unlink()
+    refused(store, "no masklets of clip clip")
+    with store.writer("clip", {**METADATA, "clip": "clip", "frames": 5}):
+        pass
+    assert store.read("clip").num_frames == 5
 
 
 def test_parquet_of_something_else(store: MaskletStore) -> None:
@@ -191,6 +220,7 @@ def test_rows_that_are_no_masklets(
 ) -> None:
     path = store.path("clip")
     pq.write_table(change(pq.read_table(path)), path)
+    store.checksum_path("clip").unlink()
     refused(store, words, "delete it")
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sam2vss_lib.datasets import Dataset, PredictionFolder
+from sam2vss_lib.clip_work import each_clip
+from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.records import is_finished, mark_finished
+from sam2vss_lib.records import is_finished, mark_finished, mark_started
 from sam2vss_lib.segmentors.importers.results import PickledResults
 from sam2vss_lib.segmentors.importers.sources import (
     IndexImages,
@@ -72,7 +73,7 @@ def convert_predictions(
 ) -> int:
     """Write predictions of another format as label PNGs; finished clips are reused.
 
-    Names are checked for all clips before anything is written. One frame is held at a time.
+    Names are checked for all clips before anything is written. One clip is held at a time.
 
     Args:
         dataset: the clips to convert.
@@ -85,12 +86,12 @@ def convert_predictions(
 
     Raises:
         DataError: a prediction is missing or cannot be used, or `out` holds predictions made from
-            something else.
+            something else, or files of unknown origin.
     """
     for clip in dataset:
         source.check(clip)
-    reused = 0
-    for clip in dataset:
+
+    def work(clip: Clip) -> bool:
         made_from: dict[str, Any] = {
             "format": type(source).__name__,
             "source_sha256": source.sha256(clip),
@@ -99,11 +100,14 @@ def convert_predictions(
             "label_offset": out.label_offset,
         }
         folder = out.root / clip.name
-        if is_finished(folder, made_from) and not out.missing(clip):
-            reused += 1
-        else:
-            for i in range(clip.num_frames):
-                out.write(clip, i, source.read(clip, i))
-            mark_finished(folder, made_from)
-        progress(clip.name)
-    return reused
+        if is_finished(folder, made_from):
+            return True
+        # written when all is read, so that a bad prediction leaves no half of a clip
+        labels = [source.read(clip, i) for i in range(clip.num_frames)]
+        mark_started(folder, made_from)
+        for i, frame in enumerate(labels):
+            out.write(clip, i, frame)
+        mark_finished(folder, made_from)
+        return False
+
+    return each_clip(dataset, [out.root], work, progress)

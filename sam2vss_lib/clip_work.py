@@ -1,0 +1,69 @@
+"""A stage's loop over clips, which other processes may be going through at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from sam2vss_lib.datasets import Clip, Dataset
+from sam2vss_lib.files import held
+
+_LOCKS = ".locks"
+
+
+def each_clip(
+    dataset: Dataset,
+    outs: Sequence[Path],
+    work: Callable[[Clip], bool],
+    progress: Callable[[str], None],
+) -> int:
+    """Do every clip once, however many processes write to the same folders.
+
+    Those that another process is at come last: then they are waited for, and found done.
+
+    Args:
+        dataset: the clips.
+        outs: the folders that are written to.
+        work: makes a clip's outputs unless they are there; returns whether they were.
+        progress: called with each clip's name when it is done.
+
+    Returns:
+        Number of clips whose outputs were there.
+    """
+    reused, busy = 0, list[Clip]()
+    with _tidy(outs):
+        for clip in dataset:
+            with _held(clip, outs, wait=False) as mine:
+                if mine:
+                    reused += work(clip)
+            if mine:
+                progress(clip.name)
+            else:
+                busy.append(clip)
+        for clip in busy:
+            with _held(clip, outs, wait=True):
+                reused += work(clip)
+            progress(clip.name)
+    return reused
+
+
+@contextmanager
+def _held(clip: Clip, outs: Sequence[Path], *, wait: bool) -> Generator[bool]:
+    """Hold a clip in all folders or, without waiting, in none."""
+    with ExitStack() as stack:
+        # in one order for everybody, so that no two processes wait for each other
+        locks = (out / _LOCKS / clip.name for out in sorted({*outs}))
+        yield all(stack.enter_context(held(lock, wait=wait)) for lock in locks)
+
+
+@contextmanager
+def _tidy(outs: Sequence[Path]) -> Generator[None]:
+    """Leave no folder that only locks were in."""
+    made = [out for out in outs if not out.exists()]
+    try:
+        yield
+    finally:
+        for folder in (*(out / _LOCKS for out in outs), *made):
+            with suppress(OSError):  # not empty, or somebody else was faster
+                folder.rmdir()
