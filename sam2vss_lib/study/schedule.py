@@ -27,8 +27,10 @@ def makespan_s(tasks: Iterable[tuple[float, int]], workers: int) -> float:
     for seconds, count in tasks:
         left = count if seconds > 0 else 0
         while left:
-            # within one task's length of each other, all workers take one before any takes two
-            if left >= workers and max(busy_until) - busy_until[0] <= seconds:
+            # within one task's length of each other, all workers take one before any takes two;
+            # often just within, which rounding must not hide
+            spread = max(busy_until) - busy_until[0]
+            if left >= workers and spread <= seconds * (1 + 1e-9):
                 rounds, left = divmod(left, workers)
                 busy_until = [until + rounds * seconds for until in busy_until]
                 continue

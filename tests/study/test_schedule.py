@@ -42,6 +42,15 @@ def test_it_lies_between_its_bounds(tasks: list[tuple[float, int]], workers: int
     assert makespan_s(tasks, 1) == pytest.approx(total)
 
 
+def test_rounding_does_not_lead_back_to_one_by_one():
+    # loads so large that rounding puts workers a bit further apart than one task: without room for
+    # that, this would take many minutes
+    tasks, workers = [(193.11465231957757, 434_484_518), (190.7116689661779, 565_515_482)], 1000
+    total = sum(seconds * count for seconds, count in tasks)
+    found = makespan_s(tasks, workers)
+    assert total / workers * (1 - 1e-9) <= found <= total / workers * (1 + 1e-9) + tasks[0][0]
+
+
 def test_nothing_takes_no_time():
     assert makespan_s([], 3) == 0
     assert makespan_s([(5.0, 0)], 3) == 0
