@@ -7,7 +7,8 @@ state that another one ended with.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -16,8 +17,8 @@ import torch
 from torch import Tensor
 
 #: numbers in each of the few tensors that a stretch of tokens needs at a time: on a CPU they should
-#: stay in its cache (1 MiB is 3 times as fast as 16), on a GPU they should be many
-_CHUNK_NUMBERS = {"cpu": 2**18, "cuda": 2**26}
+#: stay in its cache (2 MiB each), on a GPU they should be many
+_CHUNK_NUMBERS = {"cpu": 2**19, "cuda": 2**26}
 
 
 def selective_scan(
@@ -45,26 +46,92 @@ def selective_scan(
         return _scan(x, dt, a, b, c, d, state)
 
 
+def final_state(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, state: Tensor | None = None) -> Tensor:
+    """The state that `selective_scan` ends with, for less than the scan costs.
+
+    Args:
+        x: (N, L, D), as in `selective_scan`, likewise all others.
+        dt: (N, L, D).
+        a: (D, S).
+        b: (N, L, S).
+        state: (N, D, S) or None.
+
+    Returns:
+        h_L (N, D, S), float32.
+    """
+    x, dt, a, b = (tensor.float() for tensor in (x, dt, a, b))
+    kernel = find_kernel(x.device)
+    with torch.autocast(x.device.type, enabled=False):
+        if kernel is not None:
+            unread, skip = torch.zeros_like(b), x.new_zeros(x.shape[2])
+            return scan_with_kernel(kernel, x, dt, a, b, unread, skip, state)[1]
+        end = _first(state, x, a)
+        for states in _states(x, dt, a, b, end):
+            end = states[-1]
+        return _last(end)
+
+
 def _scan(
     x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, state: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    if state is None:
-        state = x.new_zeros(x.shape[0], *a.shape)
-    ys = list[Tensor]()
-    tokens = _chunk_tokens(state)
-    # Time first, so that a step's numbers lie together.
-    parts = (tensor.transpose(0, 1).split(tokens) for tensor in (x, dt, b, c))
-    for x_, dt_, b_, c_ in zip(*parts, strict=True):  # (l, N, D or S) each
-        decay = torch.exp(dt_[..., None] * a)
-        drive = (dt_ * x_)[..., None] * b_[:, :, None]
-        states = _recurrence(decay, drive, state)  # (l, N, D, S)
-        ys.append((states @ c_[..., None]).squeeze(-1))
+    ys, end = list[Tensor](), _first(state, x, a)
+    reads = c.permute(1, 2, 0)[..., None]  # (L, S, N, 1)
+    for states in _states(x, dt, a, b, end):
+        stretch, reads = reads.split((len(states), len(reads) - len(states)))
+        # A sum of S products, as multiplying such small matrices is several times slower.
+        y = stretch[:, 0] * states[:, 0]
+        for s in range(1, states.shape[1]):
+            y = y.addcmul_(stretch[:, s], states[:, s])
+        ys.append(y)
+        end = states[-1]
+    return torch.cat(ys).transpose(0, 1) + d * x, _last(end)
+
+
+def _states(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, state: Tensor) -> Iterator[Tensor]:
+    """The states of consecutive stretches of l tokens, (l, S, N, D) each, after `state` (S, N, D).
+
+    Time is first, so that a step's numbers lie together, and channels are last: they are many, and
+    broadcasting along a last axis of only S numbers is slow.
+    """
+    a = a.t()[:, None]  # (S, 1, D)
+    tokens = _chunk_tokens(state.numel(), state.device)
+    parts = (tensor.transpose(0, 1).split(tokens) for tensor in (x, dt, b))
+    for x_, dt_, b_ in zip(*parts, strict=True):  # (l, N, D or S) each
+        decay = (dt_[:, None] * a).exp_()
+        drive = (dt_ * x_)[:, None] * b_.transpose(1, 2)[..., None]
+        states = _recurrence(decay, drive, state)
+        yield states
         state = states[-1]
-    return torch.cat(ys).transpose(0, 1) + d * x, state
 
 
-def _chunk_tokens(state: Tensor) -> int:
-    return max(1, _CHUNK_NUMBERS.get(state.device.type, 2**18) // state.numel())
+def _first(state: Tensor | None, x: Tensor, a: Tensor) -> Tensor:
+    """The state (S, N, D) to begin with, from one (N, D, S)."""
+    count, _, dim = x.shape
+    return x.new_zeros(a.shape[1], count, dim) if state is None else state.permute(2, 0, 1)
+
+
+def _last(state: Tensor) -> Tensor:
+    """A state (N, D, S) from one (S, N, D), without keeping a stretch of states alive."""
+    return state.clone().permute(1, 2, 0)
+
+
+def stretch_tokens(state_numbers: int, device: torch.device) -> int:
+    """How many tokens to scan at a time, so that what is computed on the way stays in the cache.
+
+    Args:
+        state_numbers: N * D * S.
+        device: where the scan runs.
+
+    Returns:
+        At least 1; all tokens where a kernel scans them.
+    """
+    if find_kernel(device) is not None:
+        return sys.maxsize
+    return _chunk_tokens(state_numbers, device)
+
+
+def _chunk_tokens(state_numbers: int, device: torch.device) -> int:
+    return max(1, _CHUNK_NUMBERS.get(device.type, 2**19) // state_numbers)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -142,7 +209,7 @@ def scan_with_kernel(
     if state is None:
         return y, end
     shares = list[Tensor]()
-    tokens = _chunk_tokens(state)
+    tokens = _chunk_tokens(state.numel(), state.device)
     for elapsed, part in zip(dt.cumsum(1).split(tokens, 1), c.split(tokens, 1), strict=True):
         left = torch.exp(elapsed[..., None] * a) * state[:, None]  # (N, l, D, S)
         shares.append((left @ part[..., None]).squeeze(-1))

@@ -8,17 +8,18 @@ published code rolls the map and cuts it into nine pieces, which comes to the sa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2vss_lib.segmentors.selective_scan import selective_scan
+from sam2vss_lib.segmentors.selective_scan import final_state, selective_scan, stretch_tokens
 
-#: of one group of windows: the last inputs of the convolution (N, D, K - 1), the scan's (N, D, S)
+#: of one group of windows: the last inputs of the convolution (K - 1, N, D), the scan's (N, D, S)
 MixerState = tuple[Tensor, Tensor]
 #: of one block, by group of windows; empty before a clip's first frame
 BlockState = dict[int, MixerState]
@@ -53,7 +54,7 @@ class Mixer(nn.Module):
             self.dt_proj.bias.copy_(steps + torch.log(-torch.expm1(-steps)))  # softplus undone
 
     def forward(self, tokens: Tensor, state: MixerState | None) -> tuple[Tensor, MixerState]:
-        """Mix sequences of tokens.
+        """Mix sequences of tokens; fastest if they lie in memory as (L, N, E).
 
         Args:
             tokens: (N, L, E).
@@ -62,19 +63,39 @@ class Mixer(nn.Module):
         Returns:
             (N, L, E), and the state at the end.
         """
-        x, gate = self.in_proj(tokens).chunk(2, dim=-1)
-        x = x.transpose(1, 2)  # (N, D, L)
-        taps = self.conv1d.kernel_size[0] - 1
-        before = x.new_zeros(*x.shape[:2], taps) if state is None else state[0].to(x.dtype)
-        x = torch.cat((before, x), 2)
-        tail = x[..., x.shape[-1] - taps :]
-        x = F.silu(self.conv1d(x)).transpose(1, 2)
+        x, dt, b, c, tail = self._read(tokens, state)
+        y, end = selective_scan(x, dt, self._a(), b, c, self.D, state and state[1])
+        gate = F.linear(tokens.transpose(0, 1), self.in_proj.weight[len(self.D) :])
+        y = y.transpose(0, 1) * F.silu(gate.float())
+        return self.out_proj(y.to(gate.dtype)).transpose(0, 1), (tail, end)
+
+    def advance(self, tokens: Tensor, state: MixerState | None) -> MixerState:
+        """The state that `forward` ends with, without its outputs."""
+        x, dt, b, _, tail = self._read(tokens, state)
+        return tail, final_state(x, dt, self._a(), b, state and state[1])
+
+    def stretch_tokens(self, sequences: int, device: torch.device) -> int:
+        """How many tokens of so many sequences are best mixed at a time."""
+        return stretch_tokens(sequences * self.A_log.numel(), device)
+
+    def _a(self) -> Tensor:
+        return -self.A_log.float().exp()
+
+    def _read(self, tokens: Tensor, state: MixerState | None) -> tuple[Tensor, ...]:
+        """What the scan reads, x, dt, b and c, and the last inputs of the convolution."""
+        x = F.linear(tokens.transpose(0, 1), self.in_proj.weight[: len(self.D)])  # (L, N, D)
+        taps = self.conv1d.weight[:, 0].t().contiguous()  # (K, D)
+        before = x.new_zeros(len(taps) - 1, *x.shape[1:]) if state is None else state[0].to(x.dtype)
+        length, x = len(x), torch.cat((before, x))
+        tail = x[length:].clone()
+        convolved = torch.addcmul(self.conv1d.get_parameter("bias"), x[:length], taps[0])
+        for k, tap in enumerate(taps[1:], start=1):
+            convolved = convolved.addcmul_(x[k : k + length], tap)
+        x = F.silu(convolved)
         sizes = (self._rank, self._state_dim, self._state_dim)
         dt, b, c = self.x_proj(x).split(sizes, dim=-1)
         dt = F.softplus(self.dt_proj(dt).float())
-        start = None if state is None else state[1]
-        y, end = selective_scan(x, dt, -self.A_log.float().exp(), b, c, self.D, start)
-        return self.out_proj((y * F.silu(gate.float())).to(gate.dtype)), (tail, end)
+        return *(tensor.transpose(0, 1) for tensor in (x, dt, b, c)), tail
 
 
 class RmsNorm(nn.Module):
@@ -101,22 +122,41 @@ class Block(nn.Module):
         """Mix the tokens of every window through all frames.
 
         Args:
-            tokens: (B, T, H * W, E).
+            tokens: (T, H * W, B, E).
             windows: as `window_groups` gives them.
             state: what frames before left; is brought up to date.
 
         Returns:
-            (B, T, H * W, E).
+            (T, H * W, B, E).
         """
-        tokens = self.norm(tokens)
         mixed = list[Tensor]()
         for group, positions in enumerate(windows):
-            picked = tokens[:, :, positions].transpose(1, 2)  # (B, windows, T, tokens, E)
-            sequences = picked.flatten(2, 3).flatten(0, 1)
-            out, state[group] = self.mixer(sequences, state.get(group))
-            mixed.append(out.reshape(picked.shape).transpose(1, 2).flatten(2, 3))
-        order = torch.cat([positions.flatten() for positions in windows])
-        return torch.cat(mixed, 2)[:, :, order.argsort()]
+            for part in self._stretches(tokens, positions):
+                out, state[group] = self.mixer(part, state.get(group))
+                mixed.append(out.transpose(0, 1).reshape(-1, *tokens.shape[2:]))
+        order = torch.cat([_cells(tokens, positions).flatten() for positions in windows])
+        return torch.cat(mixed).index_select(0, order.argsort()).view(tokens.shape)
+
+    def advance(self, tokens: Tensor, windows: Sequence[Tensor], state: BlockState) -> None:
+        """Bring `state` up to date as `forward` does, without its outputs."""
+        for group, positions in enumerate(windows):
+            for part in self._stretches(tokens, positions):
+                state[group] = self.mixer.advance(part, state.get(group))
+
+    def _stretches(self, tokens: Tensor, positions: Tensor) -> Iterator[Tensor]:
+        """The normalised tokens of windows, (windows * B, l, E), as many as stay in the cache."""
+        sequences = len(positions) * tokens.shape[2]
+        length = self.mixer.stretch_tokens(sequences, tokens.device)
+        for cells in _cells(tokens, positions).split(length):
+            part = tokens.flatten(0, 1).index_select(0, cells.flatten())
+            yield self.norm(part.view(len(cells), sequences, -1)).transpose(0, 1)
+
+
+def _cells(tokens: Tensor, positions: Tensor) -> Tensor:
+    """Where the tokens of windows are in the first two axes of all, (T * cells, windows)."""
+    frames, count = tokens.shape[:2]
+    starts = count * torch.arange(frames, device=positions.device)
+    return (starts[:, None, None] + positions.t()).flatten(0, 1)
 
 
 class WindowedBlocks(nn.Module):
@@ -143,24 +183,29 @@ class WindowedBlocks(nn.Module):
         """The state of every block before a clip's first frame."""
         return [{} for _ in self.layers]
 
-    def forward(self, grids: Tensor, states: list[BlockState]) -> Tensor:
+    def forward(self, grids: Sequence[Tensor], states: list[BlockState]) -> Tensor:
         """Mix the cells of frames that follow each other.
 
         Args:
-            grids: (B, T, E, H, W); H and W are multiples of the window.
+            grids: (B, H, W, E) of each frame; H and W are multiples of the window.
             states: of the blocks; brought up to date.
 
         Returns:
-            (B, T, E, H, W) float32.
+            Of the last frame, (B, E, H, W) float32.
         """
-        size = grids.shape[3:]
-        hidden = grids.flatten(3).transpose(2, 3)  # (B, T, H * W, E)
-        residual = torch.zeros_like(hidden, dtype=torch.float32)
-        for i, (block, state) in enumerate(zip(self.layers, states, strict=True)):
-            residual = residual + hidden
-            windows = window_groups(*size, self._window, self._shift * (i % 2))
-            hidden = block(residual, [group.to(grids.device) for group in windows], state)
-        return self.norm_f(residual + hidden).transpose(2, 3).unflatten(3, size)
+        _, height, width, _ = grids[0].shape
+        cells = torch.stack([grid.flatten(1, 2).transpose(0, 1) for grid in grids])
+        residual = cells.float()  # (T, H * W, B, E)
+        layers = cast(Iterable[Block], self.layers)
+        for i, (block, state) in enumerate(zip(layers, states, strict=True)):
+            shift = self._shift * (i % 2)
+            groups = window_groups(height, width, self._window, shift)
+            windows = [group.to(residual.device) for group in groups]
+            if i == len(self.layers) - 1 and len(grids) > 1:
+                block.advance(residual[:-1], windows, state)
+                residual = residual[-1:]
+            residual = residual + block(residual, windows, state)
+        return self.norm_f(residual[-1]).permute(1, 2, 0).unflatten(2, (height, width))
 
 
 @cache

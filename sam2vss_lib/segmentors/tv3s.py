@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from sam2vss_lib.errors import SettingsError
@@ -35,7 +34,7 @@ class Tv3sFeatures:
 
     Attributes:
         fused: (B, E, h_1, w_1), all stages fused; of references only its size matters.
-        grid: (B, E, h, w), the same at about half the size, in whole windows.
+        grid: (B, h, w, E), the same at about half the size, in whole windows, channels last.
     """
 
     fused: Tensor
@@ -97,7 +96,7 @@ class Tv3sHead(MlpDecoder):
         # Stretched, not padded, to whole windows.
         sides = [side // self._reduction for side in fused.shape[2:]]
         size = [max(1, ceil(side / self._window)) * self._window for side in sides]
-        grid = resize(fused, size)
+        grid = resize(fused, size).permute(0, 2, 3, 1).contiguous()
         return Tv3sFeatures(fused, grid)
 
     def frame_logits(self, features: Tv3sFeatures) -> Tensor:
@@ -140,7 +139,7 @@ class Tv3sHead(MlpDecoder):
         return self._final(features, self._mix([features], state))
 
     def _mix(self, frames: Sequence[Tv3sFeatures], state: list[BlockState]) -> Tensor:
-        return self.vs(torch.stack([frame.grid for frame in frames], 1), state)[:, -1]
+        return self.vs([frame.grid for frame in frames], state)
 
     def _final(self, target: Tv3sFeatures, mixed: Tensor) -> Tensor:
         logits = self.linear_pred2(self.dropout(mixed))

@@ -11,7 +11,13 @@ from transformers import MambaConfig
 from transformers.models.mamba.modeling_mamba import MambaMixer
 
 from sam2vss_lib.segmentors import selective_scan as module
-from sam2vss_lib.segmentors.selective_scan import find_kernel, scan_with_kernel, selective_scan
+from sam2vss_lib.segmentors.selective_scan import (
+    final_state,
+    find_kernel,
+    scan_with_kernel,
+    selective_scan,
+    stretch_tokens,
+)
 from sam2vss_lib.segmentors.state_space import Mixer
 
 
@@ -58,6 +64,30 @@ def test_equals_single_steps(
         strict=True,
     ):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("with_kernel", [False, True])
+@pytest.mark.parametrize("with_state", [False, True])
+def test_final_state_is_that_of_single_steps(
+    with_state: bool, with_kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(module._CHUNK_NUMBERS, "cpu", 80)
+    monkeypatch.setattr(module, "find_kernel", lambda _device: fake_kernel if with_kernel else None)
+    *arguments, state = inputs()
+    start = state if with_state else None
+    _, wanted = step_by_step(*arguments, state=start)
+    found = final_state(*arguments[:4], state=start)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_stretch_is_cut_to_the_cache_but_never_for_a_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setitem(module._CHUNK_NUMBERS, "cpu", 80)
+    assert [stretch_tokens(numbers, cpu) for numbers in (1, 39, 80, 81)] == [80, 2, 1, 1]
+    monkeypatch.setattr(module, "find_kernel", lambda _device: fake_kernel)
+    assert stretch_tokens(81, cpu) > 10**9
 
 
 def test_a_cut_scan_is_the_whole_one() -> None:

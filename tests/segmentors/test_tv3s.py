@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.segmentors import load_segmentor
+from sam2vss_lib.segmentors import load_segmentor, selective_scan
 from sam2vss_lib.segmentors.state_space import window_groups
 from sam2vss_lib.segmentors.temporal import CarriesState
 from sam2vss_lib.segmentors.tv3s import Tv3sFeatures, Tv3sHead
@@ -66,6 +66,17 @@ def test_logits_equal_the_slow_reading(size: tuple[int, int], window: int, shift
     frames = make_frames(4, *size)
     wanted = slow_logits(head, frames, window, shift)
     assert wanted.std() > 0.01
+    np.testing.assert_allclose(fast_logits(head, frames).numpy(), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("numbers", [1, 3000])
+def test_windows_in_stretches_equal_the_slow_reading(
+    numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token at a time, and a few, across the borders of frames."""
+    monkeypatch.setitem(selective_scan._CHUNK_NUMBERS, "cpu", numbers)
+    head, frames = make_head(), make_frames(4, 16, 24)
+    wanted = slow_logits(head, frames, 4, 2)
     np.testing.assert_allclose(fast_logits(head, frames).numpy(), wanted, atol=1e-4)
 
 
