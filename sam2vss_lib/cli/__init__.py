@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from sam2vss_lib.cli import checkpoints, data, plan, predictions, stages, study
+from sam2vss_lib.cli import checkpoints, data, inference, plan, predictions, stages, study
 from sam2vss_lib.errors import RunError, Sam2VssError
 
 
@@ -56,8 +56,8 @@ def _main(
 
 
 app.command("doctor")(study.doctor)
-app.command("segment")(stages.segment_command)
-app.command("masklets")(stages.masklets_command)
+app.command("segment")(inference.segment_command)
+app.command("masklets")(inference.masklets_command)
 app.command("refine")(stages.refine_command)
 app.command("evaluate")(stages.evaluate_command)
 app.command("plan")(plan.plan)

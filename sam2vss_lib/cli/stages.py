@@ -1,9 +1,10 @@
-"""The stages of the study as commands: segment, masklets, refine, evaluate."""
+"""The stages without models as commands: refine, evaluate."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,162 +17,17 @@ from sam2vss_lib.cli.options import (
     OffsetOption,
     SplitOption,
     StrayOption,
-    clip_bar,
     open_clips,
     print_result,
     require_folders,
 )
+from sam2vss_lib.cli.scale import ClipWork, Places, RayOption, WorkersOption, run_stage
 from sam2vss_lib.errors import SettingsError
 
-
-def segment_command(
-    dataset: DatasetOption,
-    model: Annotated[str, typer.Option("--model", help="NAME[:CHECKPOINT], see above.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of predictions.")],
-    split: SplitOption = "val",
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Write class probabilities too.")
-    ] = False,
-    precision: Annotated[str, typer.Option(help="float32 or bfloat16 (autocast).")] = "float32",
-    batch_frames: Annotated[int, typer.Option(min=1, help="Frames in the network at a time.")] = 4,
-    tv3s_mode: Annotated[
-        int, typer.Option(help="0: with references; 1: frame by frame; 2: carrying state along.")
-    ] = 0,
-    num_classes: ClassesOption = None,
-    max_clips: MaxClipsOption = None,
-    device: DeviceOption = "auto",
-    json_output: JsonOption = False,
-) -> None:
-    """Predict the labels of every frame with a base model.
-
-    Embedded models need no checkpoint: segformer-micro, segformer-mini and others made on the
-    demo. The published ones are given with their weights:
-
-    segformer-mit_b0 .. mit_b5:FILE (Hugging Face folder or file, or mmsegmentation file),
-
-    cffm-mit_b{0,1,2,5}:FILE, mrcfa-mit_b{0,1,2,5}:FILE, tv3s-mit_b{1,2,5}:FILE, files as their
-    authors publish them: a state dict, or a dict with state_dict, of backbone.patch_embed1.* ..
-    backbone.norm4.* and decode_head.*. The README lists the keys of each head.
-    """
+if TYPE_CHECKING:
     from sam2vss_lib.datasets import PredictionFolder
-    from sam2vss_lib.segmentors import InferenceOptions, load_segmentor, segment
-    from sam2vss_lib.validation import resolve_device, validated
-
-    options = validated(
-        InferenceOptions,
-        {"precision": precision, "batch_frames": batch_frames, "tv3s_mode": tv3s_mode},
-        "option",
-    )
-    opened = open_clips(dataset, split, num_classes, max_clips)
-    segmentor = load_segmentor(model, resolve_device(device), options)
-    folder = PredictionFolder(out, segmentor.num_classes)
-    with clip_bar(opened, "segment") as tick:
-        reused = segment(opened, segmentor, folder, save_probabilities=probabilities, progress=tick)
-    result = {"out": str(out), "clips": len(opened), "reused": reused}
-    print_result(result, json_output, f"{len(opened)} clips in {out}, {reused} of them reused")
-
-
-def masklets_command(
-    dataset: DatasetOption,
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="demo, a name or a path.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the masklet store.")],
-    split: SplitOption = "val",
-    config: Annotated[
-        str | None, typer.Option("--config", help="SAM2 configuration of an unofficial file.")
-    ] = None,
-    window: Annotated[int, typer.Option(help="Frames a masklet is propagated through.")] = 32,
-    points_per_side: Annotated[int, typer.Option(help="Point grid on the first frame.")] = 16,
-    pred_iou_thresh: Annotated[float, typer.Option(help="Keep predicted IoU above this.")] = 0.6,
-    stability_score_thresh: Annotated[float, typer.Option(help="Keep stability from this.")] = 0.8,
-    stability_score_offset: Annotated[float, typer.Option(help="Logit offset of it.")] = 0.9,
-    box_nms_thresh: Annotated[float, typer.Option(help="Box IoU of duplicates.")] = 0.7,
-    points_per_batch: Annotated[int, typer.Option(help="Prompts decoded together.")] = 64,
-    precision: Annotated[str, typer.Option(help="float32 or bfloat16 (autocast).")] = "float32",
-    engine: Annotated[
-        str, typer.Option(help="batched, or stock: sam2's own calls, an object at a time.")
-    ] = "batched",
-    preset: Annotated[
-        str, typer.Option(help="exact, or fast: approximations; the options below change it.")
-    ] = "exact",
-    share_anchor_encoding: Annotated[
-        bool | None, typer.Option(help="Propose on the encoding that tracking uses.")
-    ] = None,
-    merge_iou: Annotated[
-        float | None, typer.Option(help="Follow masks once from this IoU on.")
-    ] = None,
-    memory_stride_frames: Annotated[
-        int | None, typer.Option(help="Remember the mask of every n-th frame only.")
-    ] = None,
-    recent_memories: Annotated[
-        int | None, typer.Option(help="Remembered masks in use, the first frame's aside.")
-    ] = None,
-    memory_pool: Annotated[
-        int | None, typer.Option(help="Side of squares of remembered tokens averaged to one.")
-    ] = None,
-    image_size_px: Annotated[
-        int | None, typer.Option(help="Side of the model's input, its own when not given.")
-    ] = None,
-    max_objects_per_batch: Annotated[
-        int | None, typer.Option(min=1, help="Objects propagated together; found when not given.")
-    ] = None,
-    max_clips: MaxClipsOption = None,
-    device: DeviceOption = "auto",
-    json_output: JsonOption = False,
-) -> None:
-    """Propose masks on every window's first frame and track them through the window."""
-    from sam2vss_lib.masklets.approximations import preset_values
-    from sam2vss_lib.masklets.settings import MaskletSettings
-    from sam2vss_lib.validation import resolve_device, validated
-
-    approximations = {
-        "share_anchor_encoding": share_anchor_encoding,
-        "merge_iou": merge_iou,
-        "memory_stride_frames": memory_stride_frames,
-        "recent_memories": recent_memories,
-        "memory_pool": memory_pool,
-        "image_size_px": image_size_px,
-    }
-    settings = validated(
-        MaskletSettings,
-        {
-            "window": window,
-            "points_per_side": points_per_side,
-            "pred_iou_thresh": pred_iou_thresh,
-            "stability_score_thresh": stability_score_thresh,
-            "stability_score_offset": stability_score_offset,
-            "box_nms_thresh": box_nms_thresh,
-            "points_per_batch": points_per_batch,
-            "precision": precision,
-            "engine": engine,
-            **preset_values(preset),
-            **{name: value for name, value in approximations.items() if value is not None},
-        },
-        "option",
-    )
-    opened = open_clips(dataset, split, None, max_clips)
-    from sam2vss_lib.masklets.generate import generate_masklets
-    from sam2vss_lib.masklets.sam2 import load_sam2
-
-    model = load_sam2(checkpoint, device=resolve_device(device), config=config)
-    with clip_bar(opened, "masklets") as tick:
-        run = generate_masklets(
-            opened,
-            model,
-            settings,
-            out,
-            max_objects_per_batch=max_objects_per_batch,
-            progress=tick,
-        )
-    result = {
-        "out": str(out),
-        "clips": run.clips,
-        "reused": run.reused,
-        "frames": run.frames,
-        "masklets": run.masklets,
-        "seconds": sum(run.seconds_by_clip.values()),
-    }
-    text = f"{run.clips} clips in {out}, {run.reused} of them reused; {run.masklets} new masklets"
-    print_result(result, json_output, text)
+    from sam2vss_lib.metrics import MetricSuite
+    from sam2vss_lib.refinement import RefineSettings
 
 
 def refine_command(
@@ -188,30 +44,42 @@ def refine_command(
     num_classes: ClassesOption = None,
     max_clips: MaxClipsOption = None,
     device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    ray: RayOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Give every masklet the class most frequent under it in a base model's predictions."""
     from sam2vss_lib.datasets import PredictionFolder
-    from sam2vss_lib.masklets.store import MaskletStore
-    from sam2vss_lib.refinement import RefineSettings, refine
-    from sam2vss_lib.validation import resolve_device, validated
+    from sam2vss_lib.refinement import RefineSettings
+    from sam2vss_lib.validation import validated
 
     settings = validated(RefineSettings, {"vote": vote, "overlap": overlap}, "option")
     opened = open_clips(dataset, split, num_classes, max_clips)
     require_folders(predictions=predictions, masklets=masklets)
     classes = opened.num_classes
-    with clip_bar(opened, "refine") as tick:
-        reused = refine(
-            opened,
-            PredictionFolder(predictions, classes, label_offset),
-            MaskletStore(masklets),
-            PredictionFolder(out, classes, label_offset),
-            settings,
-            device=resolve_device(device),
-            progress=tick,
-        )
+    base = PredictionFolder(predictions, classes, label_offset)
+    refined = PredictionFolder(out, classes, label_offset)
+    work = partial(_refining, base, masklets, refined, settings, device)
+    reused = sum(
+        run_stage(opened, work, Places(workers, ray, gpu=device.startswith("cuda")), "refine")
+    )
     result = {"out": str(out), "clips": len(opened), "reused": reused}
     print_result(result, json_output, f"{len(opened)} clips in {out}, {reused} of them reused")
+
+
+def _refining(
+    base: PredictionFolder,
+    masklets: Path,
+    out: PredictionFolder,
+    settings: RefineSettings,
+    device: str,
+) -> ClipWork[int]:
+    from sam2vss_lib.masklets.store import MaskletStore
+    from sam2vss_lib.refinement import refine
+    from sam2vss_lib.validation import resolve_device
+
+    store, on = MaskletStore(masklets), resolve_device(device)
+    return partial(refine, predictions=base, masklets=store, out=out, settings=settings, device=on)
 
 
 def evaluate_command(
@@ -224,6 +92,8 @@ def evaluate_command(
     max_clips: MaxClipsOption = None,
     stray_labels: StrayOption = "error",
     device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    ray: RayOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     json_output: JsonOption = False,
 ) -> None:
@@ -232,7 +102,8 @@ def evaluate_command(
     Beside the JSON file goes an .npz file of the same name with the sums per clip.
     """
     from sam2vss_lib.datasets import PredictionFolder
-    from sam2vss_lib.study.evaluation import count_predictions, predictions_sha256, write_metrics
+    from sam2vss_lib.metrics import MetricSuite
+    from sam2vss_lib.study.evaluation import predictions_sha256, write_metrics
     from sam2vss_lib.study.provenance import collect_provenance
     from sam2vss_lib.validation import resolve_device
 
@@ -240,16 +111,17 @@ def evaluate_command(
         raise SettingsError(f"--out {out}: is a folder; expected the name of a file")
     opened = open_clips(dataset, split, num_classes, max_clips, stray_labels)
     require_folders(predictions=predictions)
-    torch_device = resolve_device(device)
     folder = PredictionFolder(predictions, opened.num_classes, label_offset)
-    with clip_bar(opened, "evaluate") as tick:
-        suite = count_predictions(opened, folder, device=torch_device, progress=tick)
+    suite = MetricSuite(opened.num_classes)
+    places = Places(workers, ray, gpu=device.startswith("cuda"))
+    for part in run_stage(opened, partial(_counting, folder, device), places, "evaluate"):
+        suite.merge(part)
     provenance = collect_provenance(
         settings={"split": split, "label_offset": label_offset, "stray_labels": stray_labels},
         data_sha256=opened.content_sha256(),
         checkpoints={},
         predictions={str(predictions): predictions_sha256(opened, folder)},
-        device=torch_device,
+        device=resolve_device(device),
         seed=seed,
     )
     result = write_metrics(out, suite, provenance)
@@ -258,3 +130,10 @@ def evaluate_command(
         for name, value in result["metrics"].items()
     )
     print_result(result, json_output, f"{text}\n{result['frames']} frames; everything in {out}")
+
+
+def _counting(folder: PredictionFolder, device: str) -> ClipWork[MetricSuite]:
+    from sam2vss_lib.study.evaluation import count_predictions
+    from sam2vss_lib.validation import resolve_device
+
+    return partial(count_predictions, predictions=folder, device=resolve_device(device))

@@ -44,6 +44,17 @@ class MaskletRun:
     object_frames: int = 0
     seconds_by_clip: dict[str, float] = field(default_factory=dict)
 
+    def __add__(self, other: MaskletRun) -> MaskletRun:
+        """What two runs on different clips did."""
+        return MaskletRun(
+            self.clips + other.clips,
+            self.reused + other.reused,
+            self.frames + other.frames,
+            self.masklets + other.masklets,
+            self.object_frames + other.object_frames,
+            self.seconds_by_clip | other.seconds_by_clip,
+        )
+
 
 @dataclass
 class SharedRun:
