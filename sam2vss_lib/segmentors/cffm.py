@@ -9,7 +9,7 @@ https://github.com/GuoleiSun/VSS-CFFM). Names of parameters are those of its che
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from sam2vss_lib.segmentors.focal_attention import FocalGeometry
 from sam2vss_lib.segmentors.focal_block import FocalDecoder
 from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder
 from sam2vss_lib.segmentors.pixels import resize
+from sam2vss_lib.segmentors.temporal import TARGET_ONLY
 
 _WIDE = (64, 128, 320, 512)
 #: arguments of `CffmHead` for the published encoders; all others have their defaults
@@ -40,7 +41,7 @@ class CffmFeatures:
         reduced: (B, E, h_1 // reduction, w_1 // reduction), the same but smaller.
     """
 
-    fused: Tensor
+    fused: Tensor = field(metadata=TARGET_ONLY)
     reduced: Tensor
 
 

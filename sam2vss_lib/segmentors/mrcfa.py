@@ -8,7 +8,7 @@ https://github.com/GuoleiSun/VSS-MRCFA). Names of parameters are those of its ch
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from sam2vss_lib.segmentors.affinity import CrossFrameAffinities, take
 from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder
 from sam2vss_lib.segmentors.pixels import resize
+from sam2vss_lib.segmentors.temporal import TARGET_ONLY
 
 _WIDE = (64, 128, 320, 512)
 #: arguments of `MrcfaHead` for the published encoders; all others have their defaults
@@ -33,6 +34,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 class MrcfaFeatures:
     """What the head needs of a batch of frames, whatever the other frames are.
 
+    Of references only `values` and `keys` are read.
+
     Attributes:
         fused: (B, E, h_1, w_1), all stages fused.
         plain: (B, E, h, w), the same at the size of stage 2, or as it is with reduction 1.
@@ -41,10 +44,10 @@ class MrcfaFeatures:
         keys: of stages 2, 3, 4 as a reference, (B, C_i, h, w), the last at the size of stage 4.
     """
 
-    fused: Tensor
-    plain: Tensor
+    fused: Tensor = field(metadata=TARGET_ONLY)
+    plain: Tensor = field(metadata=TARGET_ONLY)
     values: Tensor
-    queries: tuple[Tensor, ...]
+    queries: tuple[Tensor, ...] = field(metadata=TARGET_ONLY)
     keys: tuple[Tensor, ...]
 
 

@@ -20,6 +20,7 @@ from sam2vss_lib.segmentors.temporal import (
     CarriesState,
     FrameFeatures,
     TemporalNetwork,
+    as_references,
     clip_indices,
     join_frames,
     split_frames,
@@ -74,7 +75,7 @@ class TemporalSegmentor:
                 labels = labels_from_logits(logits, kept.input_px, batch[0].shape[:2])
                 probabilities = logits.softmax(1).half() if with_probabilities else None
                 yield from Prediction(labels, probabilities).frames()
-            kept.drop_before(after - REACH_FRAMES)
+            kept.keep_for(after)
             first = after
 
     @torch.inference_mode()
@@ -111,12 +112,12 @@ class TemporalSegmentor:
         head = self.network.decode_head
         with self.options.autocast(self.device):
             if self._carries:
-                return head.next_logits(kept.features(targets), state).float()
-            clips = zip(*(clip_indices(target) for target in targets), strict=True)
-            frames = [kept.features(indices) for indices in clips]
-            if len(frames) < CLIP_FRAMES:
-                return head.frame_logits(frames[-1]).float()
-            return head.clip_logits(frames).float()
+                return head.next_logits(kept.targets(targets), state).float()
+            *references, _ = zip(*(clip_indices(target) for target in targets), strict=True)
+            if len(references) < CLIP_FRAMES - 1:
+                return head.frame_logits(kept.targets(targets)).float()
+            frames = [kept.references(indices) for indices in references]
+            return head.clip_logits([*frames, kept.targets(targets)]).float()
 
 
 class _KeptFrames:
@@ -135,15 +136,23 @@ class _KeptFrames:
         else:
             self._kept.update(enumerate(images, first))
 
-    def features(self, indices: Sequence[int]) -> FrameFeatures:
-        """The features of some frames as a batch."""
+    def targets(self, indices: Sequence[int]) -> FrameFeatures:
+        """The features of some frames of the latest batch, as a batch."""
         kept = [self._kept[i] for i in indices]
         if self._keep_features:
             return join_frames(kept)
         features, self.input_px = self._model.encode(kept)
         return features
 
-    def drop_before(self, index: int) -> None:
-        """Forget the frames before an index."""
-        for old in [i for i in self._kept if i < index]:
-            del self._kept[old]
+    def references(self, indices: Sequence[int]) -> FrameFeatures:
+        """What others read of the features of some frames, as a batch."""
+        if self._keep_features:
+            return join_frames([as_references(self._kept[i]) for i in indices])
+        return self.targets(indices)
+
+    def keep_for(self, index: int) -> None:
+        """Forget what no frame from `index` on reads."""
+        kept = {i: one for i, one in self._kept.items() if i >= index - REACH_FRAMES}
+        if self._keep_features:
+            kept = {i: as_references(features) for i, features in kept.items()}
+        self._kept = kept

@@ -8,17 +8,20 @@ references.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from sam2vss_lib.segmentors.mit import MixTransformer
+from sam2vss_lib.segmentors.pixels import resize
 
-#: what a head keeps of a batch of frames: a dataclass or tuple of float tensors (B, ...), or of
-#: more of those; else the head's own business
+#: what a head keeps of a batch of frames: a dataclass of float tensors (B, D, ...) or of tuples of
+#: them; else the head's own business
 FrameFeatures = Any
+#: metadata of a field of such a dataclass that is not read of references
+TARGET_ONLY = {"target_only": True}
 
 #: of the reference frames to the target, in frames, oldest first
 REFERENCE_OFFSETS_FRAMES = (-9, -6, -3)
@@ -100,6 +103,7 @@ class TemporalNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.decode_head = cast(Any, decode_head)
+        self._least_side_px = _least_side_px(backbone)
 
     @property
     def head(self) -> TemporalHead:
@@ -107,8 +111,13 @@ class TemporalNetwork(nn.Module):
         return cast(TemporalHead, self.decode_head)
 
     def frame_features(self, pixels: Tensor) -> FrameFeatures:
-        """What the head keeps of frames given as (B, 3, H, W) normalised images."""
-        return self.head.frame_features(self.backbone(pixels))
+        """What the head keeps of frames given as (B, 3, H, W) normalised images.
+
+        Sides too short for the encoder are stretched, as those that are no multiples of its
+        strides are before.
+        """
+        size = [max(side, self._least_side_px) for side in pixels.shape[2:]]
+        return self.head.frame_features(self.backbone(resize(pixels, size)))
 
 
 def join_frames(features: Sequence[FrameFeatures]) -> FrameFeatures:
@@ -123,6 +132,31 @@ def split_frames(features: FrameFeatures, count: int) -> list[FrameFeatures]:
         return _map_tensors(lambda tensor: tensor[i : i + 1].clone(), features)
 
     return [pick(i) for i in range(count)]
+
+
+def as_references(features: FrameFeatures) -> FrameFeatures:
+    """The features of frames that are no targets any more, for less memory.
+
+    What is read of targets only has no channels left, (B, 0, ...).
+    """
+
+    def emptied(tensor: Tensor) -> Tensor:
+        return tensor.new_empty(len(tensor), 0, *tensor.shape[2:])
+
+    names = [
+        field.name for field in fields(features) if TARGET_ONLY.keys() <= field.metadata.keys()
+    ]
+    return replace(features, **{n: _map_tensors(emptied, getattr(features, n)) for n in names})
+
+
+def _least_side_px(encoder: MixTransformer) -> int:
+    """The shortest side of an image whose maps every attention of the encoder can still reduce."""
+    stride = least = 1
+    for stage, step in zip(encoder.stages, encoder.strides, strict=True):
+        stride *= step
+        for module in stage.modules():
+            least = max(least, stride * getattr(module, "sequence_reduction_ratio", 1))
+    return least
 
 
 def _map_tensors(function: Callable[..., Tensor], *features: FrameFeatures) -> FrameFeatures:

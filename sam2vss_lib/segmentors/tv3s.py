@@ -8,7 +8,7 @@ https://github.com/Ashesham/TV3S). Names of parameters are those of its checkpoi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
@@ -18,6 +18,7 @@ from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder
 from sam2vss_lib.segmentors.pixels import resize
 from sam2vss_lib.segmentors.state_space import BlockState, WindowedBlocks
+from sam2vss_lib.segmentors.temporal import TARGET_ONLY
 
 _WIDE = (64, 128, 320, 512)
 #: arguments of `Tv3sHead` for the published encoders; all others have their defaults
@@ -33,11 +34,11 @@ class Tv3sFeatures:
     """What the head needs of a batch of frames, whatever the other frames are.
 
     Attributes:
-        fused: (B, E, h_1, w_1), all stages fused; of references only its size matters.
+        fused: (B, E, h_1, w_1), all stages fused; not read of references.
         grid: (B, h, w, E), the same at about half the size, in whole windows, channels last.
     """
 
-    fused: Tensor
+    fused: Tensor = field(metadata=TARGET_ONLY)
     grid: Tensor
 
 

@@ -1,6 +1,7 @@
 """Streaming over a clip: which references, what is kept; neither batch nor cache matters."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.segmentors import load_segmentor
 from sam2vss_lib.segmentors.architectures import TemporalArchitecture, build_temporal
 from sam2vss_lib.segmentors.base import InferenceOptions
+from sam2vss_lib.segmentors.pixels import network_input
 from sam2vss_lib.segmentors.streaming import TemporalSegmentor
-from sam2vss_lib.segmentors.temporal import clip_indices, join_frames, split_frames
+from sam2vss_lib.segmentors.temporal import (
+    FrameFeatures,
+    as_references,
+    clip_indices,
+    join_frames,
+    split_frames,
+)
 
 ENCODER: dict[str, Any] = {
     "hidden_sizes": [8, 8, 8, 8],
@@ -149,6 +158,43 @@ def test_any_size_of_frame() -> None:
         clip = np.zeros((4, *size, 3), np.uint8)
         labels = [one.labels.shape for one in segmentor.predict_clip(clip)]
         assert labels == [size] * 4
+
+
+@pytest.mark.parametrize("name", [f"{head}-micro" for head in HEADS])
+def test_frames_too_small_for_the_demo_encoders_are_stretched(name: str) -> None:
+    """Those have a first stride of 8 px and reduce its map 8 times: no side is less than 64 px."""
+    segmentor = load_segmentor(name)
+    assert isinstance(segmentor, TemporalSegmentor)
+    for size in ((1, 1), (31, 100), (64, 20)):
+        clip = make_clip(5).repeat(2, 1).repeat(2, 2)[:, : size[0], : size[1]]
+        found = list(segmentor.predict_clip(clip, with_probabilities=True))
+        assert [one.labels.shape for one in found] == [size] * 5
+    pixels = network_input(torch.from_numpy(make_clip(1)[:, :32, :]), "frame")
+    assert pixels.shape[2:] == (32, 96)
+    larger = torch.nn.functional.interpolate(pixels, (64, 96), mode="bilinear")
+    with torch.inference_mode():
+        stretched = segmentor.network.frame_features(pixels)
+        torch.testing.assert_close(stretched.fused, segmentor.network.frame_features(larger).fused)
+
+
+def kept_bytes(features: FrameFeatures) -> int:
+    parts = [getattr(features, field.name) for field in fields(features)]
+    tensors = [t for part in parts for t in (part if isinstance(part, tuple) else (part,))]
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@torch.inference_mode()
+def test_of_references_only_what_targets_read_is_kept(head: str) -> None:
+    segmentor = make_segmentor(head)
+    frames = split_frames(segmentor.encode(list(make_clip(4)))[0], 4)
+    past = [as_references(frame) for frame in frames[:3]]
+    network = segmentor.network.head
+    expected = network.clip_logits(frames)
+    assert torch.equal(network.clip_logits([*past, frames[3]]), expected)
+    assert past[0].fused.shape == (1, 0, *frames[0].fused.shape[2:])
+    assert kept_bytes(frames[0]) - kept_bytes(past[0]) >= frames[0].fused.nbytes
+    assert kept_bytes(as_references(past[0])) == kept_bytes(past[0])
 
 
 def test_settings_that_no_head_has_are_refused() -> None:
