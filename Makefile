@@ -57,7 +57,7 @@ train-demo: $(VENV)/.ready
 
 # Versions already in requirements.lock are kept where pyproject.toml allows them.
 lock: $(VENV)/.ready
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra cluster \
 	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	    --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 

@@ -31,6 +31,9 @@ def study(
         typer.Option("--set", help="NAME=VALUE of a notebook parameter; repeatable."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 1,
+    ray: Annotated[
+        str | None, typer.Option("--ray", help="Address of a Ray cluster that makes the masklets.")
+    ] = None,
     json_output: JsonOption = False,
 ) -> None:
     """Run the study's notebooks headlessly and write the report; finished stages are reused.
@@ -52,7 +55,7 @@ def study(
     def say(text: str) -> None:
         typer.echo(text, err=True)
 
-    share_masklets(plans, workers, say)
+    share_masklets(plans, workers, say, ray=ray)
     executed, failures = run_notebooks(plans, workers, say)
     page = write_report(out / profile)
     result = {**{name: str(path) for name, path in executed.items()}, "report": str(page)}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from sam2vss_lib.cluster import RayPool, map_on_ray
 from sam2vss_lib.errors import Sam2VssError, SettingsError
 from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.plan import describe_plan
@@ -66,8 +67,15 @@ class _Job(NamedTuple):
     clip: int
     num_frames: int
 
+    @property
+    def cost(self) -> int:
+        """Frames times settings."""
+        return self.num_frames * len(self.wanted)
 
-def share_masklets(plans: Plans, workers: int, say: Callable[[str], None]) -> None:
+
+def share_masklets(
+    plans: Plans, workers: int, say: Callable[[str], None], *, ray: str | None = None
+) -> None:
     """Compute the masklets that notebooks will ask for, sharing work between all of them.
 
     An error is said and left to the notebooks, each of which meets it again by itself.
@@ -76,6 +84,7 @@ def share_masklets(plans: Plans, workers: int, say: Callable[[str], None]) -> No
         plans: of `plan_study`.
         workers: processes, each of which computes one clip at a time.
         say: takes lines for the user.
+        ray: address of a Ray cluster, whose workers do it instead.
     """
     groups: dict[tuple[object, ...], dict[MaskletSettings, None]] = {}
     examples: dict[tuple[object, ...], StudySettings] = {}
@@ -92,20 +101,35 @@ def share_masklets(plans: Plans, workers: int, say: Callable[[str], None]) -> No
     planned: set[Path] = set()
     # many settings on few clips first: the few on many clips then find theirs planned
     for key, wanted in sorted(groups.items(), key=lambda item: -len(item[1])):
-        if len(wanted) < (2 if workers == 1 else 1):
+        if len(wanted) < (2 if workers == 1 and ray is None else 1):
             continue  # nothing to share, and nobody to share it with
         try:
             jobs += _jobs(examples[key], list(wanted), planned, say)
         except Sam2VssError as error:
             say(f"masklets in common: {error}")
     # the longest first, so that no process is left alone with one at the end
-    jobs.sort(key=lambda job: -job.num_frames * len(job.wanted))
-    work = partial(_compute, threads=max(1, (os.cpu_count() or 1) // workers))
+    jobs.sort(key=lambda job: -job.cost)
     try:
-        for error in filter(None, map_in_processes(work, jobs, workers=workers, what="masklets")):
+        for error in filter(None, _computed(jobs, workers, ray)):
             say(f"masklets in common: {error}")
     except Sam2VssError as error:
         say(f"masklets in common: {error}")
+
+
+def _computed(jobs: Sequence[_Job], workers: int, ray: str | None) -> Iterable[str | None]:
+    """Do the jobs; of each what went wrong."""
+    if ray is None:
+        work = partial(_compute, threads=max(1, (os.cpu_count() or 1) // workers))
+        return map_in_processes(work, jobs, workers=workers, what="masklets")
+    return map_on_ray(
+        partial(partial, _compute, threads=1),
+        jobs,
+        RayPool(address=ray, gpu=True),
+        costs=[job.cost for job in jobs],
+        names=[f"clip {job.clip + 1}" for job in jobs],
+        what="masklets",
+        unit="frame",
+    )
 
 
 def _jobs(
@@ -135,9 +159,15 @@ def _compute(job: _Job, threads: int) -> str | None:
     """What one process does for one clip; returns what went wrong, as errors need not pickle."""
     torch.set_num_threads(threads)
     try:
-        study = Study(job.settings)
+        study = _opened(job.settings)
         clip = replace(study.dataset, clips=study.dataset.clips[job.clip : job.clip + 1])
         generate_shared(clip, study.sam2, study.masklet_folders(job.wanted, clip))
     except Sam2VssError as error:
         return str(error)
     return None
+
+
+@lru_cache(maxsize=1)
+def _opened(settings: StudySettings) -> Study:
+    """A study whose model stays loaded for the next clip."""
+    return Study(settings)
