@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -139,3 +140,38 @@ def test_bad_settings_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SettingsError, match=r"Ray is not installed.*\[cluster\]"):
         run(squares, [1], RayPool(1))
+
+
+DRIVER = """
+import resource, sys
+from functools import partial
+from sam2vss_lib.cluster import RayPool, map_on_ray
+from sam2vss_lib.datasets import Clip, Dataset
+def count():
+    return lambda dataset: dataset.clips[0].num_frames
+if __name__ == "__main__":
+    from dataclasses import replace
+    from sam2vss_lib.datasets import open_dataset
+    address, root, clips = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    whole = open_dataset(root, "val")
+    # as many as asked for, under the same name: only their number matters
+    many = [replace(whole, clips=(whole.clips[i % 2],)) for i in range(clips)]
+    done = map_on_ray(count, many, RayPool(1, address), costs=[1] * clips, names=[""] * clips,
+                      what="", unit="")
+    assert len(done) == clips
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_the_drivers_memory_does_not_grow_with_the_clips(
+    cluster: Any, tiny_vspw: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "driver.py").write_text(DRIVER)
+    peaks_mib: list[float] = []
+    for clips in (10, 10_000):
+        run = [sys.executable, tmp_path / "driver.py", cluster.address, tiny_vspw, str(clips)]
+        done = subprocess.run(run, capture_output=True, text=True, timeout=600, check=True)
+        peaks_mib.append(float(done.stdout))
+    print(f"driver's peak: {peaks_mib[0]:.0f} MiB for 10 clips, {peaks_mib[1]:.0f} for 10,000")
+    assert peaks_mib[1] < 1.1 * peaks_mib[0]
