@@ -7,7 +7,6 @@ state that another one ended with.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
@@ -19,6 +18,7 @@ from torch import Tensor
 #: numbers in each of the few tensors that a stretch of tokens needs at a time: on a CPU they should
 #: stay in its cache (2 MiB each), on a GPU they should be many
 _CHUNK_NUMBERS = {"cpu": 2**19, "cuda": 2**26}
+_ALL_TOKENS = 2**31  # more than any sequence has
 
 
 def selective_scan(
@@ -126,7 +126,7 @@ def stretch_tokens(state_numbers: int, device: torch.device) -> int:
         At least 1; all tokens where a kernel scans them.
     """
     if find_kernel(device) is not None:
-        return sys.maxsize
+        return _ALL_TOKENS
     return _chunk_tokens(state_numbers, device)
 
 
