@@ -82,6 +82,7 @@ def test_masklets_on_a_cluster(world: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # processes start slowly on a busy machine
 def test_one_worker_and_four_leave_the_same_files(world: Path, tmp_path: Path) -> None:
     one = all_stages(world, tmp_path / "one", "--workers=1")
     assert len(one) > 100
@@ -90,6 +91,7 @@ def test_one_worker_and_four_leave_the_same_files(world: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # processes start slowly on a busy machine
 def test_machines_may_leave_and_join(world: Path, tmp_path: Path) -> None:
     options = ["--checkpoint=demo", *LOOSE]
     ours, alone = tmp_path / "ours", tmp_path / "alone"

@@ -98,7 +98,7 @@ def _counts(study: Study, predictions: list[PredictionFolder]) -> Counts:
         _count(study, predictions, path, tick)
         return 0
 
-    study.timed("boundary accuracy", key, work)
+    study.timed("boundary accuracy", key, work, whole=True)
     kept = read_json(path)
     shape = (len(predictions), len(dataset), len(BIN_STARTS_PX))
     right = np.array(kept["right"], np.int64).reshape(shape)

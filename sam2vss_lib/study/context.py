@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -121,21 +122,24 @@ class StudyContext:
         key: str,
         work: Callable[[Callable[[str], None]], int],
         dataset: Dataset | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         """Run a stage with a progress bar over clips and log it.
 
-        Notebooks that run at the same time wait for each other here, and then find it done.
+        Notebooks that run at the same time share the clips of a stage.
 
         Args:
             stage: what is done.
             key: of its outputs.
             work: does it, calling its argument after every clip; returns how many were reused.
             dataset: the clips, when not the study's own.
+            whole: for a stage that is made as a whole: notebooks then wait for each other here.
         """
         total, started = len(dataset or self.dataset), time.perf_counter()
         lock = self.root / "locks" / f"{stage}-{key}".replace(" ", "_")
         with (
-            held(lock),
+            held(lock) if whole else nullcontext(),
             tqdm(total=total, desc=f"{stage} {key}", unit="clip", disable=None) as bar,
         ):
 

@@ -49,7 +49,7 @@ def study_cost(study: Study) -> CostMeasurement:
         return int(reused)
 
     study.uses(study.sam2_checkpoint, {})
-    study.timed("cost", key, work, study.dataset.take(1))
+    study.timed("cost", key, work, study.dataset.take(1), whole=True)
     return CostMeasurement.model_validate(read_json(path))
 
 

@@ -165,7 +165,7 @@ class IndependentStudy(Study):
             made.append(trained)
             return len(frames) if reused else 0
 
-        self.timed("classifier", key, work, frames)
+        self.timed("classifier", key, work, frames, whole=True)
         return made[0]
 
     def painted(

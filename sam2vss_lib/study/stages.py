@@ -237,7 +237,7 @@ class Study(StudyContext):
             mark_finished(path.parent, made_from, pattern=sums_path(path).name)
             return 0
 
-        self.timed("evaluate", key, count)
+        self.timed("evaluate", key, count, whole=True)
         suite = MetricSuite.load(sums_path(path))
         provenance = self.provenance(labelled.checkpoints, labelled.predictions_sha256)
         samples = self.settings.bootstrap_samples

@@ -1,7 +1,6 @@
 """Several notebooks at a time: none stops the others, and what times something runs alone."""
 
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import pytest
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import held
 from sam2vss_lib.study import batch
 from sam2vss_lib.study.batch import run_notebooks
 
@@ -60,22 +58,3 @@ def test_what_reads_another_result_runs_after_the_others(ran: list[Any]) -> None
     names = ("01_a", "02_second", "03_c", "08_cost")
     run_notebooks({Path(f"{name}.ipynb"): {} for name in names}, 1, lambda _: None)
     assert [name for name, _, _ in ran] == ["01_a", "03_c", "02_second", "08_cost"]
-
-
-def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
-    inside, most = 0, 0
-
-    def work() -> None:
-        nonlocal inside, most
-        with held(tmp_path / "locks" / "stage"):
-            inside += 1
-            most = max(most, inside)
-            time.sleep(0.02)
-            inside -= 1
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == 1
