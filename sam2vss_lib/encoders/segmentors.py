@@ -14,7 +14,6 @@ from sam2vss_lib.encoders.temporal import TemporalEncoder
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import sha256_json
 from sam2vss_lib.segmentors.base import Segmentor
-from sam2vss_lib.segmentors.pixels import network_input
 from sam2vss_lib.segmentors.segformer import SegFormer
 from sam2vss_lib.segmentors.streaming import TemporalSegmentor
 
@@ -87,8 +86,7 @@ class SegFormerEncoder:
             SettingsError: `image` has another shape or dtype.
         """
         check_image(image)
-        frame = torch.from_numpy(image).to(self._model.device)[None]
-        pixels = network_input(frame, self._model.input_size)
+        pixels = self._model.network_input(torch.from_numpy(image)[None])
         found = self._encoder(pixels, output_hidden_states=True).hidden_states
         maps = [stage[0] for stage in found]
         return concatenate_maps(maps) if self._stages == "all" else maps[int(self._stages) - 1]

@@ -14,7 +14,6 @@ from sam2vss_lib.datasets import Clip
 from sam2vss_lib.encoders.base import check_image
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import sha256_json
-from sam2vss_lib.segmentors.pixels import network_input
 from sam2vss_lib.segmentors.streaming import TemporalSegmentor
 from sam2vss_lib.segmentors.temporal import (
     CLIP_FRAMES,
@@ -83,8 +82,7 @@ class TemporalEncoder:
             SettingsError: `image` has another shape or dtype.
         """
         check_image(image)
-        frame = torch.from_numpy(image).to(self._model.device)[None]
-        return self._map(network_input(frame, self._model.input_size))
+        return self._map(self._model.network_input(torch.from_numpy(image)[None]))
 
     @torch.inference_mode()
     def encode_in_clip(self, clip: Clip, index: int) -> Tensor:

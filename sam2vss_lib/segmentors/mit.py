@@ -6,6 +6,8 @@ It is built from the stages of the `transformers` implementation, whose paramete
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 from torch import Tensor, nn
@@ -37,7 +39,7 @@ class MixTransformer(nn.Module):
         self.stages = SegformerModel(config).stages
         set_published_eps(self)
         self.channels = tuple(config.hidden_sizes)
-        self.strides = tuple(config.strides)
+        self.least_side_px = least_side_px(config)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """Encode a batch of normalised images.
@@ -54,6 +56,12 @@ class MixTransformer(nn.Module):
             pixels = stage(pixels)
             maps.append(pixels)
         return maps
+
+
+def least_side_px(config: SegformerConfig) -> int:
+    """The shortest side of an image whose maps every attention of the encoder can still reduce."""
+    strides = accumulate(config.strides, mul)
+    return max(stride * ratio for stride, ratio in zip(strides, config.sr_ratios, strict=True))
 
 
 def set_published_eps(encoder: nn.Module) -> None:

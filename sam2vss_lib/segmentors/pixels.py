@@ -37,12 +37,13 @@ def normalise(frames: Tensor) -> Tensor:
     return (frames.float() - mean) / std
 
 
-def network_input(frames: Tensor, rule: InputSize) -> Tensor:
+def network_input(frames: Tensor, rule: InputSize, least_side_px: int = 1) -> Tensor:
     """Resize and normalise frames.
 
     Args:
         frames: (B, H, W, 3) uint8 RGB, on the network's device.
         rule: the size; both stretch, and never pad, to multiples of 32.
+        least_side_px: shorter sides are stretched to this before.
 
     Returns:
         (B, 3, h, w) float32.
@@ -56,11 +57,11 @@ def network_input(frames: Tensor, rule: InputSize) -> Tensor:
         )
     pixels = frames.permute(0, 3, 1, 2)
     if rule == "frame":
-        return resize(normalise(pixels), _rounded_up(frames.shape[1:3]))
+        return resize(normalise(pixels), _rounded_up(frames.shape[1:3], least_side_px))
     scaled = _scaled_size(frames.shape[1], frames.shape[2])
     # The published pipeline resizes twice, and 8-bit images: their values are whole numbers.
     pixels = resize(pixels.float(), scaled).round()
-    return normalise(resize(pixels, _rounded_up(scaled)).round())
+    return normalise(resize(pixels, _rounded_up(scaled, least_side_px)).round())
 
 
 def labels_from_logits(logits: Tensor, *sizes: Sequence[int]) -> Tensor:
@@ -77,7 +78,8 @@ def labels_from_logits(logits: Tensor, *sizes: Sequence[int]) -> Tensor:
     for one in logits[:, None]:  # a frame at a time: C maps of full size are larger than all else
         for size in sizes:
             one = resize(one, size)
-        labels.append(one[0].argmax(0).to(torch.uint8))
+        # the first of equals, as by argmax, which is several times slower on a CPU
+        labels.append(one[0].max(0).indices.to(torch.uint8))
     return torch.stack(labels)
 
 
@@ -87,8 +89,8 @@ def _scaled_size(height: int, width: int) -> tuple[int, int]:
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
-def _rounded_up(size: Sequence[int]) -> tuple[int, int]:
-    height, width = (ceil(side / SIZE_MULTIPLE_PX) * SIZE_MULTIPLE_PX for side in size)
+def _rounded_up(size: Sequence[int], least: int) -> tuple[int, int]:
+    height, width = (ceil(max(s, least) / SIZE_MULTIPLE_PX) * SIZE_MULTIPLE_PX for s in size)
     return height, width
 
 

@@ -20,7 +20,7 @@ from transformers import SegformerConfig, SegformerForSemanticSegmentation
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.files import sha256_file
 from sam2vss_lib.segmentors.base import InferenceOptions, Prediction, batches
-from sam2vss_lib.segmentors.mit import set_published_eps
+from sam2vss_lib.segmentors.mit import least_side_px, set_published_eps
 from sam2vss_lib.segmentors.mmseg_names import is_published, segformer_from_published
 from sam2vss_lib.segmentors.pixels import InputSize, labels_from_logits, network_input
 from sam2vss_lib.segmentors.weights import load_fitting, read_weights, weights_file
@@ -53,6 +53,11 @@ class SegFormer:
         """C."""
         return self.network.decode_head.classifier.out_channels
 
+    def network_input(self, frames: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 RGB frames, on any device, as the network reads them."""
+        least = least_side_px(self.network.config)
+        return network_input(frames.to(self.device), self.input_size, least)
+
     @torch.inference_mode()
     def predict(self, frames: Tensor, *, with_probabilities: bool = False) -> Prediction:
         """Segment a batch of frames.
@@ -68,7 +73,7 @@ class SegFormer:
         Raises:
             SettingsError: `frames` has another shape or dtype.
         """
-        pixels = network_input(frames.to(self.device), self.input_size)
+        pixels = self.network_input(frames)
         with self.options.autocast(self.device):
             logits = self.network(pixels).logits.float()
         frame_size = frames.shape[1:3]

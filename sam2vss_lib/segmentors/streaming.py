@@ -78,6 +78,11 @@ class TemporalSegmentor:
             kept.keep_for(after)
             first = after
 
+    def network_input(self, frames: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 RGB frames, on any device, as the network reads them."""
+        least = self.network.backbone.least_side_px
+        return network_input(frames.to(self.device), self.input_size, least)
+
     @torch.inference_mode()
     def encode(self, frames: Sequence[_Image]) -> tuple[FrameFeatures, Sequence[int]]:
         """What the head keeps of frames.
@@ -88,8 +93,7 @@ class TemporalSegmentor:
         Returns:
             The features of the batch, and the size in px at which the network saw the frames.
         """
-        stacked = torch.from_numpy(np.stack(frames)).to(self.device)
-        pixels = network_input(stacked, self.input_size)
+        pixels = self.network_input(torch.from_numpy(np.stack(frames)))
         with self.options.autocast(self.device):
             return self.network.frame_features(pixels), pixels.shape[2:]
 

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from sam2vss_lib.segmentors.mit import MixTransformer
-from sam2vss_lib.segmentors.pixels import resize
 
 #: what a head keeps of a batch of frames: a dataclass of float tensors (B, D, ...) or of tuples of
 #: them; else the head's own business
@@ -103,7 +102,6 @@ class TemporalNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.decode_head = cast(Any, decode_head)
-        self._least_side_px = _least_side_px(backbone)
 
     @property
     def head(self) -> TemporalHead:
@@ -111,13 +109,8 @@ class TemporalNetwork(nn.Module):
         return cast(TemporalHead, self.decode_head)
 
     def frame_features(self, pixels: Tensor) -> FrameFeatures:
-        """What the head keeps of frames given as (B, 3, H, W) normalised images.
-
-        Sides too short for the encoder are stretched, as those that are no multiples of its
-        strides are before.
-        """
-        size = [max(side, self._least_side_px) for side in pixels.shape[2:]]
-        return self.head.frame_features(self.backbone(resize(pixels, size)))
+        """What the head keeps of frames given as (B, 3, H, W) normalised images."""
+        return self.head.frame_features(self.backbone(pixels))
 
 
 def join_frames(features: Sequence[FrameFeatures]) -> FrameFeatures:
@@ -147,16 +140,6 @@ def as_references(features: FrameFeatures) -> FrameFeatures:
         field.name for field in fields(features) if TARGET_ONLY.keys() <= field.metadata.keys()
     ]
     return replace(features, **{n: _map_tensors(emptied, getattr(features, n)) for n in names})
-
-
-def _least_side_px(encoder: MixTransformer) -> int:
-    """The shortest side of an image whose maps every attention of the encoder can still reduce."""
-    stride = least = 1
-    for stage, step in zip(encoder.stages, encoder.strides, strict=True):
-        stride *= step
-        for module in stage.modules():
-            least = max(least, stride * getattr(module, "sequence_reduction_ratio", 1))
-    return least
 
 
 def _map_tensors(function: Callable[..., Tensor], *features: FrameFeatures) -> FrameFeatures:
