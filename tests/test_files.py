@@ -1,15 +1,19 @@
 """Files appear whole or not at all, and hashes are of what they say."""
 
+import errno
 import hashlib
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from sam2vss_lib.errors import DataError
+from sam2vss_lib.errors import DataError, RunError
 from sam2vss_lib.files import (
     atomic_path,
     held,
@@ -90,6 +94,49 @@ def test_only_what_dead_writers_left_is_removed(tmp_path: Path) -> None:
     assert path.read_text() == "whole"
     assert os.listdir(tmp_path) == [path.name]
     remove_left_over(tmp_path / "missing")
+
+
+def test_the_next_writer_of_a_file_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    path, strange = tmp_path / "metrics.json", tmp_path / ".tmp-of-another-program"
+    strange.touch()
+    code = (
+        "import os, sys; from pathlib import Path; from sam2vss_lib.files import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])):\n    os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(path)])
+    assert killed.returncode == -signal.SIGKILL
+    assert len(os.listdir(tmp_path)) == 2
+    write_text(path.with_name("another.json"), "{}")
+    assert len(os.listdir(tmp_path)) == 3  # what was left may be anybody's but who writes the same
+    write_text(path, "{}")
+    assert sorted(os.listdir(tmp_path)) == [strange.name, "another.json", path.name]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said_in_one_line(
+    tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+
+    def fail(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    def write() -> None:
+        with atomic_path(path):
+            fail()
+
+    with pytest.raises(RunError, match=rf"^{path}: the disk is full \(.*\); .* same command again"):
+        write()
+    assert os.listdir(tmp_path) == []
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(RunError, match=rf"^{path}: the disk is full"), held(path):
+        pass
+
+
+def test_another_error_of_writing_stays_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), atomic_path(tmp_path / "a.json"):
+        raise PermissionError(errno.EACCES, "not yours")
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_lock_is_held_by_one_at_a_time_and_leaves_no_file(tmp_path: Path) -> None:
