@@ -1,0 +1,34 @@
+"""Fixtures of the fault campaign."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sam2vss_lib.files import read_json, write_json
+from tests.faults.campaign import World, make_world
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Clips, and every stage on them undisturbed."""
+    return make_world(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Print a test's figures, and add them to the JSON file at $SAM2VSS_FAULT_REPORT."""
+
+    def add(**figures: Any) -> None:
+        name = request.node.name
+        print(f"{name}: {figures}")
+        if path := os.environ.get("SAM2VSS_FAULT_REPORT"):
+            file = Path(path)
+            known = read_json(file) if file.is_file() else {}
+            write_json(file, {**known, name: figures})
+
+    return add
