@@ -67,6 +67,7 @@ def _draw(axis: Any, part: pd.DataFrame, starts: list[int], base_system: str) ->
         axis.vlines(moved, *ends, color=style["color"], linewidth=1)
     axis.set_title(base_system, fontsize=9)
     axis.set_xticks(range(len(starts)), [str(start) for start in starts], fontsize=7)
-    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axis.set_ylim(top=101)  # there is no more than 100
     axis.tick_params(labelsize=7)
     axis.grid(axis="y", linewidth=0.3)

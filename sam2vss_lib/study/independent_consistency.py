@@ -10,6 +10,7 @@ import pandas as pd
 
 from sam2vss_lib.study.independent import EncoderRun
 from sam2vss_lib.study.stages import Evaluated
+from sam2vss_lib.study.wording import span
 
 METRIC, EQ4 = "mVC8", "vc_eq4"
 
@@ -96,24 +97,37 @@ def consistency_table(found: Sequence[Consistency]) -> pd.DataFrame:
 
 
 def consistency_reading(found: Sequence[Consistency]) -> str:
-    """Where a gain of I-X in mVC8 over X comes from, from the numbers alone."""
-    return " ".join(_said(one) for one in found)
+    """Where gains of I-X in mVC8 over X come from, from the numbers alone; like rows together."""
+    alike: dict[tuple[str, ...], list[Consistency]] = {}
+    for one in found:
+        alike.setdefault(_reasons(one), []).append(one)
+    return " ".join(_said(group, reasons) for reasons, group in alike.items())
 
 
-def _said(one: Consistency) -> str:
-    text = (
-        f"{one.label}: {one.alone - one.base:+.1f} points {METRIC} to its base system (above it in "
-        f"{one.raised_clips} of {one.clips} clips); the same masklets with their true classes "
-        f"{one.bound - one.base:+.1f}, and what they leave uncovered filled from it "
-        f"{one.filled - one.base:+.1f}; by Eq. 4, where a constant label must also be the right "
-        f"one, {one.alone_eq4 - one.base_eq4:+.1f}."
-    )
+def _reasons(one: Consistency) -> tuple[str, ...]:
     if one.alone <= one.base:
-        return text
-    if one.bound > one.base:
-        text += " The masklets themselves are more consistent than the base system."
-    if one.filled > one.base:
-        text += " It stays above it when no pixel is left unlabelled, so these are not the reason."
-    if one.alone_eq4 < one.base_eq4:
-        text += " More of what stays constant is wrong than in the base system."
-    return text
+        return ()
+    reasons = {
+        "The masklets themselves are more consistent than the base system.": one.bound > one.base,
+        "It stays above it when no pixel is left unlabelled, so these are not the reason.": (
+            one.filled > one.base
+        ),
+        "More of what stays constant is wrong than in the base system.": (
+            one.alone_eq4 < one.base_eq4
+        ),
+    }
+    return tuple(text for text, holds in reasons.items() if holds)
+
+
+def _said(group: Sequence[Consistency], reasons: Sequence[str]) -> str:
+    raised, clips = sum(one.raised_clips for one in group), sum(one.clips for one in group)
+    rows = ", ".join(one.label for one in group)
+    text = (
+        f"{rows}: {span([o.alone - o.base for o in group])} points {METRIC} to its "
+        f"base system (above it in {raised} of {clips} clips); the same masklets "
+        f"with their true classes {span([o.bound - o.base for o in group])}, and what they leave "
+        f"uncovered filled from it {span([o.filled - o.base for o in group])}; by Eq. 4, where a "
+        f"constant label must also be the right one, "
+        f"{span([o.alone_eq4 - o.base_eq4 for o in group])}."
+    )
+    return " ".join([text, *reasons])

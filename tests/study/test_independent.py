@@ -213,6 +213,11 @@ def test_consistency_is_told_apart_from_constant_labels(study: IndependentStudy)
     lower = consistency_reading([higher._replace(alone=88.0)])
     assert not any(reason in other or reason in lower for reason in reasons)
 
+    together = consistency_reading([higher, higher._replace(label="I-Y", alone=91.0, clips=3)])
+    assert together.startswith("I-X, I-Y: +1.0 to +2.0 points mVC8")
+    assert "above it in 6 of 7 clips" in together
+    assert all(together.count(reason) == 1 for reason in reasons)
+
     nothing = [replace(run, base=None, bound=None) for run in runs]
     assert consistencies(nothing) == []
     assert consistency_table([]).empty
