@@ -8,7 +8,7 @@ import socket
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -184,7 +184,8 @@ def map_on_ray(
     """
     if not items:
         return []
-    with _connected(pool) as (ray, count, gpus):
+    # what Ray has to say of a dead worker is no part of our result
+    with redirect_stdout(sys.stderr), _connected(pool) as (ray, count, gpus):
         actor = ray.remote(num_cpus=1, num_gpus=gpus)(_Worker)
         work = _Pool(ray, make_work, items, costs, pool.tries, actor)
         for _ in range(min(count, len(items))):

@@ -110,8 +110,11 @@ def die_once(folder: Path, item: int) -> int:
     return item
 
 
-def test_a_worker_that_dies_is_replaced(pool: RayPool, tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_replaced(
+    pool: RayPool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(partial(partial, die_once, tmp_path), [0, 1, 2], pool) == [0, 1, 2]
+    assert capsys.readouterr().out == ""  # what Ray says of it does not mix with --json
 
 
 def die(item: int) -> None:
