@@ -45,6 +45,15 @@ def draws(*names: object) -> random.Random:
     return random.Random(seed)
 
 
+_runs = list["Run"]()
+
+
+def end_runs() -> None:
+    """Kill what a test that failed has left at work."""
+    while _runs:
+        _runs.pop().kill()
+
+
 class Run:
     """A command of the command line in a process of its own.
 
@@ -81,6 +90,7 @@ class Run:
                     stdout=out,
                     stderr=err,
                 )
+        _runs.append(self)
         assert self._process.pid is not None
         self.pid: int = self._process.pid
 

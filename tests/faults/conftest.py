@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sam2vss_lib.files import read_json, write_json
-from tests.faults.campaign import World, make_world
+from tests.faults.campaign import World, end_runs, make_world
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Clips, and every stage on them undisturbed."""
     return make_world(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture(autouse=True)
+def _no_run_is_left() -> Iterator[None]:
+    yield
+    end_runs()
 
 
 @pytest.fixture
