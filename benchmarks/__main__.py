@@ -19,6 +19,7 @@ from benchmarks import (
     profile,
     propagation,
     report,
+    scaling,
     segmentors,
     verify,
     windows,
@@ -42,6 +43,7 @@ def benchmarks(*, quick: bool, repeats: int, keep: Path | None) -> dict[str, Ben
         "segmentors": partial(segmentors.run, quick=quick),
         "gpu": partial(gpu.run, **timed),
         "verify": partial(verify.run, **timed),
+        "scaling": partial(scaling.run, quick=quick),
         "equality": partial(equality.run, quick=quick, keep=keep),
         "approximations": partial(approximations.run, **timed, keep=keep),
     }

@@ -166,7 +166,7 @@ def masklets_command(
         "option",
     )
     opened = open_clips(dataset, split, None, max_clips)
-    work = partial(_tracking, checkpoint, device, config, settings, out, max_objects_per_batch)
+    work = partial(tracking, checkpoint, device, config, settings, out, max_objects_per_batch)
     run = sum(
         run_stage(opened, work, Places(workers, ray, gpu=device != "cpu"), "masklets"), MaskletRun()
     )
@@ -182,7 +182,7 @@ def masklets_command(
     print_result(result, json_output, text)
 
 
-def _tracking(
+def tracking(
     checkpoint: str,
     device: str,
     config: str | None,
@@ -190,6 +190,7 @@ def _tracking(
     out: Path,
     max_objects_per_batch: int | None,
 ) -> ClipWork[MaskletRun]:
+    """The stage with its model loaded; arguments as of the command."""
     from sam2vss_lib.masklets.generate import generate_masklets
     from sam2vss_lib.masklets.sam2 import load_sam2
     from sam2vss_lib.validation import resolve_device
