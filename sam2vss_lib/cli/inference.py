@@ -125,6 +125,9 @@ def masklets_command(
     image_size_px: Annotated[
         int | None, typer.Option(help="Side of the model's input, its own when not given.")
     ] = None,
+    compile_encoder: Annotated[
+        bool | None, typer.Option(help="Run the image encoder through torch.compile.")
+    ] = None,
     max_objects_per_batch: Annotated[
         int | None, typer.Option(min=1, help="Objects propagated together; found when not given.")
     ] = None,
@@ -147,6 +150,7 @@ def masklets_command(
         "recent_memories": recent_memories,
         "memory_pool": memory_pool,
         "image_size_px": image_size_px,
+        "compile_encoder": compile_encoder,
     }
     settings = validated(
         MaskletSettings,

@@ -1,4 +1,4 @@
-"""What may be left out of SAM2's computations to save time, each by a setting of its own.
+"""What may be left out of SAM2's computations, or computed otherwise, each by its own setting.
 
 All are off by default: masklets are then those of stock sam2. `python -m benchmarks` measures what
 each saves, and what it costs in accuracy.
@@ -33,6 +33,9 @@ class Approximations(BaseModel, frozen=True, extra="forbid", strict=True, allow_
     )
     image_size_px: int | None = Field(
         default=None, ge=64, multiple_of=32, description="side of the model's input"
+    )
+    compile_encoder: bool = Field(
+        default=False, description="run the image encoder through torch.compile; last bits differ"
     )
 
     @property

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -122,24 +121,6 @@ def load_sam2(
         raise SettingsError(f"device {device}: cannot be used here ({first_line(error)})") from None
     name = facts.name if facts is not None else weights.name
     return Sam2Model(name, model, digest, identity, device)
-
-
-def at_image_size(model: Sam2Model, side_px: int | None) -> Sam2Model:
-    """A model with the same weights for inputs of another size; itself for its own, or None.
-
-    Position codes of the encoder are interpolated and those of pixels made anew, by sam2's own
-    classes.
-    """
-    if side_px in (None, model.predictor.image_size):
-        return model
-    predictor = copy.deepcopy(model.predictor)
-    side = side_px // predictor.backbone_stride
-    predictor.image_size, predictor.sam_image_embedding_size = side_px, side
-    encoder = predictor.sam_prompt_encoder
-    encoder.input_image_size = (side_px, side_px)
-    encoder.image_embedding_size = (side, side)
-    encoder.mask_input_size = (4 * side, 4 * side)
-    return replace(model, predictor=predictor)
 
 
 def _find_weights(checkpoint: str) -> tuple[Path, CheckpointFacts | None]:

@@ -26,6 +26,7 @@ SOME = {
     "recent_memories": 1,
     "memory_pool": 2,
     "image_size_px": 128,
+    "compile_encoder": True,
 }
 
 

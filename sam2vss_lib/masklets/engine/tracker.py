@@ -29,7 +29,8 @@ from sam2vss_lib.masklets.engine.memory import Memories, Reach
 from sam2vss_lib.masklets.engine.memory_reader import MemoryReader
 from sam2vss_lib.masklets.engine.memory_writer import MemoryWriter
 from sam2vss_lib.masklets.engine.merging import first_alike
-from sam2vss_lib.masklets.sam2 import Sam2Model, at_image_size
+from sam2vss_lib.masklets.engine.variants import at_image_size, with_compiled_encoder
+from sam2vss_lib.masklets.sam2 import Sam2Model
 
 _GIVEN_LOGIT = 10.0  # stock's logit of a mask that was given: plus or minus this
 _log = logging.getLogger(__name__)
@@ -85,7 +86,9 @@ class WindowTracker:
         """
         if max_objects_per_batch is not None and max_objects_per_batch < 1:
             raise SettingsError("max_objects_per_batch: must be at least 1")
-        self.model, self._precision = at_image_size(model, approximations.image_size_px), precision
+        model = at_image_size(model, approximations.image_size_px)
+        self.model = with_compiled_encoder(model) if approximations.compile_encoder else model
+        self._precision = precision
         predictor = self.model.predictor
         check_covered(model.name, predictor)
         self._merge_iou = approximations.merge_iou

@@ -9,8 +9,9 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from torch._dynamo.exc import BackendCompilerFailed
 
-from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.errors import RunError, SettingsError
 from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.engine.attention import (
     attend,
@@ -18,13 +19,14 @@ from sam2vss_lib.masklets.engine.attention import (
     pooled_rotary_codes,
     pooled_tokens,
 )
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames
+from sam2vss_lib.masklets.engine.encoder import EncodedFrames, encode, model_input
 from sam2vss_lib.masklets.engine.memory import Memories, Reach
 from sam2vss_lib.masklets.engine.memory_reader import MemoryReader
 from sam2vss_lib.masklets.engine.memory_writer import MemoryWriter
 from sam2vss_lib.masklets.engine.tracker import WindowTracker
+from sam2vss_lib.masklets.engine.variants import at_image_size, with_compiled_encoder
 from sam2vss_lib.masklets.generate import generate_masklets
-from sam2vss_lib.masklets.sam2 import Sam2Model, at_image_size
+from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from tests.masklets.engine.test_properties import SIDES_PX, model, write_clip
@@ -170,6 +172,49 @@ def test_another_size_leaves_the_model_as_it_was(
     assert all(
         torch.equal(a, b) for a, b in zip(before, tracked(demo_model, features), strict=True)
     )
+
+
+def test_a_compiled_encoder_reads_frames_one_by_one(
+    demo_model: Sam2Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def compiled(encoder: torch.nn.Module, *, dynamic: bool) -> Any:
+        assert not dynamic
+        return lambda batch: sizes.append(len(batch)) or encoder(batch)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    inputs = [model_input(frame, 256, "video") for frame in scene(SIZE)[:3]]
+    found = encode(with_compiled_encoder(demo_model), inputs)
+    assert sizes == [1, 1, 1]
+    for ours, expected in zip(found, encode(demo_model, inputs), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+    assert sizes == [1, 1, 1]  # the model itself is as it was
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_compiled_encoder_gives_the_same_features(demo_model: Sam2Model) -> None:
+    inputs = [model_input(frame, 256, "video") for frame in scene(SIZE)[:2]]
+    found = encode(with_compiled_encoder(demo_model), inputs)
+    for ours, expected in zip(found, encode(demo_model, inputs), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_without_a_compiler_there_is_one_line(
+    demo_model: Sam2Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiled(encoder: torch.nn.Module, *, dynamic: bool) -> Any:
+        def fail(batch: torch.Tensor) -> Any:
+            raise BackendCompilerFailed(compiled, RuntimeError("no g++\nlong story"), None)
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    inputs = [model_input(scene(SIZE)[0], 256, "video")]
+    with pytest.raises(RunError, match=r"^torch\.compile: .*; install a C") as caught:
+        encode(with_compiled_encoder(demo_model), inputs)
+    assert "\n" not in str(caught.value)
 
 
 @settings(max_examples=6)
