@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from sam2vss_lib.classifiers.mlp import Classifier
-from sam2vss_lib.clip_work import each_clip
+from sam2vss_lib.clip_work import each_clip, write_labels
 from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.features.store import WHOLE_WINDOW, ClipFeatures, FeatureStore
 from sam2vss_lib.masklets.checks import check_fit
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
-from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
+from sam2vss_lib.records import is_finished, sha256_files
 from sam2vss_lib.refinement import Overlap, paint_frame
 
 
@@ -86,16 +86,11 @@ def segment_masklets(
             if fill is None
             else sha256_files(fill.path(clip, i) for i in range(clip.num_frames)),
         }
-        folder = out.root / clip.name
-        if is_finished(folder, made_from):
+        if is_finished(out.root / clip.name, made_from):
             return True
         classes = _classes(known, classifier)
-        # written when all is computed, so that a bad prediction leaves no half of a clip
         painted = _paint_clip(clip, stored, classes, fill, overlap, torch.device(device))
-        mark_started(folder, made_from)
-        for i, labels in enumerate(painted):
-            out.write(clip, i, labels)
-        mark_finished(folder, made_from)
+        write_labels(out, clip, painted, made_from)
         return False
 
     return each_clip(dataset, [out.root], work, progress)

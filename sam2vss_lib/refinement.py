@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from sam2vss_lib.clip_work import each_clip
+from sam2vss_lib.clip_work import each_clip, write_labels
 from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.checks import check_fit
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.metrics.iou import class_counts
-from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
+from sam2vss_lib.records import is_finished, sha256_files
 
 Vote = Literal["frame", "masklet"]
 Overlap = Literal["area", "predicted_iou", "stability", "logit"]
@@ -171,15 +171,10 @@ def refine(
                 predictions.path(clip, i) for i in range(clip.num_frames)
             ),
         }
-        folder = out.root / clip.name
-        if is_finished(folder, made_from):
+        if is_finished(out.root / clip.name, made_from):
             return True
-        # written when all is computed, so that a bad prediction leaves no half of a clip
         refined = _refine_clip(clip, predictions, stored, settings, torch.device(device))
-        mark_started(folder, made_from)
-        for i, labels in enumerate(refined):
-            out.write(clip, i, labels)
-        mark_finished(folder, made_from)
+        write_labels(out, clip, refined, made_from)
         return False
 
     return each_clip(dataset, [out.root], work, progress)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sam2vss_lib.clip_work import each_clip
+from sam2vss_lib.clip_work import each_clip, write_labels
 from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.records import is_finished, mark_finished, mark_started
+from sam2vss_lib.records import is_finished
 from sam2vss_lib.segmentors.importers.results import PickledResults
 from sam2vss_lib.segmentors.importers.sources import (
     IndexImages,
@@ -99,15 +99,10 @@ def convert_predictions(
             "num_classes": out.num_classes,
             "label_offset": out.label_offset,
         }
-        folder = out.root / clip.name
-        if is_finished(folder, made_from):
+        if is_finished(out.root / clip.name, made_from):
             return True
-        # written when all is read, so that a bad prediction leaves no half of a clip
         labels = [source.read(clip, i) for i in range(clip.num_frames)]
-        mark_started(folder, made_from)
-        for i, frame in enumerate(labels):
-            out.write(clip, i, frame)
-        mark_finished(folder, made_from)
+        write_labels(out, clip, labels, made_from)
         return False
 
     return each_clip(dataset, [out.root], work, progress)
