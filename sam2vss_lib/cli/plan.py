@@ -53,7 +53,7 @@ def plan(
 
     Costs are those measured by notebook 08 and earlier runs under --out; nothing is computed.
     """
-    from sam2vss_lib.cli.study import _assignment  # pyright: ignore[reportPrivateUsage]
+    from sam2vss_lib.cli.study import assignment
     from sam2vss_lib.masklets.plan import passes
     from sam2vss_lib.study import estimate_text as text
     from sam2vss_lib.study.estimate import WORKERS, estimate
@@ -65,7 +65,7 @@ def plan(
     from sam2vss_lib.study.workload import study_workload, together
 
     notebooks = find_notebooks(profile_notebooks(profile) if only is None else only)
-    overrides = dict(_assignment(one) for one in parameter or [])
+    overrides = dict(assignment(one) for one in parameter or [])
     plans = plan_study(notebooks, profile, out, overrides)
     workload = study_workload(plans, clips, frames_per_clip)
     if workload is None:

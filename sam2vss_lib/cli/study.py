@@ -48,7 +48,7 @@ def study(
     from sam2vss_lib.study.runner import find_notebooks
     from sam2vss_lib.study.settings import profile_notebooks
 
-    overrides = dict(_assignment(text) for text in parameter or [])
+    overrides = dict(assignment(text) for text in parameter or [])
     notebooks = find_notebooks(profile_notebooks(profile) if only is None else only)
     plans = plan_study(notebooks, profile, out, overrides)
 
@@ -78,7 +78,7 @@ def report(
     print_result({"report": str(page)}, json_output, str(page))
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def assignment(text: str) -> tuple[str, Any]:
     """NAME=VALUE with a YAML value, so that 16 is a number and [a, b] a list."""
     name, separator, value = text.partition("=")
     if not separator:
