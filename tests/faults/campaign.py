@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from pathlib import Path
 from threading import Event, Thread
@@ -153,10 +153,12 @@ class World:
     Attributes:
         root: of the data set.
         undisturbed: folder with one folder of `OUTPUTS` per stage.
+        durations_s: of the stages, start of the interpreter and imports included.
     """
 
     root: Path
     undisturbed: Path
+    durations_s: dict[str, float] = field(default_factory=dict)
 
     def arguments(self, stage: str, out: Path, *more: str) -> list[str]:
         """Of the command that runs a stage on undisturbed inputs, into `out`'s folder for it."""
@@ -187,7 +189,9 @@ def make_world(folder: Path) -> World:
             if int(path.stem) > 3 + clip % 5:
                 path.unlink()
     for stage in STAGES:
+        begun = time.monotonic()
         Run(world.arguments(stage, world.undisturbed), folder / stage, forked=False).succeed()
+        world.durations_s[stage] = time.monotonic() - begun
         assert len(contents(world.undisturbed, stage)) >= 2
     return world
 

@@ -75,7 +75,7 @@ def kill_workers(run: Run, rng: random.Random, kills: int) -> list[bool]:
         if not workers:
             time.sleep(0.01)
             continue
-        time.sleep(rng.uniform(0, 0.3))
+        time.sleep(rng.uniform(0, 0.3 if wanted == WORKER else 0.03))
         worker = rng.choice(workers)
         at_work = title(worker).startswith(AT_WORK)
         with suppress(psutil.NoSuchProcess):
