@@ -30,6 +30,8 @@ def ray_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where Ray keeps its files; sockets need a short path."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))
     monkeypatch.setenv("RAY_TMPDIR", str(folder))
+    # Ray's workers give way to all other processes, which takes long on a busy machine
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
