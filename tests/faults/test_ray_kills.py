@@ -71,18 +71,19 @@ def wait_until_gone(processes: set[psutil.Process], since_s: float, limit_s: flo
 def kill_workers(run: Run, rng: random.Random, kills: int) -> list[bool]:
     """SIGKILL workers one by one, starting or at work; says of each whether it was at work."""
     killed: list[bool] = []
+    wanted = AT_WORK
     while len(killed) < kills and run.code is None:
-        wanted = rng.choice((WORKER, AT_WORK))
         workers = [p for p in below(run.pid) if title(p).startswith(wanted)]
         if not workers:
             time.sleep(0.01)
             continue
-        time.sleep(rng.uniform(0, 0.3 if wanted == WORKER else 0.03))
+        time.sleep(rng.uniform(0, 0.03 if wanted == AT_WORK else 0.3))
         worker = rng.choice(workers)
         at_work = title(worker).startswith(AT_WORK)
         with suppress(psutil.NoSuchProcess):
             worker.kill()
             killed.append(at_work)
+            wanted = rng.choice((WORKER, AT_WORK))
     return killed
 
 
