@@ -207,6 +207,7 @@ def _connected(pool: RayPool) -> Generator[tuple[Any, int, float]]:
     """Ray, the number of workers, and the GPUs that each of them has."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # no GPU means none is seen
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own is 15: to give way to all others
     try:
         import ray
     except ImportError:

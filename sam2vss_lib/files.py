@@ -74,7 +74,7 @@ def _locked_temporary(path: Path, prefix: str) -> tuple[int, Path]:
         os.close(handle)
 
 
-def remove_left_over(folder: Path, prefix: str = _TEMPORARY) -> None:
+def remove_left_over(folder: Path, prefix: str) -> None:
     """Remove what writers that were killed have left in a folder; those at work keep theirs.
 
     Args:

@@ -89,11 +89,11 @@ def test_only_what_dead_writers_left_is_removed(tmp_path: Path) -> None:
     stray.write_text("half")
     with atomic_path(path) as temporary:
         temporary.write_text("whole")
-        remove_left_over(tmp_path)
+        remove_left_over(tmp_path, ".tmp-")
         assert not stray.exists()
     assert path.read_text() == "whole"
     assert os.listdir(tmp_path) == [path.name]
-    remove_left_over(tmp_path / "missing")
+    remove_left_over(tmp_path / "missing", ".tmp-")
 
 
 def test_the_next_writer_of_a_file_removes_what_a_killed_one_left(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from sam2vss_lib.clip_work import each_clip
 from sam2vss_lib.datasets import Clip, Dataset
-from sam2vss_lib.files import remove_left_over
 from sam2vss_lib.masklets import stock
 from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.engine.clip import write_clip
@@ -136,8 +135,6 @@ def generate_shared(
         )
         for s in {_tracked_by(s): s for s in outs if s.engine == "batched"}.values()
     }
-    for store in stores.values():
-        remove_left_over(store.root)
 
     def work(clip: Clip) -> bool:
         inputs = _inputs(clip, model)
