@@ -48,6 +48,8 @@ class RayPool:
         """
         if self.workers is None and self.address is None:
             raise SettingsError("give a number of workers or the address of a Ray cluster")
+        if self.address is not None and not self.address.strip():
+            raise SettingsError("the address of the Ray cluster is empty; give HOST:PORT")
         if self.workers is not None and self.workers < 1:
             raise SettingsError(f"workers is {self.workers}; it must be at least 1")
 

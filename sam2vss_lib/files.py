@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sam2vss_lib.errors import DataError, RunError
+from sam2vss_lib.errors import DataError, RunError, SettingsError
 
 _TEMPORARY = ".tmp-"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -34,9 +34,10 @@ def atomic_path(path: Path) -> Generator[Path]:
 
     Raises:
         RunError: the disk is full.
+        SettingsError: the folder cannot be made.
     """
     with _room_for(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         prefix = f"{_TEMPORARY}{zlib.crc32(os.fsencode(path.name)):08x}-"
         remove_left_over(path.parent, prefix)
         handle, temporary = _locked_temporary(path, prefix)
@@ -61,6 +62,17 @@ def _room_for(path: Path) -> Generator[None]:
             f"{path}: the disk is full ({os.strerror(error.errno)}); make room and run the same "
             "command again, what is finished is kept"
         ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        raise SettingsError(
+            f"{folder}: this folder cannot be made ({error.strerror}); choose another place"
+        ) from None
 
 
 def _locked_temporary(path: Path, prefix: str) -> tuple[int, Path]:
@@ -105,6 +117,9 @@ def held(lock: Path, *, wait: bool = True) -> Generator[bool]:
         Whether it is held, which it always is after waiting.
 
     Raises:
+        SettingsError: the folder cannot be made.
+
+    Raises:
         RunError: the disk is full.
     """
     with _room_for(lock):
@@ -122,7 +137,7 @@ def held(lock: Path, *, wait: bool = True) -> Generator[bool]:
 def _lock(path: Path, *, wait: bool) -> int | None:
     """A handle that holds the lock on a file of this name; None if another process does."""
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:  # somebody has just removed the folder

@@ -137,6 +137,8 @@ def test_bad_settings_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         RayPool()
     with pytest.raises(SettingsError, match="workers is 0"):
         RayPool(0)
+    with pytest.raises(SettingsError, match="address of the Ray cluster is empty"):
+        RayPool(address=" ")
     for address in ("127.0.0.1:1", "nowhere:x"):
         with pytest.raises(SettingsError, match=f"no Ray cluster at {address}: "):
             run(squares, [1], RayPool(address=address))

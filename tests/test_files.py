@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sam2vss_lib.errors import DataError, RunError
+from sam2vss_lib.errors import DataError, RunError, SettingsError
 from sam2vss_lib.files import (
     atomic_path,
     held,
@@ -166,3 +166,12 @@ def test_a_lock_may_be_asked_for_without_waiting(tmp_path: Path) -> None:
         assert lock.exists()  # it is not theirs to remove
     with held(lock, wait=False) as mine:
         assert mine
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    below = tmp_path / "file" / "clip" / "1.json"
+    with pytest.raises(SettingsError, match=r"file/clip: this folder cannot be made"):
+        write_json(below, {})
+    with pytest.raises(SettingsError, match=r"file/clip: this folder cannot be made"), held(below):
+        pass

@@ -90,5 +90,6 @@ def _entries(found: Mapping[str, str], new: str, value: Tensor) -> dict[str, Ten
     if "[" not in new:
         return {new: value}
     before, names, after = re.split(r"[\[\]]", new)
-    halves = zip(names.split("|"), value.chunk(2), strict=False)  # a wrong shape is told later
+    parts = value.chunk(2) if value.ndim else [value] * 2
+    halves = zip(names.split("|"), parts, strict=False)  # a wrong shape is told later
     return {before + name + after: half for name, half in halves}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from sam2vss_lib.errors import DataError
+from sam2vss_lib.errors import DataError, first_line
 
 _LISTED = 4  # names in a message
 _FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -66,22 +67,23 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         The tensors, on the CPU, by name.
 
     Raises:
-        DataError: the file is damaged, or holds anything but named tensors.
+        DataError: the file is damaged, or holds anything but named tensors of finite numbers.
     """
     try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of what is said in one line below
+            if path.suffix == ".safetensors":
+                state: Any = load_file(path)
+            else:
+                state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:  # torch's own message advises to read the file unsafely
         raise DataError(
             f"{path}: damaged, or holds more than tensors and plain values; where it was made, "
             "save its state dict alone: torch.save(checkpoint['state_dict'], FILE)"
         ) from None
     except Exception as error:  # parsers fed arbitrary bytes raise many things
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{path}: not a readable checkpoint ({reason}); download the file again"
+            f"{path}: not a readable checkpoint ({type(error).__name__}: {first_line(error)}); "
+            "download the file again"
         ) from None
     if isinstance(state, dict):
         state = state.get("state_dict", state)
@@ -89,7 +91,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise DataError(f"{path}: holds something else than named tensors; give a state dict")
-    return {_current_name(name): value for name, value in cast(dict[str, Tensor], state).items()}
+    tensors = cast(dict[str, Tensor], state)
+    for name, value in tensors.items():
+        if problem := _fault(value):
+            raise DataError(f"{path}: {name} {problem}; give trained weights")
+    return {_current_name(name): value for name, value in tensors.items()}
+
+
+def _fault(value: Tensor) -> str:
+    """Why a tensor cannot be a weight or a table; "" if it can."""
+    if value.is_quantized or value.is_meta or value.layout != torch.strided:
+        return "is no plain tensor"
+    if value.is_complex():
+        return "has complex numbers"
+    return "" if bool(value.isfinite().all()) else "has values that are not finite"
 
 
 def load_fitting(state: Mapping[str, Tensor], network: nn.Module, name: str, path: Path) -> None:
@@ -105,7 +120,8 @@ def load_fitting(state: Mapping[str, Tensor], network: nn.Module, name: str, pat
         path: where the weights are from, likewise.
 
     Raises:
-        DataError: weights are missing, unexpected or of another shape; the message lists them.
+        DataError: weights are missing, unexpected, or of another shape or type; the message lists
+            them.
     """
     wanted: Mapping[str, Tensor] = network.state_dict()
     unfit = {
@@ -115,6 +131,11 @@ def load_fitting(state: Mapping[str, Tensor], network: nn.Module, name: str, pat
             f"{key} {tuple(state[key].shape)} not {tuple(wanted[key].shape)}"
             for key in wanted
             if key in state and state[key].shape != wanted[key].shape
+        ],
+        "of another type": [
+            f"{key} {state[key].dtype} not {wanted[key].dtype}"
+            for key in wanted
+            if key in state and state[key].is_floating_point() != wanted[key].is_floating_point()
         ],
     }
     found = [f"{len(keys)} {what} ({_listed(keys)})" for what, keys in unfit.items() if keys]

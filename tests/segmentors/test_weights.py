@@ -88,3 +88,27 @@ def test_no_file_changes_tables_of_indices() -> None:
     load_fitting(state, network, "model", Path("file.pth"))
     assert torch.equal(network.get_buffer("relative_position_index"), torch.arange(4))
     assert torch.equal(network.weight, state["weight"])
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (torch.tensor([[1.0, float("nan")]]), "has values that are not finite"),
+        (torch.tensor([[1.0, -float("inf")]]), "has values that are not finite"),
+        (torch.ones(1, 2, dtype=torch.complex64), "has complex numbers"),
+        (torch.ones(1, 2).to_sparse(), "is no plain tensor"),
+        (torch.ones(1, 2, device="meta"), "is no plain tensor"),
+    ],
+)
+def test_tensors_that_are_no_weights(tmp_path: Path, value: torch.Tensor, problem: str) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"good": torch.ones(2), "head.weight": value}, path)
+    with pytest.raises(DataError, match=rf"model\.pth: head\.weight {problem}; give trained"):
+        read_weights(path)
+
+
+def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
+    network = torch.nn.Linear(2, 1)
+    state = {"weight": torch.ones(1, 2, dtype=torch.int64), "bias": torch.ones(1)}
+    with pytest.raises(DataError, match=r"1 of another type \(weight torch\.int64 not torch\.fl"):
+        load_fitting(state, network, "line", tmp_path / "model.pth")
