@@ -67,4 +67,4 @@ def test_kubernetes_job_runs_a_command_that_there_is(tmp_path: Path) -> None:
     assert program == "sam2vss"
     answer = CliRunner().invoke(app, arguments)
     assert answer.exit_code == 3  # the options are right, and the data is not there
-    assert "/work/data/VSPW_480p" in answer.output
+    assert "/volume/data/VSPW_480p" in answer.output
