@@ -112,6 +112,7 @@ def test_hash_follows_every_setting() -> None:
         "recent_memories": 1,
         "memory_pool": 2,
         "image_size_px": 224,
+        "compile_encoder": True,
     }
     assert set(changed) | {"fill_hole_area_px"} == set(MaskletSettings.model_fields)
     hashes = {MaskletSettings(**{key: value}).sha256() for key, value in changed.items()}
