@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 from jupyter_core.utils import ensure_event_loop
@@ -14,8 +15,9 @@ from jupyter_core.utils import ensure_event_loop
 from sam2vss_lib.errors import Sam2VssError
 from sam2vss_lib.study.runner import TIMED, run_notebook
 
-#: compares with what notebook 01 leaves; started early it would wait for the same stages
-_READERS = ("02",)
+#: notebooks that read what another one leaves
+_READS = {"02": "01"}
+_LAST = 3  # short notebooks that come behind those, so that no process is left without work
 
 
 class Batch(NamedTuple):
@@ -35,8 +37,7 @@ def run_notebooks(
 ) -> Batch:
     """Run notebooks, `workers` at a time.
 
-    One that reads another's result comes after the others; those that time something run at the
-    end, alone.
+    One that reads another's result waits for it; those that time something run at the end, alone.
 
     Args:
         plans: parameters by notebook.
@@ -44,7 +45,10 @@ def run_notebooks(
         say: takes lines for the user.
     """
     together = [notebook for notebook in plans if notebook.stem[:2] not in TIMED]
-    together.sort(key=lambda notebook: notebook.stem[:2] in _READERS)
+    readers = [notebook for notebook in together if notebook.stem[:2] in _READS]
+    others = [notebook for notebook in together if notebook not in readers]
+    behind = max(1, len(others) - _LAST)  # and behind the first, which they read
+    together = [*others[:behind], *readers, *others[behind:]]
     alone = [notebook for notebook in plans if notebook.stem[:2] in TIMED]
     batch = Batch({}, {})
     workers = max(1, min(workers, len(together)))
@@ -63,7 +67,12 @@ def _run(
     places: Iterator[str],
     say: Callable[[str], None],
 ) -> None:
+    finished = {notebook.stem[:2]: Event() for notebook in notebooks}
+
     def run(notebook: Path) -> None:
+        number = notebook.stem[:2]
+        if (source := _READS.get(number)) in finished:
+            finished[source].wait()
         say(f"running {notebook.name} ({next(places)})")
         try:
             # one bar at a time can be read
@@ -73,6 +82,7 @@ def _run(
             say(f"error: {error}")
             batch.failures[notebook.stem] = error
         finally:
+            finished[number].set()
             ensure_event_loop().close()  # nbclient opens one per thread and leaves it open
 
     with ThreadPoolExecutor(workers) as pool:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import torch
 
 from sam2vss_lib.cluster import RayPool, map_on_ray
+from sam2vss_lib.datasets import GENERATED
+from sam2vss_lib.datasets.demo import demo_root
 from sam2vss_lib.errors import Sam2VssError, SettingsError
 from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.plan import describe_plan
@@ -93,6 +95,8 @@ def share_masklets(
         if "dataset" not in parameters or notebook.stem[:2] in TIMED:
             continue
         settings = make_settings(parameters)
+        if settings.dataset in GENERATED:
+            demo_root(settings.dataset, workers)  # before anybody asks for it with one process
         place = (settings.dataset, settings.split, settings.max_clips)
         key = (*place, settings.checkpoint, settings.device, settings.precision)
         examples.setdefault(key, settings)

@@ -54,7 +54,13 @@ def test_workers_share_the_threads_and_the_cost_analysis_runs_alone(ran: list[An
     assert max(count for count, _ in at_once.values()) == 2
 
 
-def test_what_reads_another_result_runs_after_the_others(ran: list[Any]) -> None:
-    names = ("01_a", "02_second", "03_c", "08_cost")
-    run_notebooks({Path(f"{name}.ipynb"): {} for name in names}, 1, lambda _: None)
-    assert [name for name, _, _ in ran] == ["01_a", "03_c", "02_second", "08_cost"]
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_what_reads_another_result_waits_for_it(ran: list[Any], workers: int) -> None:
+    names = ("01_a", "02_second", "03_c", "04_d", "05_e", "10_f", "08_cost")
+    run_notebooks({Path(f"{name}.ipynb"): {} for name in names}, workers, lambda _: None)
+    order = [name for name, _, _ in ran]
+    assert order.index("01_a") < order.index("02_second")
+    assert {*order[order.index("02_second") + 1 :]} >= {"08_cost", "10_f"}
+    ran.clear()
+    run_notebooks({Path("02_second.ipynb"): {}}, workers, lambda _: None)
+    assert len(ran) == 1  # nothing to wait for

@@ -7,11 +7,12 @@ import logging
 import os
 import shutil
 import tempfile
+from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from sam2vss_lib.datasets.demo.night import NIGHT
 from sam2vss_lib.datasets.demo.scenery import DAY, Scenery
@@ -19,6 +20,7 @@ from sam2vss_lib.datasets.demo.world import CLASS_NAMES, World
 from sam2vss_lib.datasets.images import write_label_image
 from sam2vss_lib.datasets.labels import class_palette
 from sam2vss_lib.files import write_json, write_text
+from sam2vss_lib.processes import map_in_processes
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SAM2VSS_CACHE", Path.home() / ".cache" / "sam2vss"))
 
 
-def demo_root(name: str = "demo") -> Path:
+def demo_root(name: str = "demo", workers: int = 1) -> Path:
     """Root of a demo data set, generated on first use.
 
     The folder's name carries a hash of the generator's code, so a changed generator never meets
@@ -58,6 +60,7 @@ def demo_root(name: str = "demo") -> Path:
     Args:
         name: "demo", or "demo-b" for the second world, where models of the first meet surfaces,
             motion and frequencies of classes they were not trained on.
+        workers: processes that generate it.
     """
     splits, scenery = {"demo": (DEMO_SPLITS, DAY), "demo-b": (DEMO_B_SPLITS, NIGHT)}[name]
     root = cache_folder() / f"{name}-{_generator_sha256(name)[:12]}"
@@ -65,7 +68,7 @@ def demo_root(name: str = "demo") -> Path:
         root.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=".demo-", dir=root.parent))
         try:
-            write_demo(building, splits, scenery)
+            write_demo(building, splits, scenery, workers)
             building.chmod(0o755)
             building.rename(root)
         except OSError:
@@ -84,25 +87,30 @@ def _generator_sha256(name: str) -> str:
     return digest.hexdigest()
 
 
-def write_demo(root: Path, splits: dict[str, DemoSplit], scenery: Scenery = DAY) -> None:
+def write_demo(
+    root: Path, splits: dict[str, DemoSplit], scenery: Scenery = DAY, workers: int = 1
+) -> None:
     """Generate a data set in VSPW layout.
 
     Args:
         root: an existing, empty folder.
         splits: what to generate, by name of the split.
         scenery: the world to generate.
+        workers: processes that generate it.
     """
     write_json(root / "classes.json", {str(i + 1): name for i, name in enumerate(CLASS_NAMES)})
     for name, split in splits.items():
         clips = [f"{i + 1}_demo{split.first_seed + i}" for i in range(split.clips)]
-        for index, clip in enumerate(tqdm(clips, desc=f"demo {name} clips", disable=None)):
-            _write_clip(root / "data" / clip, split.first_seed + index, split.frames, scenery)
+        write = partial(_write_clip, split=split, scenery=scenery)
+        jobs = [(root / "data" / clip, index) for index, clip in enumerate(clips)]
+        deque(map_in_processes(write, jobs, workers=workers, what=f"demo {name} clips"), maxlen=0)
         write_text(root / f"{name}.txt", "\n".join(clips) + "\n")
     _log.info("generated the demo data set in %s", root)
 
 
-def _write_clip(folder: Path, seed: int, frames: int, scenery: Scenery) -> None:
-    world = World(seed, num_frames=frames, scenery=scenery)
+def _write_clip(job: tuple[Path, int], split: DemoSplit, scenery: Scenery) -> None:
+    (folder, index), frames = job, split.frames
+    world = World(split.first_seed + index, num_frames=frames, scenery=scenery)
     palette = class_palette(len(CLASS_NAMES) + 1)
     (folder / "origin").mkdir(parents=True)
     for t in range(frames):

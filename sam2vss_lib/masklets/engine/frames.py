@@ -66,13 +66,15 @@ def encoded_frames(
     while batch := list(islice(waiting, batch_frames)):
         videos = [inputs.video for inputs in batch]
         images = [inputs.image for inputs in batch if inputs.image is not None]
-        features = encode(model, videos + images, precision=precision)
-        next_image = len(videos)
+        features = encode(model, videos, precision=precision)
+        # by themselves, as stock's mask generator has them: another batch may round differently
+        proposing = iter(range(len(images)))
+        apart = encode(model, images, precision=precision) if images else features
         for position, inputs in enumerate(batch):
             video = features.frame(position)
             image = video if inputs.index in anchors else None
             if inputs.image is not None:
-                image, next_image = features.frame(next_image), next_image + 1
+                image = apart.frame(next(proposing))
             yield Frame(inputs.index, video, image)
 
 
