@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -73,12 +74,21 @@ def all_stages(world: Path, out: Path, *places: str) -> dict[str, bytes]:
     return contents(out)
 
 
-def test_masklets_on_a_cluster(world: Path, tmp_path: Path) -> None:
-    options = ["--checkpoint=demo", "--max-clips=2", *LOOSE]
+def test_metrics_on_a_cluster(tiny_vspw: Path, tmp_path: Path) -> None:
+    truth = tmp_path / "truth"
+    for mask in tiny_vspw.glob("data/*/mask/*.png"):
+        (truth / mask.parts[-3]).mkdir(parents=True, exist_ok=True)
+        (truth / mask.parts[-3] / mask.name).write_bytes(mask.read_bytes())
+    options = [f"--predictions={truth}", "--label-offset=1"]
     with simulated_cluster() as cluster:
-        run("masklets", world, tmp_path / "ours", *options, f"--ray={cluster.address}")
-    run("masklets", world, tmp_path / "alone", *options)
-    assert contents(tmp_path / "ours") == contents(tmp_path / "alone")
+        run("evaluate", tiny_vspw, tmp_path / "ours.json", *options, f"--ray={cluster.address}")
+    run("evaluate", tiny_vspw, tmp_path / "alone.json", *options)
+    ours, alone = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("ours", "alone"))
+    assert ours.pop("provenance")
+    assert alone.pop("provenance")
+    assert ours == alone
+    assert ours["metrics"]["mIoU"] == 100
+    assert (tmp_path / "ours.npz").read_bytes() == (tmp_path / "alone.npz").read_bytes()
 
 
 @pytest.mark.slow
