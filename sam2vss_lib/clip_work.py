@@ -34,20 +34,18 @@ def each_clip(
     Returns:
         Number of clips whose outputs were there.
     """
-    reused, busy = 0, list[Clip]()
+    reused, left = 0, [*dataset]
     with _tidy(outs):
-        for clip in dataset:
-            with _held(clip, outs, wait=False) as mine:
+        for wait in (False, True):
+            clips, left = left, list[Clip]()
+            for clip in clips:
+                with _held(clip, outs, wait=wait) as mine:
+                    if mine:
+                        reused += work(clip)
                 if mine:
-                    reused += work(clip)
-            if mine:
-                progress(clip.name)
-            else:
-                busy.append(clip)
-        for clip in busy:
-            with _held(clip, outs, wait=True):
-                reused += work(clip)
-            progress(clip.name)
+                    progress(clip.name)
+                else:
+                    left.append(clip)
     return reused
 
 

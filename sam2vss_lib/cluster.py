@@ -228,9 +228,10 @@ def _connected(pool: RayPool) -> Generator[tuple[Any, int, float]]:
             **({} if pool.address else here),
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise SettingsError(
-            f"no Ray cluster at {pool.address}: {str(error).splitlines()[0]}"
-        ) from None
+        reason = str(error).splitlines()[0]
+        if "InvalidAuthToken" in str(error.__cause__):
+            reason = "it wants its token (~/.ray/auth_token); export RAY_AUTH_MODE=token"
+        raise SettingsError(f"no way into the Ray cluster at {pool.address}: {reason}") from None
     try:
         there = ray.cluster_resources()
         gpus = int(there.get("GPU", 0)) if pool.gpu else 0

@@ -44,6 +44,17 @@ def tiny_vspw(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture
+def perfect_predictions(tiny_vspw: Path) -> Path:
+    """Ground truth of `tiny_vspw` as predictions; they need the label offset 1."""
+    folder = tiny_vspw.parent / "truth"
+    for mask in tiny_vspw.glob("data/*/mask/*.png"):
+        out = folder / mask.parent.parent.name / mask.name
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(mask.read_bytes())
+    return folder
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real data beside the repository; tests that need it are skipped without it."""

@@ -24,7 +24,9 @@ def script(path: Path, text: str) -> None:
 
 
 @pytest.mark.slow
-def test_slurm_script_on_one_machine(tiny_vspw: Path, tmp_path: Path) -> None:
+def test_slurm_script_on_one_machine(
+    tiny_vspw: Path, perfect_predictions: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("ray", reason="the extra [cluster] is not installed")
     script(tmp_path / "scontrol", 'test "$1 $2 $3" = "show hostnames node[1-1]" && echo 127.0.0.1')
     script(tmp_path / "srun", 'while [[ $1 == --* ]]; do shift; done\nexec "$@"')
@@ -37,11 +39,7 @@ def test_slurm_script_on_one_machine(tiny_vspw: Path, tmp_path: Path) -> None:
         "SAM2VSS_RAY_PORT": "6397",
     }
     out = tmp_path / "metrics.json"
-    truth = tmp_path / "truth"
-    for mask in tiny_vspw.glob("data/*/mask/*.png"):
-        (truth / mask.parts[-3]).mkdir(parents=True, exist_ok=True)
-        (truth / mask.parts[-3] / mask.name).write_bytes(mask.read_bytes())
-    options = [f"--dataset={tiny_vspw}", f"--predictions={truth}", "--label-offset=1"]
+    options = [f"--dataset={tiny_vspw}", f"--predictions={perfect_predictions}", "--label-offset=1"]
     command = ["bash", SCRIPTS / "slurm.sh", "evaluate", *options, f"--out={out}"]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=300, check=False

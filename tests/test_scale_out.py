@@ -74,12 +74,8 @@ def all_stages(world: Path, out: Path, *places: str) -> dict[str, bytes]:
     return contents(out)
 
 
-def test_metrics_on_a_cluster(tiny_vspw: Path, tmp_path: Path) -> None:
-    truth = tmp_path / "truth"
-    for mask in tiny_vspw.glob("data/*/mask/*.png"):
-        (truth / mask.parts[-3]).mkdir(parents=True, exist_ok=True)
-        (truth / mask.parts[-3] / mask.name).write_bytes(mask.read_bytes())
-    options = [f"--predictions={truth}", "--label-offset=1"]
+def test_metrics_on_a_cluster(tiny_vspw: Path, perfect_predictions: Path, tmp_path: Path) -> None:
+    options = [f"--predictions={perfect_predictions}", "--label-offset=1"]
     with simulated_cluster() as cluster:
         run("evaluate", tiny_vspw, tmp_path / "ours.json", *options, f"--ray={cluster.address}")
     run("evaluate", tiny_vspw, tmp_path / "alone.json", *options)

@@ -14,6 +14,7 @@ set -euo pipefail
 head_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 address=$head_node:${SAM2VSS_RAY_PORT:-6379}
 # the machines know each other by a token in the home folder, which they share
+export RAY_AUTH_MODE=token
 ray get-auth-token --generate >/dev/null
 # starts Ray on every machine, runs the command on the first one, stops Ray again
 srun --kill-on-bad-exit=1 ray symmetric-run --address "$address" --min-nodes "$SLURM_JOB_NUM_NODES" \

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+import yaml
 from tqdm import tqdm
 
 from sam2vss_lib.errors import DataError, SettingsError
@@ -29,6 +30,13 @@ StrayOption = Annotated[
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 OffsetOption = Annotated[
     int, typer.Option("--label-offset", help="1 for prediction files that use 1..C.")
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", help="Notebooks such as 01,04 [default: the profile's].")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="NAME=VALUE of a notebook parameter; repeatable."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -81,3 +89,27 @@ def require_folders(**folders: Path) -> None:
     for option, folder in folders.items():
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder (--{option})")
+
+
+def open_plans(
+    profile: str, out: Path, only: str | None, parameter: list[str] | None
+) -> dict[Path, dict[str, Any]]:
+    """Parameters of the notebooks that --profile, --only and --set ask for, by notebook."""
+    from sam2vss_lib.study.planning import plan_study
+    from sam2vss_lib.study.runner import find_notebooks
+    from sam2vss_lib.study.settings import profile_notebooks
+
+    overrides = dict(_assignment(text) for text in parameter or [])
+    notebooks = find_notebooks(profile_notebooks(profile) if only is None else only)
+    return plan_study(notebooks, profile, out, overrides)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """NAME=VALUE with a YAML value, so that 16 is a number and [a, b] a list."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise SettingsError(f"--set {text}: expected NAME=VALUE")
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise SettingsError(f"--set {text}: the value is not valid YAML") from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sam2vss_lib.cli.options import JsonOption, print_result
+from sam2vss_lib.cli.options import JsonOption, OnlyOption, SetOption, open_plans, print_result
 from sam2vss_lib.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -23,13 +23,8 @@ def plan(
     out: Annotated[Path, typer.Option(help="Results root, with costs of earlier runs.")] = Path(
         "results"
     ),
-    only: Annotated[
-        str | None, typer.Option(help="Notebooks such as 01,04 [default: the profile's].")
-    ] = None,
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE of a notebook parameter; repeatable."),
-    ] = None,
+    only: OnlyOption = None,
+    parameter: SetOption = None,
     workers: Annotated[int, typer.Option(min=1, help="GPUs or processes.")] = 1,
     costs: Annotated[
         Path | None,
@@ -53,20 +48,14 @@ def plan(
 
     Costs are those measured by notebook 08 and earlier runs under --out; nothing is computed.
     """
-    from sam2vss_lib.cli.study import assignment
     from sam2vss_lib.masklets.plan import passes
     from sam2vss_lib.study import estimate_text as text
     from sam2vss_lib.study.estimate import WORKERS, estimate
     from sam2vss_lib.study.estimate_notes import notes
-    from sam2vss_lib.study.planning import plan_study
-    from sam2vss_lib.study.runner import find_notebooks
-    from sam2vss_lib.study.settings import profile_notebooks
     from sam2vss_lib.study.unit_costs import measured_costs, read_costs
     from sam2vss_lib.study.workload import study_workload, together
 
-    notebooks = find_notebooks(profile_notebooks(profile) if only is None else only)
-    overrides = dict(assignment(one) for one in parameter or [])
-    plans = plan_study(notebooks, profile, out, overrides)
+    plans = open_plans(profile, out, only, parameter)
     workload = study_workload(plans, clips, frames_per_clip)
     if workload is None:
         raise SettingsError(f"--only {only}: none of these notebooks has work to be planned")

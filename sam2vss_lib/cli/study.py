@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
-from sam2vss_lib.cli.options import JsonOption, print_result
-from sam2vss_lib.errors import RunError, SettingsError
+from sam2vss_lib.cli.options import JsonOption, OnlyOption, SetOption, open_plans, print_result
+from sam2vss_lib.errors import RunError
 
 
 def doctor(json_output: JsonOption = False) -> None:
@@ -23,13 +22,8 @@ def doctor(json_output: JsonOption = False) -> None:
 def study(
     profile: Annotated[str, typer.Option(help="demo, vspw, ...")] = "demo",
     out: Annotated[Path, typer.Option(help="Results root.")] = Path("results"),
-    only: Annotated[
-        str | None, typer.Option(help="Notebooks such as 01,04 [default: the profile's].")
-    ] = None,
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE of a notebook parameter; repeatable."),
-    ] = None,
+    only: OnlyOption = None,
+    parameter: SetOption = None,
     workers: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 1,
     ray: Annotated[
         str | None, typer.Option("--ray", help="Address of a Ray cluster that makes the masklets.")
@@ -42,15 +36,11 @@ def study(
     when all failed for one kind of reason.
     """
     from sam2vss_lib.study.batch import run_notebooks
-    from sam2vss_lib.study.planning import plan_study, share_masklets
+    from sam2vss_lib.study.planning import share_masklets
     from sam2vss_lib.study.report import write_report
     from sam2vss_lib.study.reuse import reuse_table
-    from sam2vss_lib.study.runner import find_notebooks
-    from sam2vss_lib.study.settings import profile_notebooks
 
-    overrides = dict(assignment(text) for text in parameter or [])
-    notebooks = find_notebooks(profile_notebooks(profile) if only is None else only)
-    plans = plan_study(notebooks, profile, out, overrides)
+    plans = open_plans(profile, out, only, parameter)
 
     def say(text: str) -> None:
         typer.echo(text, err=True)
@@ -76,14 +66,3 @@ def report(
 
     page = write_report(results_dir)
     print_result({"report": str(page)}, json_output, str(page))
-
-
-def assignment(text: str) -> tuple[str, Any]:
-    """NAME=VALUE with a YAML value, so that 16 is a number and [a, b] a list."""
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise SettingsError(f"--set {text}: expected NAME=VALUE")
-    try:
-        return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise SettingsError(f"--set {text}: the value is not valid YAML") from None

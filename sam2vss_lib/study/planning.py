@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -54,6 +54,14 @@ def plan_study(
     }
 
 
+def planned_settings(plans: Plans) -> Iterator[StudySettings]:
+    """Settings of the notebooks that use a data set, those that only time things left out."""
+    for notebook, given in plans.items():
+        parameters = {**notebook_parameters(notebook), **given}
+        if "dataset" in parameters and notebook.stem[:2] not in TIMED:
+            yield make_settings(parameters)
+
+
 def wanted_masklets(settings: StudySettings) -> list[MaskletSettings]:
     """Settings of the masklets that a notebook will ask for."""
     if settings.sweep is not None:
@@ -90,11 +98,7 @@ def share_masklets(
     """
     groups: dict[tuple[object, ...], dict[MaskletSettings, None]] = {}
     examples: dict[tuple[object, ...], StudySettings] = {}
-    for notebook, given in plans.items():
-        parameters = {**notebook_parameters(notebook), **given}
-        if "dataset" not in parameters or notebook.stem[:2] in TIMED:
-            continue
-        settings = make_settings(parameters)
+    for settings in planned_settings(plans):
         if settings.dataset in GENERATED:
             demo_root(settings.dataset, workers)  # before anybody asks for it with one process
         place = (settings.dataset, settings.split, settings.max_clips)

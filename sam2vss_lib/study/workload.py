@@ -11,9 +11,8 @@ from typing import Any, TypeAlias
 
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.study.clip_lengths import ClipLengths, clip_lengths
-from sam2vss_lib.study.planning import wanted_masklets
-from sam2vss_lib.study.runner import TIMED, notebook_parameters
-from sam2vss_lib.study.settings import IndependentSettings, StudySettings, make_settings
+from sam2vss_lib.study.planning import planned_settings, wanted_masklets
+from sam2vss_lib.study.settings import IndependentSettings, StudySettings
 
 Named: TypeAlias = tuple[object, ...]
 Refined: TypeAlias = tuple[str, str, MaskletSettings]
@@ -128,7 +127,7 @@ def study_workload(
     splits: dict[tuple[str, str, int], ClipLengths] = {}
     asked: dict[tuple[str, str, int], list[tuple[int | None, Asked]]] = {}
     classifiers: list[Classifiers] = []
-    every = [*_settings(plans)]
+    every = [*planned_settings(plans)]
     for settings in every:
         place = (settings.dataset, settings.split, 1)
         if place not in splits:
@@ -148,13 +147,6 @@ def study_workload(
         return None
     work = [one for place, lengths in splits.items() for one in _ranges(lengths, asked[place])]
     return Workload(tuple(work), tuple(classifiers), every[0])
-
-
-def _settings(plans: Mapping[Path, dict[str, Any]]) -> Iterator[StudySettings]:
-    for notebook, given in plans.items():
-        parameters = {**notebook_parameters(notebook), **given}
-        if "dataset" in parameters and notebook.stem[:2] not in TIMED:
-            yield make_settings(parameters)
 
 
 def _ranges(lengths: ClipLengths, asked: Sequence[tuple[int | None, Asked]]) -> Iterator[ClipWork]:
