@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets
 
 Masks = NDArray[np.bool_]
-_SCORES = ("predicted_iou", "stability")
-_SAME_SCORE = 1e-3
+_SAME_PREDICTED_IOU = 1e-3
+_SAME_STABILITY_PX = 2  # a logit at a threshold moves a ratio of areas by one pixel
 
 
 @dataclass
@@ -115,7 +115,9 @@ def _same_proposals(ours: list[FrameMasklets], theirs: list[FrameMasklets]) -> b
     """Whether the proposals of a window have the same scores, in the same order."""
     if [p.rows.num_rows for p in ours] != [p.rows.num_rows for p in theirs]:
         return False
-    return all(
-        np.abs(ours[0].values(name) - theirs[0].values(name)).max() < _SAME_SCORE
-        for name in _SCORES
+    score, stability = (
+        np.abs(ours[0].values(name) - theirs[0].values(name))
+        for name in ("predicted_iou", "stability")
     )
+    stability_px = stability * ours[0].values("area")
+    return bool(score.max() < _SAME_PREDICTED_IOU and stability_px.max() < _SAME_STABILITY_PX)

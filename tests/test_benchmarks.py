@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from benchmarks import (
@@ -104,6 +105,23 @@ def test_differences_between_stores_are_found(tmp_path: Path) -> None:
     other.add_masklets(stored[0], stored[1])
     assert other.other_proposals == 1
     assert not other.are_small
+
+
+@pytest.mark.parametrize(("pixels", "others"), [(1, 0), (3, 1)])
+def test_a_proposal_is_the_same_when_its_stability_moved_by_a_pixel(
+    tmp_path: Path, pixels: int, others: int
+) -> None:
+    loose = MaskletSettings(window=1, points_per_side=3, pred_iou_thresh=0.3)
+    with inputs.demo_clip(1) as dataset:
+        generate_masklets(dataset, load_sam2("demo"), loose, tmp_path)
+        ours = MaskletStore(tmp_path).read(dataset.clips[0].name)
+    values, areas = (ours.table[name].to_numpy() for name in ("stability", "area"))
+    column = ours.table.schema.get_field_index("stability")
+    moved = pa.array((values - pixels / areas).astype(np.float32))
+    theirs = replace(ours, table=ours.table.set_column(column, "stability", moved))
+    found = agreement.Differences()
+    found.add_masklets(ours, theirs)
+    assert found.other_proposals == others
 
 
 def test_refined_maps_may_differ_in_less_than_one_pixel_of_ten_thousand() -> None:
