@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.equality import engine_name
 from benchmarks.inputs import demo_clip
 from benchmarks.windows import into_new_store
 from sam2vss_lib.datasets import Dataset, PredictionFolder, open_dataset
@@ -133,7 +134,7 @@ def _all_scores(
         segment(dataset, segmentor, bases[base])
     scores: dict[str, dict[str, dict[str, float]]] = {}
     for name, one in settings.items():
-        store = folder / f"masklets-{one.sha256()[:10]}"
+        store = folder / engine_name() / one.sha256()[:10]
         generate_masklets(dataset, model, one, store)
         scores[name] = {base: _scores(dataset, found, store) for base, found in bases.items()}
     return scores

@@ -56,7 +56,7 @@ def rows(dataset: Dataset, settings: Sequence[MaskletSettings], folder: Path) ->
     model, segmentor = load_sam2("demo"), load_segmentor(_BASE)
     base = PredictionFolder(folder / _BASE, segmentor.num_classes)
     segment(dataset, segmentor, base)
-    stores = {one: MaskletStore(folder / _engine_name() / _name(one)) for one in settings}
+    stores = {one: MaskletStore(folder / engine_name() / _name(one)) for one in settings}
     generate_shared(dataset, model, {one: store.root for one, store in stores.items()})
     for one, ours in stores.items():
         yield _row(dataset, model, one, ours, folder / "stock" / _name(one), base)
@@ -109,7 +109,7 @@ def _name(settings: MaskletSettings) -> str:
     return f"window_{window}_grid_{grid}_{settings.sha256()[:10]}"
 
 
-def _engine_name() -> str:
+def engine_name() -> str:
     """Names the engine's masklets by its source, so that another engine's are not taken for it."""
     digest = hashlib.sha256()
     for path in sorted(_MASKLETS.rglob("*.py")):
