@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.datasets import Clip
@@ -34,7 +36,7 @@ class Frame:
 class _Inputs:
     index: int
     video: Tensor
-    image: Tensor | None
+    anchor: NDArray[np.uint8] | None  # the frame itself, which is resized once more
 
 
 def encoded_frames(
@@ -61,11 +63,15 @@ def encoded_frames(
     Raises:
         DataError: a frame cannot be read or has another size.
     """
-    twice = () if share_anchors else anchors
-    waiting = _decoded(clip, model.predictor.image_size, twice, ahead=batch_frames)
+    twice, side_px = () if share_anchors else anchors, model.predictor.image_size
+    waiting = _decoded(clip, side_px, twice, ahead=batch_frames)
     while batch := list(islice(waiting, batch_frames)):
         videos = [inputs.video for inputs in batch]
-        images = [inputs.image for inputs in batch if inputs.image is not None]
+        images = [
+            model_input(inputs.anchor, side_px, "image")
+            for inputs in batch
+            if inputs.anchor is not None
+        ]
         features = encode(model, videos, precision=precision)
         # by themselves, as stock's mask generator has them: another batch may round differently
         proposing = iter(range(len(images)))
@@ -73,18 +79,18 @@ def encoded_frames(
         for position, inputs in enumerate(batch):
             video = features.frame(position)
             image = video if inputs.index in anchors else None
-            if inputs.image is not None:
+            if inputs.anchor is not None:
                 image = apart.frame(next(proposing))
             yield Frame(inputs.index, video, image)
 
 
 def _decoded(clip: Clip, side_px: int, twice: Collection[int], *, ahead: int) -> Iterator[_Inputs]:
-    """Model inputs in order, some in both resizings, while a thread prepares `ahead` more."""
+    """Model inputs in order while a thread, which must leave torch alone, prepares `ahead` more."""
 
     def prepare(index: int) -> _Inputs:
         frame = clip.frame(index)
-        image = model_input(frame, side_px, "image") if index in twice else None
-        return _Inputs(index, model_input(frame, side_px, "video"), image)
+        video = model_input(frame, side_px, "video")
+        return _Inputs(index, video, frame if index in twice else None)
 
     with ThreadPoolExecutor(1, "frames") as pool:
         waiting: deque[Future[_Inputs]] = deque()
