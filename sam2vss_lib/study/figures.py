@@ -75,9 +75,7 @@ def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[
         count: number of frames.
     """
     before_run, after_run = _evaluated(base), _evaluated(refined)
-    before = {c["clip"]: c["mIoU"] for c in before_run.metrics["per_clip"]}
-    after = {c["clip"]: c["mIoU"] for c in after_run.metrics["per_clip"]}
-    gains = {clip: after[clip] - before[clip] for clip in before if before[clip] is not None}
+    gains = after_run.gains_by_clip(before_run, "mIoU")
     ranked = sorted(gains, key=lambda clip: (-gains[clip], clip))
     places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
     samples: list[Sample] = []

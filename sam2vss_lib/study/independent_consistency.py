@@ -50,8 +50,7 @@ def consistencies(runs: Sequence[EncoderRun]) -> list[Consistency]:
         alone, filled = [*run.alone.values()], [*run.filled.values()]
         if any(one.metrics["metrics"][METRIC] is None for one in (run.base, run.bound, *alone)):
             continue
-        before, after = _by_clip(run.base), _by_clip(alone[0])
-        both = before.keys() & after.keys()
+        gains = alone[0].gains_by_clip(run.base, METRIC)
         found.append(
             Consistency(
                 run.system.label,
@@ -61,8 +60,8 @@ def consistencies(runs: Sequence[EncoderRun]) -> list[Consistency]:
                 _mean(filled),
                 _mean([run.base], EQ4),
                 _mean(alone, EQ4),
-                sum(after[clip] > before[clip] for clip in both),
-                len(both),
+                sum(gain > 0 for gain in gains.values()),
+                len(gains),
             )
         )
     return found
@@ -70,12 +69,6 @@ def consistencies(runs: Sequence[EncoderRun]) -> list[Consistency]:
 
 def _mean(runs: Sequence[Evaluated], variant: str = "vc_code") -> float:
     return fmean(run.metrics["variants"][METRIC][variant] for run in runs)
-
-
-def _by_clip(run: Evaluated) -> dict[str, float]:
-    """mVC8 of every clip that is long enough."""
-    lines = run.metrics["per_clip"]
-    return {line["clip"]: line[METRIC] for line in lines if line[METRIC] is not None}
 
 
 def consistency_table(found: Sequence[Consistency]) -> pd.DataFrame:

@@ -66,6 +66,18 @@ class Evaluated:
     metrics: dict[str, Any]
     suite: MetricSuite
 
+    def gains_by_clip(self, before: Evaluated, metric: str) -> dict[str, float]:
+        """How far a metric is above another run's, of every clip in which both are defined."""
+        ours, theirs = (
+            {line["clip"]: line[metric] for line in run.metrics["per_clip"]}
+            for run in (self, before)
+        )
+        return {
+            clip: value - theirs[clip]
+            for clip, value in ours.items()
+            if value is not None and theirs.get(clip) is not None
+        }
+
 
 class Study(StudyContext):
     """The stages of one study, computed on demand and reused from `settings.stages_dir`."""

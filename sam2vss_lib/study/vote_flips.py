@@ -32,28 +32,21 @@ def vote_flips(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
     """
     lines: list[dict[str, object]] = []
     for base in rows:
-        refined = [row for row in rows if row.reference == base.name]
+        refined = [row.evaluated for row in rows if row.reference == base.name and row.evaluated]
         if base.evaluated is None or not refined:
             continue
-        values = [_by_clip(row) for row in (base, *refined)]
+        gains = [run.gains_by_clip(base.evaluated, METRIC) for run in refined]
         predictions = base.evaluated.predictions
         for clip in study.dataset:
-            before, *after = (found[clip.name] for found in values)
             flips = flipped_percent(
                 clip, predictions, study.masklets.read(clip.name), device=study.device
             )
-            gains = [None if a is None or before is None else a - before for a in after]
-            votes = dict(zip(study.settings.votes, gains, strict=True))
+            of_clip = [found.get(clip.name) for found in gains]
+            votes = dict(zip(study.settings.votes, of_clip, strict=True))
             lines.append({"system": base.label, "clip": clip.name, "flips": flips, **votes})
     numbers = ["flips", *study.settings.votes]
     frame = pd.DataFrame(lines, columns=["system", "clip", *numbers])
     return frame.astype(dict.fromkeys(numbers, "float64")).dropna(ignore_index=True)
-
-
-def _by_clip(row: Row) -> dict[str, float | None]:
-    """mVC8 of every clip by itself."""
-    assert row.evaluated is not None
-    return {line["clip"]: line[METRIC] for line in row.evaluated.metrics["per_clip"]}
 
 
 def flipped_percent(
