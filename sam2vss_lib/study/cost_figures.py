@@ -72,7 +72,7 @@ def figure_ratios(rows: Sequence[Row]) -> Figure:
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter("{x:g}")
     axis.axvline(1, color="black", linewidth=1)
-    axis.margins(x=0.1)
+    axis.margins(x=0.13)
     axis.tick_params(axis="x", labelsize=8)
     axis.set_xlabel("ratio of the other to ours (above 1: less time, work or memory)", fontsize=9)
     axis.grid(axis="x", linewidth=0.3)
