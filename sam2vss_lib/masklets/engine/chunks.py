@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from sam2vss_lib.masklets.engine.memory import Memories
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
-#: objects per chunk on a CPU: larger ones are no faster there, and fall out of its caches
-_CPU_SIZE = 8
+#: objects per chunk on a CPU at least and at most: fewer leave its threads little to do at a time,
+#: more are no faster
+_CPU_SIZES = (8, 32)
+_CPU_BYTES = 512 * 2**20  # memory that chunks of more than the least may take on a CPU
 _CUDA_SIZE_LIMIT = 64  # a GPU is busy long before that
 
 
@@ -41,7 +43,7 @@ class Chunk:
 def first_chunks(lengths: NDArray[np.int64], size: int) -> list[Chunk]:
     """All objects in chunks of at most `size`; those that end together run together.
 
-    The chunks are even, as one object alone is worked on in another order of sums than several.
+    The chunks are even, so that none is left with few objects.
     """
     order = np.argsort(-lengths, kind="stable")
     parts = np.array_split(order, math.ceil(len(order) / size))
@@ -79,13 +81,13 @@ def packed(chunks: Sequence[Chunk], size: int) -> list[Chunk]:
 
 
 def suitable_size(model: Sam2Model) -> int:
-    """Objects per chunk that fit the device's caches or memory."""
-    if model.device.type != "cuda":
-        return _CPU_SIZE
+    """Objects per chunk that keep the device busy and fit its memory."""
     predictor = model.predictor
     pixels, side = predictor.sam_image_embedding_size**2, predictor.image_size
     tokens = pixels * predictor.num_maskmem
     # float32: keys, values and their copies; the masks and their first two downsampled maps
     per_object = 4 * (6 * tokens * predictor.hidden_dim + 12 * side**2)
+    if model.device.type != "cuda":
+        return int(np.clip(_CPU_BYTES // per_object, *_CPU_SIZES))
     free, _ = torch.cuda.mem_get_info(model.device)
     return int(np.clip(free // 2 // per_object, 1, _CUDA_SIZE_LIMIT))

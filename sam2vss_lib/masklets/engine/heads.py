@@ -86,7 +86,8 @@ class Heads:
             (n, C), as `SAM2Base._use_mask_as_output` makes them.
         """
         predictor = self._predictor
-        prompts = predictor.sam_prompt_encoder.mask_downscaling(predictor.mask_downsample(masks))
+        downscale = predictor.sam_prompt_encoder.mask_downscaling
+        prompts = in_blocks(lambda some: downscale(predictor.mask_downsample(some)), masks)
         image = (features.s16 + prompts).flatten(2).transpose(1, 2)
         tokens = self._transform(image)
         scores, _ = self._presence(tokens)

@@ -167,6 +167,26 @@ def test_equal_to_stock(
     assert tracker.halvings == 0
 
 
+def test_masks_do_not_depend_on_the_batch(
+    demo_model: Sam2Model, features: list[EncodedFrames]
+) -> None:
+    masks = some_masks((120, 160), 17)
+    alone, some, together = (
+        torch.stack(
+            [
+                part.logits
+                for part in WindowTracker(demo_model, max_objects_per_batch=batch).track(
+                    features.__getitem__, masks, FRAMES
+                )
+            ]
+        )
+        for batch in (1, 8, 17)
+    )
+    # equal to the bit where this was written; on another processor sums may take another order
+    torch.testing.assert_close(alone, some, rtol=0, atol=1e-4)
+    torch.testing.assert_close(together, some, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("options", [SAM21, SAM2, UNUSUAL], ids=["sam2.1", "sam2", "unusual"])
 def test_other_configurations(
     demo_model: Sam2Model, images: list[np.ndarray], tmp_path: Path, options: dict[str, Any]
