@@ -27,7 +27,7 @@ from benchmarks import (
 from sam2vss_lib.study.cost_benchmarks import Row
 
 Benchmark = Callable[[], Iterator[Row]]
-_OF_THE_WHOLE_SPLIT = ("equality", "approximations")  # hours, so only when asked for
+_OF_THE_WHOLE_SPLIT = ("equality", "approximations")  # an hour, so only when asked for
 
 
 def benchmarks(*, quick: bool, repeats: int, keep: Path | None) -> dict[str, Benchmark]:
