@@ -1,7 +1,8 @@
 """The engine's masklets beside stock's on every clip of the demo's val split.
 
-Stock follows one object at a time, so this takes an hour; masklets are kept clip by clip in a folder
-and a run that was stopped goes on where it was. What stock found stays good for another engine.
+Stock follows one object at a time, so this takes an hour; masklets are kept clip by clip in a
+folder and a run that was stopped goes on where it was. What stock found stays good for another
+engine.
 """
 
 from __future__ import annotations
