@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.metrics.bands import inner_band, within_dilation
-from sam2vss_lib.metrics.iou import Floats, class_counts, class_iou, class_mean, ratio
-from sam2vss_lib.metrics.protocol import VOID
+from sam2vss_lib.metrics.iou import Floats, class_counts, class_iou, class_mean, is_labelled, ratio
 
 READINGS = (
     "inner_image",
@@ -64,7 +63,7 @@ def boundary_counts(
         prediction, band of the prediction. Row 5: false positives of c inside the dilation of
         its ground truth. Row 6: ground truth where both maps have a band of any class.
     """
-    labelled = ground_truth != VOID
+    labelled = is_labelled(ground_truth)
     correct = prediction == ground_truth
     band = inner_band(ground_truth, radius_px, frame_edge_is_boundary) & labelled
     predicted_band = inner_band(prediction, radius_px, frame_edge_is_boundary) & labelled
@@ -78,7 +77,7 @@ def boundary_counts(
             class_counts(ground_truth, shared & correct, num_classes),
             class_counts(prediction, predicted_band, num_classes),
             class_counts(prediction, confused, num_classes),
-            class_counts(ground_truth, shared & (prediction != VOID), num_classes),
+            class_counts(ground_truth, shared & is_labelled(prediction), num_classes),
         ]
     )
 

@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.metrics.iou import Floats, ratio
-from sam2vss_lib.metrics.protocol import VOID
+from sam2vss_lib.metrics.iou import Floats, is_labelled, ratio
 
 RATIO_SUMS = ("vc_code", "vc_eq4")
 """Additive sums: of window ratios (vc_code) and of a clip's mean window ratio (vc_eq4)."""
@@ -60,7 +59,7 @@ class ConsistencyTracker:
 
     def _lengthen_runs(self, prediction: Tensor, ground_truth: Tensor) -> None:
         """Bring the run-lengths, (H, W) int16 each, to the new frame."""
-        correct = (prediction == ground_truth) & (ground_truth != VOID)
+        correct = (prediction == ground_truth) & is_labelled(ground_truth)
         if self._previous is None:
             once = torch.ones_like(ground_truth, dtype=torch.int16)
             self._runs = (once, once.clone(), correct.to(torch.int16))
@@ -88,7 +87,7 @@ class ConsistencyTracker:
             [
                 torch.count_nonzero(constant),
                 torch.count_nonzero(constant & (self._runs[1] >= window_frames)),
-                torch.count_nonzero(constant & (ground_truth != VOID)),
+                torch.count_nonzero(constant & is_labelled(ground_truth)),
                 torch.count_nonzero(self._runs[2] >= window_frames),
             ]
         )

@@ -13,8 +13,8 @@ from torch import Tensor
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics.boundary import boundary_counts, boundary_sums
 from sam2vss_lib.metrics.consistency import ConsistencyTracker
-from sam2vss_lib.metrics.iou import iou_counts
-from sam2vss_lib.metrics.protocol import VOID, MetricSettings
+from sam2vss_lib.metrics.iou import iou_counts, is_labelled
+from sam2vss_lib.metrics.protocol import MetricSettings
 from sam2vss_lib.metrics.result import MetricsResult, build_result
 from sam2vss_lib.metrics.sums import REGION_SUMS, ClipSums, empty_sums
 
@@ -162,7 +162,8 @@ class _ClipCounter:
                 raise DataError(f"{place}: {name} has shape {tuple(labels.shape)}, not {expected}")
             if labels.device != ground_truth.device:
                 raise DataError(f"{place}: {name} and ground truth are on different devices")
-            wrong = labels[(labels >= self._settings.num_classes) & (labels != VOID)]
+            first_wrong = torch.full_like(labels, self._settings.num_classes)
+            wrong = labels[(labels >= first_wrong) & is_labelled(labels)]
             if wrong.numel():
                 last = self._settings.num_classes - 1
                 raise DataError(f"{place}: {name} has label {int(wrong[0])}, not 0..{last} or 255")
