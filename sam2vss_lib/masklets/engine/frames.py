@@ -66,22 +66,19 @@ def encoded_frames(
     twice, side_px = () if share_anchors else anchors, model.predictor.image_size
     waiting = _decoded(clip, side_px, twice, ahead=batch_frames)
     while batch := list(islice(waiting, batch_frames)):
-        videos = [inputs.video for inputs in batch]
-        images = [
-            model_input(inputs.anchor, side_px, "image")
+        features = encode(model, [inputs.video for inputs in batch], precision=precision)
+        videos = {inputs.index: features.frame(n) for n, inputs in enumerate(batch)}
+        images = {index: video for index, video in videos.items() if index in anchors}
+        again = {
+            inputs.index: model_input(inputs.anchor, side_px, "image")
             for inputs in batch
             if inputs.anchor is not None
-        ]
-        features = encode(model, videos, precision=precision)
-        # by themselves, as stock's mask generator has them: another batch may round differently
-        proposing = iter(range(len(images)))
-        apart = encode(model, images, precision=precision) if images else features
-        for position, inputs in enumerate(batch):
-            video = features.frame(position)
-            image = video if inputs.index in anchors else None
-            if inputs.anchor is not None:
-                image = apart.frame(next(proposing))
-            yield Frame(inputs.index, video, image)
+        }
+        if again:  # by themselves, as stock has them: another batch may round differently
+            apart = encode(model, [*again.values()], precision=precision)
+            images |= {index: apart.frame(n) for n, index in enumerate(again)}
+        for index, video in videos.items():
+            yield Frame(index, video, images.get(index))
 
 
 def _decoded(clip: Clip, side_px: int, twice: Collection[int], *, ahead: int) -> Iterator[_Inputs]:
