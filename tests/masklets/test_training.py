@@ -181,9 +181,9 @@ def in_process(rank: int, folder: Path, pool_folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_two_processes_train_like_one(pool: Pool, tmp_path: Path):
     load_pool(tmp_path / "pool", num_clips=14, first_seed=77)
-    torch.set_num_threads(1)
     one = trained(Stage("short", 2, RATES, (direct, other)), pool, tmp_path / "one")
     folder = tmp_path / "two"
     folder.mkdir()

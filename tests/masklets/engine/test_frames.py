@@ -1,6 +1,5 @@
 """What the encoder reads is stock's to the bit, and made without disturbing torch's threads."""
 
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,14 +11,6 @@ from PIL import Image
 from sam2.utils.misc import load_video_frames_from_jpg_images
 
 from sam2vss_lib.masklets.engine.encoder import Resizing, model_input
-
-
-@pytest.fixture
-def two_threads() -> Generator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("size", [(120, 160), (301, 75)])

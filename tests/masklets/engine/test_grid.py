@@ -26,12 +26,7 @@ LOOSE = MaskletSettings(
 SIZES = [(240, 320), (97, 131), (61, 40), (300, 211)]  # smaller and larger than the model's 256
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @cache

@@ -5,12 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
@@ -53,17 +51,8 @@ def finished(out: Path) -> list[Path]:
     return sorted(out.glob("[!.]*.parquet"))
 
 
-@pytest.fixture
-def _one_thread() -> Iterator[None]:
-    """As in the processes, so that sums run in the same order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("one_thread")
 def test_killed_and_run_again(demo_model: Sam2Model, world: Path, tmp_path: Path) -> None:
     dataset = open_dataset(world, "val")
     names = [clip.name for clip in dataset]
