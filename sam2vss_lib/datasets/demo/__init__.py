@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
 import tempfile
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from sam2vss_lib.datasets.demo.scenery import DAY, Scenery
 from sam2vss_lib.datasets.demo.world import CLASS_NAMES, World
 from sam2vss_lib.datasets.images import write_label_image
 from sam2vss_lib.datasets.labels import class_palette
-from sam2vss_lib.files import write_json, write_text
+from sam2vss_lib.files import sha256_json, write_json, write_text
 from sam2vss_lib.processes import map_in_processes
 
 _log = logging.getLogger(__name__)
@@ -43,6 +42,8 @@ DEMO_SPLITS: dict[str, DemoSplit] = {
 DEMO_B_SPLITS: dict[str, DemoSplit] = {
     "val": DemoSplit(first_seed=500_001, clips=6, frames=24),
 }
+#: to be raised with every change of what is drawn; a test compares pictures with this number
+REVISIONS = {"demo": 1, "demo-b": 1}
 _FIRST_FRAME = 1  # VSPW frames count from 1, in eight digits
 
 
@@ -54,8 +55,8 @@ def cache_folder() -> Path:
 def demo_root(name: str = "demo", workers: int = 1) -> Path:
     """Root of a demo data set, generated on first use.
 
-    The folder's name carries a hash of the generator's code, so a changed generator never meets
-    pictures of an older one.
+    The folder's name carries the world's revision and a hash of its splits, so a changed generator
+    never meets pictures of an older one.
 
     Args:
         name: "demo", or "demo-b" for the second world, where models of the first meet surfaces,
@@ -63,7 +64,7 @@ def demo_root(name: str = "demo", workers: int = 1) -> Path:
         workers: processes that generate it.
     """
     splits, scenery = {"demo": (DEMO_SPLITS, DAY), "demo-b": (DEMO_B_SPLITS, NIGHT)}[name]
-    root = cache_folder() / f"{name}-{_generator_sha256(name)[:12]}"
+    root = cache_folder() / f"{name}-{_key(name, splits)}"
     if not root.is_dir():
         root.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=".demo-", dir=root.parent))
@@ -79,12 +80,10 @@ def demo_root(name: str = "demo", workers: int = 1) -> Path:
     return root
 
 
-def _generator_sha256(name: str) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if name != "demo" or path.name != "night.py":  # which the first world has no part of
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _key(name: str, splits: dict[str, DemoSplit]) -> str:
+    """Of what is drawn, not of the code that draws it: that may move and be rewritten."""
+    drawn = {split: asdict(facts) for split, facts in splits.items()}
+    return f"r{REVISIONS[name]}-{sha256_json(drawn)[:8]}"
 
 
 def write_demo(
