@@ -51,7 +51,7 @@ train-demo: $(VENV)/.ready
 	@echo "  $(BIN)/python -m sam2vss_lib.segmentors.temporal_training --out runs/demo-temporal"
 	@echo "    # on the SegFormers' encoders in place"
 	@echo "  cp runs/demo-temporal/*.safetensors sam2vss_lib/segmentors/demo/"
-	@echo "  $(BIN)/python -m sam2vss_lib.masklets.training.quality" \
+	@echo "  $(BIN)/python -m demo_training.sam2.quality" \
 	    "--out sam2vss_lib/masklets/demo/quality.json"
 	@echo "(runs/demo-*/*_metrics.json measure the base models), then mend the model cards."
 

@@ -1,6 +1,6 @@
 """How good the demo SAM2 is on held-out generated clips: proposals and tracking, by stock sam2.
 
-Run as `python -m sam2vss_lib.masklets.training.quality --out quality.json`.
+Run as `python -m demo_training.sam2.quality --out quality.json`.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2vss_lib.masklets.training.losses import mask_iou, mask_loss
-from sam2vss_lib.masklets.training.points import MASK_SIDE
-from sam2vss_lib.masklets.training.pool import SIDE_PX, Pool, region_targets, sample_clips
+from demo_training.sam2.losses import mask_iou, mask_loss
+from demo_training.sam2.points import MASK_SIDE
+from demo_training.sam2.pool import SIDE_PX, Pool, region_targets, sample_clips
 
 _FIRST_MASK_TOKEN = 2  # behind the tokens of object score and predicted IoU
 _TIME_CODE_FRAMES = 32  # scales the object pointers' time code; a window at test time

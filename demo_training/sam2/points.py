@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2vss_lib.masklets.training.losses import mask_iou, mask_loss
-from sam2vss_lib.masklets.training.pool import SIDE_PX, Pool, region_targets, sample_clips
+from demo_training.sam2.losses import mask_iou, mask_loss
+from demo_training.sam2.pool import SIDE_PX, Pool, region_targets, sample_clips
 
 MASK_SIDE = SIDE_PX // 4  # the decoder's output resolution
 _IOU_QUANTILE = 0.7

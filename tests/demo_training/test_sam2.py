@@ -9,12 +9,9 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from sam2vss_lib.datasets.demo.world import World
-from sam2vss_lib.errors import DataError
-from sam2vss_lib.masklets.sam2 import build_model, demo_config, load_sam2
-from sam2vss_lib.masklets.training import points, quality
-from sam2vss_lib.masklets.training.losses import TEMPERATURE, mask_iou, mask_loss
-from sam2vss_lib.masklets.training.pool import (
+from demo_training.sam2 import points, quality
+from demo_training.sam2.losses import TEMPERATURE, mask_iou, mask_loss
+from demo_training.sam2.pool import (
     FRAMES_PER_CLIP,
     SIDE_PX,
     Pool,
@@ -22,10 +19,13 @@ from sam2vss_lib.masklets.training.pool import (
     region_targets,
     sample_clips,
 )
-from sam2vss_lib.masklets.training.recipe import run_stage
-from sam2vss_lib.masklets.training.run import export
-from sam2vss_lib.masklets.training.stages import STAGES, Stage
-from sam2vss_lib.masklets.training.tracking import DeepSupervision, tracking_step
+from demo_training.sam2.recipe import run_stage
+from demo_training.sam2.run import export
+from demo_training.sam2.stages import STAGES, Stage
+from demo_training.sam2.tracking import DeepSupervision, tracking_step
+from sam2vss_lib.datasets.demo.world import World
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.masklets.sam2 import build_model, demo_config, load_sam2
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def assert_equal_weights(one: Any, two: Any) -> None:
 def test_interrupted_stage_ends_with_the_same_weights(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("sam2vss_lib.masklets.training.recipe._CHECKPOINT_STEPS", 1)
+    monkeypatch.setattr("demo_training.sam2.recipe._CHECKPOINT_STEPS", 1)
     whole = trained(Stage("short", 2, RATES, (direct,)), pool, tmp_path / "whole")
 
     def stopped(*_: object) -> Any:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from sam2vss_lib.masklets.training import points
-from sam2vss_lib.masklets.training.pool import Pool
-from sam2vss_lib.masklets.training.tracking import DeepSupervision, tracking_step
+from demo_training.sam2 import points
+from demo_training.sam2.pool import Pool
+from demo_training.sam2.tracking import DeepSupervision, tracking_step
 
 #: (model, probe, pool, rng) -> loss and numbers to log
 Loss = Callable[[Any, DeepSupervision, Pool, np.random.Generator], tuple[Tensor, dict[str, Any]]]

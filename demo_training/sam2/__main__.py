@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from torch.multiprocessing.spawn import spawn
 
-from sam2vss_lib.masklets.training.pool import load_pool
-from sam2vss_lib.masklets.training.run import MEETING, POOL_SEED, train
+from demo_training.sam2.pool import load_pool
+from demo_training.sam2.run import MEETING, POOL_SEED, train
 
 
 def main(

@@ -14,11 +14,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from demo_training.sam2.pool import Pool
+from demo_training.sam2.stages import Stage
+from demo_training.sam2.tracking import DeepSupervision
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.files import atomic_path, sha256_json
-from sam2vss_lib.masklets.training.pool import Pool
-from sam2vss_lib.masklets.training.stages import Stage
-from sam2vss_lib.masklets.training.tracking import DeepSupervision
 
 _log = logging.getLogger(__name__)
 _CHECKPOINT_STEPS = 50

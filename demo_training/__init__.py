@@ -1,0 +1,1 @@
+"""How the embedded models were made: `make train-demo` runs it; no user needs it."""

@@ -1,0 +1,1 @@
+"""Training of the embedded SAM2 on generated clips."""
