@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from demo_training.segmentors import segformer as training
+from demo_training.segmentors.augmentation import LabelledFrame, random_batch, read_frames
+from demo_training.segmentors.optimisation import TrainSettings, export
+from demo_training.segmentors.segformer import train
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.files import read_json
-from sam2vss_lib.segmentors import load_segmentor, training
-from sam2vss_lib.segmentors.augmentation import LabelledFrame, random_batch, read_frames
-from sam2vss_lib.segmentors.optimisation import TrainSettings, export
+from sam2vss_lib.segmentors import load_segmentor
 from sam2vss_lib.segmentors.segformer import build_segformer, load_segformer
-from sam2vss_lib.segmentors.training import train
 
 SETTINGS = TrainSettings(steps=4, batch=2, crop_px=64, warmup_steps=1, checkpoint_steps=2)
 

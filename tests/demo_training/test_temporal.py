@@ -9,15 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from demo_training.segmentors import temporal as temporal_training
+from demo_training.segmentors.augmentation import LabelledFrame, random_clips, read_clips
+from demo_training.segmentors.optimisation import TrainSettings
+from demo_training.segmentors.temporal import clip_loss, train
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
-from sam2vss_lib.segmentors import temporal_training
 from sam2vss_lib.segmentors.architectures import TemporalArchitecture
-from sam2vss_lib.segmentors.augmentation import LabelledFrame, random_clips, read_clips
-from sam2vss_lib.segmentors.optimisation import TrainSettings
 from sam2vss_lib.segmentors.pixels import normalise
 from sam2vss_lib.segmentors.segformer import load_segformer
-from sam2vss_lib.segmentors.temporal_training import clip_loss, train
 
 SETTINGS = TrainSettings(steps=4, batch=1, crop_px=64, warmup_steps=1, checkpoint_steps=2)
 HEADS: dict[str, dict[str, Any]] = {

@@ -1,6 +1,6 @@
 """Training of the two demo SegFormers on the generated data set, restartable at any moment.
 
-Run as `python -m sam2vss_lib.segmentors.training --out runs/demo-segformer [--only micro]`; the
+Run as `python -m demo_training.segmentors.segformer --out runs/demo-segformer [--only micro]`; the
 `.safetensors` files it leaves there are what `demo/` holds.
 """
 
@@ -16,18 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sam2vss_lib.datasets import Dataset, open_dataset
-from sam2vss_lib.files import write_json
-from sam2vss_lib.metrics import MetricsResult, MetricSuite
-from sam2vss_lib.segmentors.augmentation import LabelledFrame, random_batch, read_frames
-from sam2vss_lib.segmentors.base import Segmentor
-from sam2vss_lib.segmentors.optimisation import (
+from demo_training.segmentors.augmentation import LabelledFrame, random_batch, read_frames
+from demo_training.segmentors.optimisation import (
     TrainSettings,
     class_weights,
     export,
     optimise,
     pixel_loss,
 )
+from sam2vss_lib.datasets import Dataset, open_dataset
+from sam2vss_lib.files import write_json
+from sam2vss_lib.metrics import MetricsResult, MetricSuite
+from sam2vss_lib.segmentors.base import Segmentor
 from sam2vss_lib.segmentors.pixels import normalise
 from sam2vss_lib.segmentors.registry import demo_architecture, load_segmentor
 from sam2vss_lib.segmentors.segformer import build_segformer

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from demo_training.segmentors.augmentation import LabelledFrame
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.files import atomic_path
-from sam2vss_lib.segmentors.augmentation import LabelledFrame
 from sam2vss_lib.segmentors.pixels import resize
 
 _log = logging.getLogger(__name__)

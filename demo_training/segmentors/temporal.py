@@ -1,6 +1,6 @@
 """Training of the demo's temporal base models, on the encoders of the demo SegFormers.
 
-Run as `python -m sam2vss_lib.segmentors.temporal_training --out runs/demo-temporal`; the
+Run as `python -m demo_training.segmentors.temporal --out runs/demo-temporal`; the
 `.safetensors` files it leaves there are what `demo/` holds. The encoder stays as the SegFormer of
 the same size has it, so that a table compares heads and not encoders, and only the head's weights
 are written.
@@ -18,6 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from demo_training.segmentors.augmentation import LabelledFrame, random_clips, read_clips
+from demo_training.segmentors.optimisation import (
+    TrainSettings,
+    class_weights,
+    export,
+    optimise,
+    pixel_loss,
+)
+from demo_training.segmentors.segformer import measure
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.files import write_json
 from sam2vss_lib.segmentors.architectures import (
@@ -25,19 +34,10 @@ from sam2vss_lib.segmentors.architectures import (
     build_temporal,
     encoder_of_segformer,
 )
-from sam2vss_lib.segmentors.augmentation import LabelledFrame, random_clips, read_clips
 from sam2vss_lib.segmentors.mmseg_names import SEGFORMER_HEAD_NAMES
-from sam2vss_lib.segmentors.optimisation import (
-    TrainSettings,
-    class_weights,
-    export,
-    optimise,
-    pixel_loss,
-)
 from sam2vss_lib.segmentors.pixels import normalise
 from sam2vss_lib.segmentors.registry import demo_file, embedded_temporal, load_segmentor
 from sam2vss_lib.segmentors.temporal import REFERENCE_OFFSETS_FRAMES, TemporalNetwork
-from sam2vss_lib.segmentors.training import measure
 from sam2vss_lib.segmentors.weights import read_weights
 
 _log = logging.getLogger(__name__)
