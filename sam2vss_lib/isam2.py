@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from sam2vss_lib.classifiers.mlp import Classifier
-from sam2vss_lib.clip_work import each_clip, write_labels
 from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
+from sam2vss_lib.datasets.clip_loop import each_clip, write_labels
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.features.store import WHOLE_WINDOW, ClipFeatures, FeatureStore

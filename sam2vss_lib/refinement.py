@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from sam2vss_lib.clip_work import each_clip, write_labels
 from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
+from sam2vss_lib.datasets.clip_loop import each_clip, write_labels
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.checks import check_fit

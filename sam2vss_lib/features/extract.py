@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from sam2vss_lib.clip_work import each_clip
 from sam2vss_lib.datasets import VOID, Clip, Dataset
+from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.encoders import Encoder, encode_frame, encoder_identity
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.features.pooling import MaskletPool, Pooled, pool_features

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sam2vss_lib.clip_work import each_clip
 from sam2vss_lib.datasets import Clip, Dataset
+from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.masklets import stock
 from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.engine.clip import write_clip

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from sam2vss_lib.clip_work import each_clip
 from sam2vss_lib.datasets import Clip, Dataset, open_dataset
+from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.files import held
 
 DRIVER = """
 import os, sys, time
 from pathlib import Path
-from sam2vss_lib.clip_work import each_clip
+from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.files import write_text
 root, outs = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
