@@ -1,9 +1,9 @@
 """Data sets: clips and frames in VSPW or VIPSeg layout, label maps, predictions, verification."""
 
+from sam2vss_lib.datasets.checking.verify import verify_dataset
 from sam2vss_lib.datasets.clips import Clip
 from sam2vss_lib.datasets.labels import VOID
 from sam2vss_lib.datasets.predictions import PredictionFolder
-from sam2vss_lib.datasets.verify import verify_dataset
 from sam2vss_lib.datasets.vspw import GENERATED, Dataset, open_dataset
 
 __all__ = [

@@ -10,19 +10,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sam2vss_lib.datasets.checksums import (
+from sam2vss_lib.datasets.checking.checksums import (
     checksum_list,
     compare_checksums,
     read_checksums,
     write_checksums,
 )
+from sam2vss_lib.datasets.checking.published import compare_with_published, published_facts
+from sam2vss_lib.datasets.checking.verify_clip import ClipCheck, verify_clip
 from sam2vss_lib.datasets.class_names import CLASS_FILES
 from sam2vss_lib.datasets.clips import known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels
 from sam2vss_lib.datasets.layout import Layout, read_split
-from sam2vss_lib.datasets.published import compare_with_published, published_facts
-from sam2vss_lib.datasets.verify_clip import ClipCheck, verify_clip
 from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_file
 from sam2vss_lib.datasets.vspw import agreed_num_classes, resolve_root
 from sam2vss_lib.errors import SettingsError

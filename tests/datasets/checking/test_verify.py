@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sam2vss_lib.datasets import verify_dataset
-from sam2vss_lib.datasets.verify import VerifyReport
+from sam2vss_lib.datasets.checking.verify import VerifyReport
 from sam2vss_lib.errors import DataError, SettingsError
 from tests.formats import fake_clips, write_vipseg, write_vspw
 

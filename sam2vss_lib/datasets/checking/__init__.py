@@ -1,0 +1,1 @@
+"""Whether a data set is whole: every clip, frame, mask and checksum."""
