@@ -137,7 +137,7 @@ def data_convert(
     """Make the 480p or 720p form of a data set, or a clip of a video; resumes where it stopped."""
     for_video = {"--clip": clip, "--fps": fps, "--max-frames": max_frames}
     if kind == "video":
-        from sam2vss_lib.datasets.video import convert_video
+        from sam2vss_lib.datasets.converting.video import convert_video
 
         if semantic:
             raise SettingsError("--semantic: is for vipseg-720p only")
@@ -157,9 +157,9 @@ def data_convert(
         print_result(result, json_output, text + (", there already" if reused else ""))
         return
 
-    from sam2vss_lib.datasets.archives import unpacked_root
-    from sam2vss_lib.datasets.conversion import convert_dataset
-    from sam2vss_lib.datasets.converted import scratch_folder
+    from sam2vss_lib.datasets.converting.archives import unpacked_root
+    from sam2vss_lib.datasets.converting.conversion import convert_dataset
+    from sam2vss_lib.datasets.converting.converted import scratch_folder
 
     wrong = [option for option, value in for_video.items() if value is not None]
     if wrong:

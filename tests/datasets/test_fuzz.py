@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sam2vss_lib.datasets.archives import UnpackLimits, unpack
 from sam2vss_lib.datasets.checking.checksums import read_checksums
 from sam2vss_lib.datasets.class_names import read_class_names
+from sam2vss_lib.datasets.converting.archives import UnpackLimits, unpack
 from sam2vss_lib.datasets.images import read_frame, read_id_image, read_label_image
 from sam2vss_lib.datasets.layout import is_plain_name, read_split
 from sam2vss_lib.datasets.manifests import (

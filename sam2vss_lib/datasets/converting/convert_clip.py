@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sam2vss_lib.datasets.converted import listing_sha256, make_clip
+from sam2vss_lib.datasets.converting.converted import listing_sha256, make_clip
 from sam2vss_lib.datasets.faults import read_bytes
 from sam2vss_lib.datasets.images import decode_image, read_id_image, write_label_image
 from sam2vss_lib.datasets.labels import StrayLabels, mask_from_ground_truth

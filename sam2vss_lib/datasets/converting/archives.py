@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from sam2vss_lib.datasets.converted import listing_sha256
+from sam2vss_lib.datasets.converting.converted import listing_sha256
 from sam2vss_lib.datasets.faults import LIKELY_CUT_SHORT, FileFault
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from sam2vss_lib.datasets.class_names import CLASS_FILES
-from sam2vss_lib.datasets.convert_clip import KINDS, Conversion, convert_clip
-from sam2vss_lib.datasets.converted import lock_path
+from sam2vss_lib.datasets.converting.convert_clip import KINDS, Conversion, convert_clip
+from sam2vss_lib.datasets.converting.converted import lock_path
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels
 from sam2vss_lib.datasets.layout import VSPW_LAYOUT, is_plain_name, read_split

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sam2vss_lib.datasets import open_dataset, verify_dataset
-from sam2vss_lib.datasets.conversion import convert_dataset
+from sam2vss_lib.datasets.converting.conversion import convert_dataset
 from sam2vss_lib.errors import DataError, SettingsError
 from tests.formats import FakeClip, fake_clips, write_vipseg, write_vspw
 

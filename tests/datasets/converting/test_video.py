@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sam2vss_lib.datasets import open_dataset, verify_dataset
-from sam2vss_lib.datasets.video import convert_video
+from sam2vss_lib.datasets.converting.video import convert_video
 from sam2vss_lib.errors import DataError, SettingsError
 
 LEVELS = 8  # grey levels are that far apart, more than compression can blur

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sam2vss_lib.datasets.archives import UnpackLimits, unpack, unpacked_root
+from sam2vss_lib.datasets.converting.archives import UnpackLimits, unpack, unpacked_root
 from sam2vss_lib.errors import DataError
 
 FILES = {"VSPW/data/a/origin/1.jpg": b"frame", "VSPW/val.txt": b"a", "VSPW/empty": b""}

@@ -12,7 +12,7 @@ import av
 from av.error import FFmpegError
 from PIL import Image
 
-from sam2vss_lib.datasets.converted import listing_sha256, lock_path, make_clip
+from sam2vss_lib.datasets.converting.converted import listing_sha256, lock_path, make_clip
 from sam2vss_lib.datasets.faults import FileFault, read_bytes
 from sam2vss_lib.datasets.images import check_same_size, decode_frame
 from sam2vss_lib.datasets.layout import FRAME_SUFFIXES, is_plain_name, read_split, sort_frames

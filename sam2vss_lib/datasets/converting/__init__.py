@@ -1,0 +1,1 @@
+"""Data sets and clips made from others: smaller forms, archives, videos."""
