@@ -21,7 +21,7 @@ NUMERIC = (
     "tests/metrics",
     "tests/segmentors",
     "tests/test_benchmarks.py",
-    "tests/test_isam2.py",
+    "tests/isam2/test_segment.py",
     "tests/test_refinement.py",
 )
 INSTRUCTIONS = {

@@ -12,7 +12,7 @@ from sam2vss_lib.encoders import Encoder, load_encoder
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.features import FeatureSettings, FeatureStore, extract_features, sample_frames
 from sam2vss_lib.files import sha256_json
-from sam2vss_lib.isam2 import segment_masklets
+from sam2vss_lib.isam2.segment import segment_masklets
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.study.encoder_system import EncoderSystem

@@ -11,7 +11,7 @@ from sam2vss_lib.classifiers import Classifier, ClassifierSettings, fit, read_tr
 from sam2vss_lib.datasets import VOID, Dataset, PredictionFolder, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.features import FeatureSettings, FeatureStore, extract_features
-from sam2vss_lib.isam2 import segment_masklets
+from sam2vss_lib.isam2.segment import segment_masklets
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import MetricSuite
 from sam2vss_lib.refinement import Overlap
