@@ -9,8 +9,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sam2vss_lib.classifiers import ClassifierSettings
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.isam2.classifiers import ClassifierSettings
 from sam2vss_lib.masklets.approximations import PRESETS
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.refinement import Overlap, RefineSettings, Vote

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from sam2vss_lib.classifiers import Classifier, ClassifierSettings, fit, read_training_set
 from sam2vss_lib.datasets import VOID, Dataset, PredictionFolder, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.features import FeatureSettings, FeatureStore, extract_features
+from sam2vss_lib.isam2.classifiers import Classifier, ClassifierSettings, fit, read_training_set
 from sam2vss_lib.isam2.segment import segment_masklets
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import MetricSuite

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2vss_lib.classifiers.mlp import ClassifierSettings
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.features.store import FeatureStore
+from sam2vss_lib.isam2.classifiers.mlp import ClassifierSettings
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sam2vss_lib.classifiers import (
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.files import sha256_file
+from sam2vss_lib.isam2.classifiers import (
     Classifier,
     ClassifierSettings,
     fit,
     load_classifier,
     save_classifier,
 )
-from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import sha256_file
-from tests.classifiers.common import DIM, ENCODER, NAMES, planted, training_set
 from tests.features.common import ColourEncoder
+from tests.isam2.classifiers.common import DIM, ENCODER, NAMES, planted, training_set
 
 SETTINGS = ClassifierSettings(hidden=8, epochs=2)
 RIGHT = ColourEncoder(name="planted", dim=DIM, sha256="a" * 64)

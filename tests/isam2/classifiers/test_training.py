@@ -8,7 +8,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from sam2vss_lib.classifiers import (
+from sam2vss_lib.datasets import VOID
+from sam2vss_lib.errors import DataError, RunError, SettingsError
+from sam2vss_lib.features.store import FeatureRows, FeatureStore
+from sam2vss_lib.isam2.classifiers import (
     Classifier,
     ClassifierSettings,
     fit,
@@ -16,13 +19,10 @@ from sam2vss_lib.classifiers import (
     save_classifier,
     train_classifier,
 )
-from sam2vss_lib.classifiers import training as training_module
-from sam2vss_lib.classifiers.training_set import validation_clips
-from sam2vss_lib.datasets import VOID
-from sam2vss_lib.errors import DataError, RunError, SettingsError
-from sam2vss_lib.features.store import FeatureRows, FeatureStore
+from sam2vss_lib.isam2.classifiers import training as training_module
+from sam2vss_lib.isam2.classifiers.training_set import validation_clips
 from sam2vss_lib.records import RECORD_NAME
-from tests.classifiers.common import DIM, ENCODER, NAMES, planted, training_set, write_planted
+from tests.isam2.classifiers.common import DIM, ENCODER, NAMES, planted, training_set, write_planted
 
 QUICK = ClassifierSettings(hidden=16, batch_size=32, epochs=12)
 
