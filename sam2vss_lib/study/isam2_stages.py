@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Literal
 
 from sam2vss_lib.datasets import Dataset, PredictionFolder
-from sam2vss_lib.encoders import Encoder, load_encoder
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.features import FeatureSettings, FeatureStore, extract_features, sample_frames
 from sam2vss_lib.files import sha256_json
@@ -17,6 +16,7 @@ from sam2vss_lib.isam2.classifiers import (
     read_training_set,
     train_classifier,
 )
+from sam2vss_lib.isam2.encoders import Encoder, load_encoder
 from sam2vss_lib.isam2.segment import segment_masklets
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.store import MaskletStore

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.encoders.segmentors import segmentor_encoder
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.isam2.encoders.segmentors import segmentor_encoder
 from sam2vss_lib.segmentors import load_segmentor
 from sam2vss_lib.segmentors.architectures import TemporalArchitecture, build_temporal
 from sam2vss_lib.segmentors.base import InferenceOptions

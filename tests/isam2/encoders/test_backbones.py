@@ -13,11 +13,11 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from sam2vss_lib.encoders import load_encoder
-from sam2vss_lib.encoders.backbone import as_map
-from sam2vss_lib.encoders.hugging_face import load_transformers
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.files import write_json
+from sam2vss_lib.isam2.encoders import load_encoder
+from sam2vss_lib.isam2.encoders.backbone import as_map
+from sam2vss_lib.isam2.encoders.hugging_face import load_transformers
 
 SMALL: dict[str, Any] = {
     "hidden_size": 16,

@@ -7,9 +7,9 @@ import pytest
 import torch
 from sam2.sam2_image_predictor import SAM2ImagePredictor
 
-from sam2vss_lib.encoders import Sam2Encoder, encoder_identity, load_encoder
-from sam2vss_lib.encoders.sam2 import Sam2Level
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.isam2.encoders import Sam2Encoder, encoder_identity, load_encoder
+from sam2vss_lib.isam2.encoders.sam2 import Sam2Level
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 
 LEVELS = get_args(Sam2Level)

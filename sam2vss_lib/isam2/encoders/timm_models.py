@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sam2vss_lib.encoders.backbone import Backbone, as_map, make_backbone
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.files import sha256_file
+from sam2vss_lib.isam2.encoders.backbone import Backbone, as_map, make_backbone
 
 
 def load_timm(

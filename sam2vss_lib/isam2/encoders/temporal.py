@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.encoders.base import check_image
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import sha256_json
+from sam2vss_lib.isam2.encoders.base import check_image
 from sam2vss_lib.segmentors.streaming import TemporalSegmentor
 from sam2vss_lib.segmentors.temporal import (
     CLIP_FRAMES,

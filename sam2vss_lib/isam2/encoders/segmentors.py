@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.encoders.base import Encoder, check_image, concatenate_maps
-from sam2vss_lib.encoders.temporal import TemporalEncoder
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import sha256_json
+from sam2vss_lib.isam2.encoders.base import Encoder, check_image, concatenate_maps
+from sam2vss_lib.isam2.encoders.temporal import TemporalEncoder
 from sam2vss_lib.segmentors.base import Segmentor
 from sam2vss_lib.segmentors.segformer import SegFormer
 from sam2vss_lib.segmentors.streaming import TemporalSegmentor

@@ -6,12 +6,12 @@ from typing import cast
 
 import torch
 
-from sam2vss_lib.encoders.base import Encoder
-from sam2vss_lib.encoders.hugging_face import load_transformers
-from sam2vss_lib.encoders.sam2 import Sam2Encoder, Sam2Level
-from sam2vss_lib.encoders.segmentors import segmentor_encoder
-from sam2vss_lib.encoders.timm_models import load_timm
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.isam2.encoders.base import Encoder
+from sam2vss_lib.isam2.encoders.hugging_face import load_transformers
+from sam2vss_lib.isam2.encoders.sam2 import Sam2Encoder, Sam2Level
+from sam2vss_lib.isam2.encoders.segmentors import segmentor_encoder
+from sam2vss_lib.isam2.encoders.timm_models import load_timm
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.segmentors import load_segmentor
 
