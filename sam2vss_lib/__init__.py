@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sam2vss_lib.datasets import open_dataset
-    from sam2vss_lib.features import pool_features
+    from sam2vss_lib.isam2.features import pool_features
     from sam2vss_lib.masklets.generate import generate_masklets
     from sam2vss_lib.masklets.sam2 import load_sam2
     from sam2vss_lib.masklets.store import MaskletStore
@@ -36,7 +36,7 @@ _HOMES = {
     "generate_masklets": "sam2vss_lib.masklets.generate",
     "load_sam2": "sam2vss_lib.masklets.sam2",
     "open_dataset": "sam2vss_lib.datasets",
-    "pool_features": "sam2vss_lib.features",
+    "pool_features": "sam2vss_lib.isam2.features",
     "refine": "sam2vss_lib.refinement",
 }
 

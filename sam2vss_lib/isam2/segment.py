@@ -18,8 +18,8 @@ from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.clip_loop import each_clip, write_labels
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.features.store import WHOLE_WINDOW, ClipFeatures, FeatureStore
 from sam2vss_lib.isam2.classifiers.mlp import Classifier
+from sam2vss_lib.isam2.features.store import WHOLE_WINDOW, ClipFeatures, FeatureStore
 from sam2vss_lib.masklets.checks import check_fit
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.records import is_finished, sha256_files

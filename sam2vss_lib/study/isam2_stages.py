@@ -8,7 +8,6 @@ from typing import Literal
 
 from sam2vss_lib.datasets import Dataset, PredictionFolder
 from sam2vss_lib.errors import DataError, SettingsError, first_line
-from sam2vss_lib.features import FeatureSettings, FeatureStore, extract_features, sample_frames
 from sam2vss_lib.files import sha256_json
 from sam2vss_lib.isam2.classifiers import (
     Classifier,
@@ -17,6 +16,12 @@ from sam2vss_lib.isam2.classifiers import (
     train_classifier,
 )
 from sam2vss_lib.isam2.encoders import Encoder, load_encoder
+from sam2vss_lib.isam2.features import (
+    FeatureSettings,
+    FeatureStore,
+    extract_features,
+    sample_frames,
+)
 from sam2vss_lib.isam2.segment import segment_masklets
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.store import MaskletStore

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sam2vss_lib.errors import RunError, SettingsError
-from sam2vss_lib.features.store import FeatureStore
 from sam2vss_lib.isam2.classifiers.files import load_classifier, save_classifier
 from sam2vss_lib.isam2.classifiers.mlp import Classifier, ClassifierSettings, MaskletMLP
 from sam2vss_lib.isam2.classifiers.training_set import (
@@ -21,6 +20,7 @@ from sam2vss_lib.isam2.classifiers.training_set import (
     read_training_set,
     validation_clips,
 )
+from sam2vss_lib.isam2.features.store import FeatureStore
 from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
 
 _ROWS_AT_ONCE = 65_536

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.features.store import FeatureStore
 from sam2vss_lib.isam2.classifiers.mlp import ClassifierSettings
+from sam2vss_lib.isam2.features.store import FeatureStore
 
 
 @dataclass(frozen=True)

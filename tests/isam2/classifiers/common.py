@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2vss_lib.features.store import FeatureRows, FeatureStore
 from sam2vss_lib.isam2.classifiers import TrainingSet
+from sam2vss_lib.isam2.features.store import FeatureRows, FeatureStore
 
 DIM, NAMES = 6, ("sky", "road", "car")
 CENTRES = np.array([[1, 1, -1, -1, 1, -1], [-1, 1, 1, -1, -1, 1], [1, -1, 1, 1, -1, -1]])

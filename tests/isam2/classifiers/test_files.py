@@ -17,8 +17,8 @@ from sam2vss_lib.isam2.classifiers import (
     load_classifier,
     save_classifier,
 )
-from tests.features.common import ColourEncoder
 from tests.isam2.classifiers.common import DIM, ENCODER, NAMES, planted, training_set
+from tests.isam2.features.common import ColourEncoder
 
 SETTINGS = ClassifierSettings(hidden=8, epochs=2)
 RIGHT = ColourEncoder(name="planted", dim=DIM, sha256="a" * 64)

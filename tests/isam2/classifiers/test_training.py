@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.errors import DataError, RunError, SettingsError
-from sam2vss_lib.features.store import FeatureRows, FeatureStore
 from sam2vss_lib.isam2.classifiers import (
     Classifier,
     ClassifierSettings,
@@ -21,6 +20,7 @@ from sam2vss_lib.isam2.classifiers import (
 )
 from sam2vss_lib.isam2.classifiers import training as training_module
 from sam2vss_lib.isam2.classifiers.training_set import validation_clips
+from sam2vss_lib.isam2.features.store import FeatureRows, FeatureStore
 from sam2vss_lib.records import RECORD_NAME
 from tests.isam2.classifiers.common import DIM, ENCODER, NAMES, planted, training_set, write_planted
 

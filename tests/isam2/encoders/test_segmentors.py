@@ -11,14 +11,14 @@ from PIL import Image
 
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.features import pool_features
 from sam2vss_lib.isam2.encoders import Encoder, encode_frame, load_encoder, segmentor_encoder
 from sam2vss_lib.isam2.encoders.base import concatenate_maps
+from sam2vss_lib.isam2.features import pool_features
 from sam2vss_lib.segmentors import load_segmentor
 from sam2vss_lib.segmentors.base import InferenceOptions, Prediction
 from sam2vss_lib.segmentors.pixels import network_input, normalise
 from sam2vss_lib.segmentors.segformer import SegFormer
-from tests.features.common import ColourEncoder
+from tests.isam2.features.common import ColourEncoder
 from tests.segmentors.test_temporal import make_clip, make_segmentor
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.features import MaskletPool, pool_features
+from sam2vss_lib.isam2.features import MaskletPool, pool_features
 from tests.oracles import pooling as oracle
 
 sides = st.integers(1, 6)

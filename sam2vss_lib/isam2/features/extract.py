@@ -16,9 +16,9 @@ from torch import Tensor
 from sam2vss_lib.datasets import VOID, Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.features.pooling import MaskletPool, Pooled, pool_features
-from sam2vss_lib.features.store import WHOLE_WINDOW, FeatureRows, FeatureStore
 from sam2vss_lib.isam2.encoders import Encoder, encode_frame, encoder_identity
+from sam2vss_lib.isam2.features.pooling import MaskletPool, Pooled, pool_features
+from sam2vss_lib.isam2.features.store import WHOLE_WINDOW, FeatureRows, FeatureStore
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.records import check_same_inputs, sha256_files
 from sam2vss_lib.refinement import check_fit, count_votes, winning_classes

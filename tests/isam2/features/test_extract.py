@@ -12,10 +12,15 @@ import pytest
 
 from sam2vss_lib.datasets import VOID, Dataset, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.features import FeatureSettings, FeatureStore, extract_features, sample_frames
-from sam2vss_lib.features import extract as extract_module
+from sam2vss_lib.isam2.features import (
+    FeatureSettings,
+    FeatureStore,
+    extract_features,
+    sample_frames,
+)
+from sam2vss_lib.isam2.features import extract as extract_module
 from sam2vss_lib.masklets.store import MaskletStore
-from tests.features.common import ColourEncoder, tiny_masks, write_tiny_masklets
+from tests.isam2.features.common import ColourEncoder, tiny_masks, write_tiny_masklets
 from tests.oracles import pooling as oracle
 
 
