@@ -15,8 +15,8 @@ app = typer.Typer(no_args_is_help=True, help="SAM2 weights: list, fetch, verify.
 @app.command("list")
 def checkpoints_list(json_output: JsonOption = False) -> None:
     """List the checkpoints that are known by name, and which are here."""
-    from sam2vss_lib.checkpoints import checkpoint_folder
     from sam2vss_lib.datasets.manifests import load_checkpoints_manifest
+    from sam2vss_lib.masklets.checkpoints import checkpoint_folder
 
     folder, lines = checkpoint_folder(), list[str]()
     result = {n: facts.model_dump(mode="json") for n, facts in load_checkpoints_manifest().items()}
@@ -47,8 +47,8 @@ def checkpoints_fetch(
     json_output: JsonOption = False,
 ) -> None:
     """Fetch weights, continuing what was begun; in place only when their SHA-256 is right."""
-    from sam2vss_lib.checkpoints import fetch_checkpoint
     from sam2vss_lib.downloads import Connection
+    from sam2vss_lib.masklets.checkpoints import fetch_checkpoint
 
     connection = Connection(timeout_s=timeout_s, retries=retries)
     path, reused = fetch_checkpoint(name, offline=offline, mirror=mirror, connection=connection)
@@ -64,8 +64,12 @@ def checkpoints_verify(
     json_output: JsonOption = False,
 ) -> None:
     """Compare the SHA-256 of the weights that are here with the published ones."""
-    from sam2vss_lib.checkpoints import checkpoint_folder, checkpoint_state, published_checkpoint
     from sam2vss_lib.datasets.manifests import load_checkpoints_manifest
+    from sam2vss_lib.masklets.checkpoints import (
+        checkpoint_folder,
+        checkpoint_state,
+        published_checkpoint,
+    )
 
     required = {name: published_checkpoint(name) for name in names or ()}
     states = {n: checkpoint_state(f) for n, f in (required or load_checkpoints_manifest()).items()}

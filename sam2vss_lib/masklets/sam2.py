@@ -14,10 +14,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
-from sam2vss_lib.checkpoints import checkpoint_folder
 from sam2vss_lib.datasets.manifests import CheckpointFacts, load_checkpoints_manifest
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.files import sha256_file, sha256_json
+from sam2vss_lib.masklets.checkpoints import checkpoint_folder
 
 DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parent / "demo"

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import torch
 
-from sam2vss_lib.checkpoints import checkpoint_folder
 from sam2vss_lib.datasets.demo import cache_folder
 from sam2vss_lib.datasets.manifests import load_checkpoints_manifest
+from sam2vss_lib.masklets.checkpoints import checkpoint_folder
 from sam2vss_lib.masklets.sam2 import DEMO
 from sam2vss_lib.study.provenance import device_name, package_versions
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from sam2vss_lib.checkpoints import checkpoint_sources
 from sam2vss_lib.cli import app
 from sam2vss_lib.datasets import manifests
 from sam2vss_lib.datasets.manifests import load_checkpoints_manifest
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.masklets.checkpoints import checkpoint_sources
 from tests.unreliable_server import CONTENT, SHA256, unreliable_server
 
 NAME = "sam2.1_hiera_tiny"
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tiny = load_checkpoints_manifest()[NAME]
     small = tiny.model_copy(update={"bytes": len(CONTENT), "sha256": SHA256})
     known = load_checkpoints_manifest() | {NAME: small}
-    monkeypatch.setattr("sam2vss_lib.checkpoints.load_checkpoints_manifest", lambda: known)
+    monkeypatch.setattr("sam2vss_lib.masklets.checkpoints.load_checkpoints_manifest", lambda: known)
     monkeypatch.setattr(manifests, "load_checkpoints_manifest", lambda: known)
     return tmp_path
 

@@ -14,10 +14,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from sam2.build_sam import build_sam2_video_predictor
 
-from sam2vss_lib.checkpoints import checkpoint_folder
 from sam2vss_lib.datasets.manifests import load_checkpoints_manifest
 from sam2vss_lib.errors import DataError, Sam2VssError, SettingsError
 from sam2vss_lib.files import sha256_file
+from sam2vss_lib.masklets.checkpoints import checkpoint_folder
 from sam2vss_lib.masklets.propagation import propagate
 from sam2vss_lib.masklets.sam2 import Sam2Model, build_model, load_sam2
 
