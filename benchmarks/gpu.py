@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.inputs import boxes, demo_clip, matrix_rate_flops, official_architecture
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.masklets.engine.frames import encoded_frames
-from sam2vss_lib.masklets.engine.tracker import WindowTracker
+from sam2vss_lib.masklets.engines.batched.frames import encoded_frames
+from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.study.cost_benchmarks import Row
 

@@ -12,10 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.inputs import demo_clip, matrix_rate_flops
 from benchmarks.windows import into_new_store
-from sam2vss_lib.masklets.engine import clip, frames, tracker
-from sam2vss_lib.masklets.engine.heads import Heads
-from sam2vss_lib.masklets.engine.memory_reader import MemoryReader
-from sam2vss_lib.masklets.engine.memory_writer import MemoryWriter
+from sam2vss_lib.masklets.engines.batched import clip, frames, tracker
+from sam2vss_lib.masklets.engines.batched.heads import Heads
+from sam2vss_lib.masklets.engines.batched.memory.reader import MemoryReader
+from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import ClipWriter

@@ -16,8 +16,8 @@ from benchmarks.agreement import Masks, mean_iou
 from benchmarks.inputs import boxes, demo_clip, legacy_of, official_architecture
 from benchmarks.rows import side_by_side
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.masklets.engine.frames import encoded_frames
-from sam2vss_lib.masklets.engine.tracker import WindowTracker
+from sam2vss_lib.masklets.engines.batched.frames import encoded_frames
+from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.propagation import _quiet_sam2, propagate
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.study.cost_benchmarks import Row

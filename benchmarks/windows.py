@@ -13,8 +13,8 @@ from benchmarks.agreement import mean_iou
 from benchmarks.inputs import demo_clip
 from benchmarks.rows import side_by_side
 from sam2vss_lib.datasets import Dataset
-from sam2vss_lib.masklets.engine.encoder import encode, model_input
-from sam2vss_lib.masklets.engine.grid import propose, select
+from sam2vss_lib.masklets.engines.batched.encoder import encode, model_input
+from sam2vss_lib.masklets.engines.batched.grid import propose, select
 from sam2vss_lib.masklets.generate import MaskletRun, generate_masklets
 from sam2vss_lib.masklets.proposals import ProposalGenerator, Proposals
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2

@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.datasets.labels import Labels
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames, encode, model_input
-from sam2vss_lib.masklets.engine.grid import propose, select
-from sam2vss_lib.masklets.engine.tracker import WindowTracker
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
+from sam2vss_lib.masklets.engines.batched.grid import propose, select
+from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.rows import encode_masks, mask_columns, visible_parts
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
-from sam2vss_lib.masklets.engine.encoder import encode, model_input
+from sam2vss_lib.masklets.engines.batched.encoder import encode, model_input
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.study.cost import measure_cost

@@ -19,7 +19,7 @@ from torch import Tensor
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import sha256_json
 from sam2vss_lib.isam2.encoders.base import check_image, concatenate_maps
-from sam2vss_lib.masklets.engine.encoder import model_input
+from sam2vss_lib.masklets.engines.batched.encoder import model_input
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
 #: `fpn` stacks the three levels of the pyramid at stride 4

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sam2vss_lib.masklets.engine.memory import Memories
+from sam2vss_lib.masklets.engines.batched.memory.memories import Memories
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
 #: objects per chunk on a CPU at least and at most: fewer leave its threads little to do at a time,

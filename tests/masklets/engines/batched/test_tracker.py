@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from sam2vss_lib.errors import RunError, SettingsError
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames, encode, model_input
-from sam2vss_lib.masklets.engine.memory import Reach
-from sam2vss_lib.masklets.engine.tracker import TrackedFrame, WindowTracker
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
+from sam2vss_lib.masklets.engines.batched.memory.memories import Reach
+from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
 from sam2vss_lib.masklets.propagation import FrameMasks, propagate
 from sam2vss_lib.masklets.sam2 import Sam2Model, build_model, demo_config
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from sam2.utils.misc import load_video_frames_from_jpg_images
 
-from sam2vss_lib.masklets.engine.encoder import Resizing, model_input
+from sam2vss_lib.masklets.engines.batched.encoder import Resizing, model_input
 
 
 @pytest.mark.parametrize("size", [(120, 160), (301, 75)])

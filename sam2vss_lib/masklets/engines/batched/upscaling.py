@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
 
 
 class Upscaler:

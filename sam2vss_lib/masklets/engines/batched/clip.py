@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames
-from sam2vss_lib.masklets.engine.frames import Frame, encoded_frames
-from sam2vss_lib.masklets.engine.grid import Candidates, propose, select
-from sam2vss_lib.masklets.engine.tracker import TrackedFrame, WindowTracker
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
+from sam2vss_lib.masklets.engines.batched.frames import Frame, encoded_frames
+from sam2vss_lib.masklets.engines.batched.grid import Candidates, propose, select
+from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
 from sam2vss_lib.masklets.proposals import Proposals
 from sam2vss_lib.masklets.rows import encode_masks, mask_columns, visible_parts
 from sam2vss_lib.masklets.sam2 import Sam2Model

@@ -9,7 +9,7 @@ from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.masklets.engine.attention import (
+from sam2vss_lib.masklets.engines.batched.memory.attention import (
     attend,
     fit_rotary_codes,
     in_blocks,
@@ -17,7 +17,7 @@ from sam2vss_lib.masklets.engine.attention import (
     pooled_tokens,
     rotate,
 )
-from sam2vss_lib.masklets.engine.memory import Memories, Reach
+from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach
 
 
 class _Tokens(NamedTuple):

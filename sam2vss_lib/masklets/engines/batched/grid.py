@@ -18,8 +18,8 @@ from sam2.utils.amg import build_point_grid
 from torch import Tensor
 from torchvision.ops.boxes import batched_nms
 
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames
-from sam2vss_lib.masklets.engine.point_decoder import PointDecoder
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
+from sam2vss_lib.masklets.engines.batched.point_decoder import PointDecoder
 from sam2vss_lib.masklets.proposals import Proposals
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings

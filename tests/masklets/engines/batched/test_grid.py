@@ -14,8 +14,8 @@ from sam2 import automatic_mask_generator
 from sam2.utils.amg import batched_mask_to_box
 from torchvision.ops.boxes import batched_nms
 
-from sam2vss_lib.masklets.engine.encoder import encode, model_input
-from sam2vss_lib.masklets.engine.grid import Candidates, propose, select
+from sam2vss_lib.masklets.engines.batched.encoder import encode, model_input
+from sam2vss_lib.masklets.engines.batched.grid import Candidates, propose, select
 from sam2vss_lib.masklets.proposals import ProposalGenerator, Proposals
 from sam2vss_lib.masklets.sam2 import Sam2Model, build_model, demo_config, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sam2vss_lib.masklets.engine.attention import image_to_tokens, tokens_to_image
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames
-from sam2vss_lib.masklets.engine.upscaling import Upscaler, image_order
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
+from sam2vss_lib.masklets.engines.batched.memory.attention import image_to_tokens, tokens_to_image
+from sam2vss_lib.masklets.engines.batched.upscaling import Upscaler, image_order
 
 
 class Prompted(NamedTuple):

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.masklets.engine import clip as engine_clip
-from sam2vss_lib.masklets.engine import frames as engine_frames
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames
-from sam2vss_lib.masklets.engine.frames import encoded_frames
-from sam2vss_lib.masklets.engine.tracker import TrackedFrame, WindowTracker
+from sam2vss_lib.masklets.engines.batched import clip as engine_clip
+from sam2vss_lib.masklets.engines.batched import frames as engine_frames
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
+from sam2vss_lib.masklets.engines.batched.frames import encoded_frames
+from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore

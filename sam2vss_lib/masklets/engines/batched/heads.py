@@ -12,9 +12,13 @@ import torch
 from sam2.modeling.sam2_base import NO_OBJ_SCORE
 from torch import Tensor
 
-from sam2vss_lib.masklets.engine.attention import image_to_tokens, in_blocks, tokens_to_image
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames
-from sam2vss_lib.masklets.engine.upscaling import Upscaler, image_order
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
+from sam2vss_lib.masklets.engines.batched.memory.attention import (
+    image_to_tokens,
+    in_blocks,
+    tokens_to_image,
+)
+from sam2vss_lib.masklets.engines.batched.upscaling import Upscaler, image_order
 
 
 class Decoded(NamedTuple):

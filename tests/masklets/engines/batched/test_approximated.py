@@ -13,24 +13,24 @@ from torch._dynamo.exc import BackendCompilerFailed
 
 from sam2vss_lib.errors import RunError, SettingsError
 from sam2vss_lib.masklets.approximations import Approximations
-from sam2vss_lib.masklets.engine.attention import (
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
+from sam2vss_lib.masklets.engines.batched.memory.attention import (
     attend,
     fit_rotary_codes,
     pooled_rotary_codes,
     pooled_tokens,
 )
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames, encode, model_input
-from sam2vss_lib.masklets.engine.memory import Memories, Reach
-from sam2vss_lib.masklets.engine.memory_reader import MemoryReader
-from sam2vss_lib.masklets.engine.memory_writer import MemoryWriter
-from sam2vss_lib.masklets.engine.tracker import WindowTracker
-from sam2vss_lib.masklets.engine.variants import at_image_size, with_compiled_encoder
+from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach
+from sam2vss_lib.masklets.engines.batched.memory.reader import MemoryReader
+from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
+from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
+from sam2vss_lib.masklets.engines.batched.variants import at_image_size, with_compiled_encoder
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
-from tests.masklets.engine.test_properties import SIDES_PX, model, write_clip
-from tests.masklets.engine.test_tracker import encoded, scene, some_masks
+from tests.masklets.engines.batched.test_properties import SIDES_PX, model, write_clip
+from tests.masklets.engines.batched.test_tracker import encoded, scene, some_masks
 
 SIZE, FRAMES = (120, 160), 6
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sam2vss_lib.errors import RunError, SettingsError
 from sam2vss_lib.masklets.approximations import EXACT, Approximations
-from sam2vss_lib.masklets.engine.chunks import (
+from sam2vss_lib.masklets.engines.batched.chunks import (
     Chunk,
     first_chunks,
     halves,
@@ -22,14 +22,14 @@ from sam2vss_lib.masklets.engine.chunks import (
     suitable_size,
     without,
 )
-from sam2vss_lib.masklets.engine.coverage import check_covered
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames
-from sam2vss_lib.masklets.engine.heads import Heads
-from sam2vss_lib.masklets.engine.memory import Memories, Reach
-from sam2vss_lib.masklets.engine.memory_reader import MemoryReader
-from sam2vss_lib.masklets.engine.memory_writer import MemoryWriter
-from sam2vss_lib.masklets.engine.merging import first_alike
-from sam2vss_lib.masklets.engine.variants import at_image_size, with_compiled_encoder
+from sam2vss_lib.masklets.engines.batched.coverage import check_covered
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
+from sam2vss_lib.masklets.engines.batched.heads import Heads
+from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach
+from sam2vss_lib.masklets.engines.batched.memory.reader import MemoryReader
+from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
+from sam2vss_lib.masklets.engines.batched.merging import first_alike
+from sam2vss_lib.masklets.engines.batched.variants import at_image_size, with_compiled_encoder
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
 _GIVEN_LOGIT = 10.0  # stock's logit of a mask that was given: plus or minus this

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.masklets.engine.encoder import EncodedFrames, encode, model_input
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
 

@@ -1,0 +1,1 @@
+"""The programs that make masklets: one folder each, named in `registry`."""

@@ -1,0 +1,1 @@
+"""Memories of tracked objects: kept, written, and read by attention."""
