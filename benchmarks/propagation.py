@@ -18,7 +18,7 @@ from benchmarks.rows import side_by_side
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engines.batched.frames import encoded_frames
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
-from sam2vss_lib.masklets.propagation import _quiet_sam2, propagate
+from sam2vss_lib.masklets.engines.stock.propagation import _quiet_sam2, propagate
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.study.cost_benchmarks import Row
 

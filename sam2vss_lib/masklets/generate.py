@@ -11,10 +11,10 @@ from typing import Any
 
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
-from sam2vss_lib.masklets import stock
 from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.engines.batched.clip import write_clip
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
+from sam2vss_lib.masklets.engines.stock import clip as stock
 from sam2vss_lib.masklets.plan import passes
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings

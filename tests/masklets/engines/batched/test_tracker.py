@@ -14,7 +14,7 @@ from sam2vss_lib.errors import RunError, SettingsError
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
 from sam2vss_lib.masklets.engines.batched.memory.memories import Reach
 from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
-from sam2vss_lib.masklets.propagation import FrameMasks, propagate
+from sam2vss_lib.masklets.engines.stock.propagation import FrameMasks, propagate
 from sam2vss_lib.masklets.sam2 import Sam2Model, build_model, demo_config
 
 FRAMES = 9

@@ -13,7 +13,7 @@ from sam2 import sam2_video_predictor
 from sam2.utils import misc
 
 from sam2vss_lib.datasets import Dataset
-from sam2vss_lib.masklets.propagation import FrameMasks, propagate
+from sam2vss_lib.masklets.engines.stock.propagation import FrameMasks, propagate
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
 

@@ -1,0 +1,1 @@
+"""Stock sam2 calls alone: the oracle of the batched engine."""
