@@ -65,7 +65,7 @@ def run_stage(
     if places.workers is None and places.ray is None:
         with clip_bar(dataset, what) as tick:
             return [make_work()(dataset, progress=tick)]
-    from sam2vss_lib.cluster import RayPool, map_on_ray
+    from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
 
     clips = [replace(dataset, clips=(clip,)) for clip in dataset]
     return map_on_ray(

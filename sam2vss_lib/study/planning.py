@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from sam2vss_lib.cluster import RayPool, map_on_ray
 from sam2vss_lib.datasets import GENERATED
 from sam2vss_lib.datasets.demo import demo_root
 from sam2vss_lib.errors import Sam2VssError, SettingsError
@@ -19,7 +18,8 @@ from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.plan import describe_plan
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.processes import map_in_processes
+from sam2vss_lib.parallel.processes import map_in_processes
+from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
 from sam2vss_lib.study.runner import TIMED, notebook_parameters, plan_notebook
 from sam2vss_lib.study.settings import StudySettings, make_settings
 from sam2vss_lib.study.stages import Study

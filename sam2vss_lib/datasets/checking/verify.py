@@ -27,7 +27,7 @@ from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_fi
 from sam2vss_lib.datasets.vspw import agreed_num_classes, resolve_root
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import sha256_file
-from sam2vss_lib.processes import map_in_processes
+from sam2vss_lib.parallel.processes import map_in_processes
 
 
 class FaultRecord(BaseModel):

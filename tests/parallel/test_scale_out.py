@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
-from tests.ray_cluster import NODE, simulated_cluster
+from tests.parallel.ray_cluster import NODE, simulated_cluster
 
 pytest.importorskip("ray", reason="the extra [cluster] is not installed")
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from sam2vss_lib.errors import RunError, SettingsError
-from sam2vss_lib.processes import map_in_processes
+from sam2vss_lib.parallel.processes import map_in_processes
 
 
 def square(number: int) -> int:

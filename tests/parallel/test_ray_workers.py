@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from sam2vss_lib.cluster import RayPool, map_on_ray
 from sam2vss_lib.errors import DataError, RunError, SettingsError
-from tests.ray_cluster import simulated_cluster
+from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
+from tests.parallel.ray_cluster import simulated_cluster
 
 pytest.importorskip("ray", reason="the extra [cluster] is not installed")
 
@@ -150,7 +150,7 @@ def test_bad_settings_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 DRIVER = """
 import resource, sys
 from functools import partial
-from sam2vss_lib.cluster import RayPool, map_on_ray
+from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
 from sam2vss_lib.datasets import Clip, Dataset
 def count():
     return lambda dataset: dataset.clips[0].num_frames

@@ -1,0 +1,1 @@
+"""Work on many processes of this machine, or of a Ray cluster."""
