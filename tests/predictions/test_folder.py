@@ -170,7 +170,7 @@ def test_an_interrupted_write_leaves_the_frame_to_do(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("sam2vss_lib.datasets.predictions.write_label_image", fail)
+    monkeypatch.setattr("sam2vss_lib.predictions.folder.write_label_image", fail)
     with pytest.raises(OSError, match="disk full"):
         folder.write(clip, 0, labels, GOOD)
     assert 0 in folder.missing(clip)

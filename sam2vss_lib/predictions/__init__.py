@@ -1,0 +1,1 @@
+"""Label maps of the clips: the project's folder of PNGs, and everybody else's formats."""
