@@ -13,8 +13,8 @@ from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.isam2.classifiers import ClassifierSettings
 from sam2vss_lib.masklets.approximations import PRESETS
 from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.predictions.importers import FORMATS
 from sam2vss_lib.refinement import Overlap, RefineSettings, Vote
-from sam2vss_lib.segmentors.importers import FORMATS
 from sam2vss_lib.study.encoder_system import EncoderSystem
 from sam2vss_lib.validation import resolve_device, validated
 

@@ -14,14 +14,14 @@ from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import PROTOCOL, MetricSuite
-from sam2vss_lib.records import is_finished, mark_finished
-from sam2vss_lib.refinement import Vote, refine
-from sam2vss_lib.segmentors import load_segmentor, segment
-from sam2vss_lib.segmentors.importers import (
+from sam2vss_lib.predictions.importers import (
     PredictionSource,
     convert_predictions,
     open_predictions,
 )
+from sam2vss_lib.records import is_finished, mark_finished
+from sam2vss_lib.refinement import Vote, refine
+from sam2vss_lib.segmentors import load_segmentor, segment
 from sam2vss_lib.study.context import KEY_DIGITS, StudyContext
 from sam2vss_lib.study.evaluation import (
     count_predictions,

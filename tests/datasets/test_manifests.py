@@ -18,8 +18,8 @@ from sam2vss_lib.datasets.manifests import (
     manifest_path,
 )
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.predictions.importers import FORMATS
 from sam2vss_lib.segmentors import segmentor_names
-from sam2vss_lib.segmentors.importers import FORMATS
 
 SIZES = ("tiny", "small", "base_plus", "large")
 

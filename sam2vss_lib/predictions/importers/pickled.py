@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.faults import FileFault, read_bytes
 from sam2vss_lib.errors import first_line
-from sam2vss_lib.segmentors.importers.pickle_machine import (
+from sam2vss_lib.predictions.importers.pickle_machine import (
     Data,
     ForeignNameError,
     PickledArray,

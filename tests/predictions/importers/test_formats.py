@@ -12,7 +12,7 @@ import pytest
 
 from sam2vss_lib.datasets import Dataset, PredictionFolder, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.segmentors.importers import convert_predictions, open_predictions
+from sam2vss_lib.predictions.importers import convert_predictions, open_predictions
 from tests.formats import (
     FakeClip,
     degraded,

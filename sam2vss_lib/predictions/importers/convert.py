@@ -10,14 +10,14 @@ from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.clip_loop import each_clip, write_labels
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.records import is_finished
-from sam2vss_lib.segmentors.importers.results import PickledResults
-from sam2vss_lib.segmentors.importers.sources import (
+from sam2vss_lib.predictions.importers.results import PickledResults
+from sam2vss_lib.predictions.importers.sources import (
     IndexImages,
     PanopticImages,
     PanopticSegments,
     PredictionSource,
 )
+from sam2vss_lib.records import is_finished
 
 FORMATS: dict[str, str] = {
     "index": "<clip>/<frame>.png, grey or palette, the value is the class",
