@@ -30,7 +30,7 @@ from sam2vss_lib.metrics import MetricsResult, MetricSuite
 from sam2vss_lib.segmentors.base import Segmentor
 from sam2vss_lib.segmentors.pixels import normalise
 from sam2vss_lib.segmentors.registry import demo_architecture, load_segmentor
-from sam2vss_lib.segmentors.segformer import build_segformer
+from sam2vss_lib.segmentors.segformer.segformer import build_segformer
 
 _log = logging.getLogger(__name__)
 

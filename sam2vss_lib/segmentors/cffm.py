@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.focal_attention import FocalGeometry
 from sam2vss_lib.segmentors.focal_block import FocalDecoder
-from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder
 from sam2vss_lib.segmentors.pixels import resize
+from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
 from sam2vss_lib.segmentors.temporal import TARGET_ONLY
 
 _WIDE = (64, 128, 320, 512)

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2vss_lib.segmentors.affinity import CrossFrameAffinities, take
-from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder
 from sam2vss_lib.segmentors.pixels import resize
+from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
 from sam2vss_lib.segmentors.temporal import TARGET_ONLY
 
 _WIDE = (64, 128, 320, 512)

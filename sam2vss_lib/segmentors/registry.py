@@ -15,8 +15,8 @@ from sam2vss_lib.segmentors.architectures import (
     load_temporal,
 )
 from sam2vss_lib.segmentors.base import InferenceOptions, Segmentor
-from sam2vss_lib.segmentors.mit import MIT_ARCHITECTURES
-from sam2vss_lib.segmentors.segformer import load_segformer
+from sam2vss_lib.segmentors.segformer.mit import MIT_ARCHITECTURES
+from sam2vss_lib.segmentors.segformer.segformer import load_segformer
 from sam2vss_lib.validation import validated
 
 _DEMO_FOLDER = Path(__file__).parent / "demo"

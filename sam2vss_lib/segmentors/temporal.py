@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from sam2vss_lib.segmentors.mit import MixTransformer
+from sam2vss_lib.segmentors.segformer.mit import MixTransformer
 
 #: what a head keeps of a batch of frames: a dataclass of float tensors (B, D, ...) or of tuples of
 #: them; else the head's own business

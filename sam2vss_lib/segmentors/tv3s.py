@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.segmentors.mlp_decoder import MlpDecoder
 from sam2vss_lib.segmentors.pixels import resize
+from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
 from sam2vss_lib.segmentors.state_space import BlockState, WindowedBlocks
 from sam2vss_lib.segmentors.temporal import TARGET_ONLY
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sam2vss_lib.segmentors.segformer import SegFormer, build_segformer, load_segformer
+from sam2vss_lib.segmentors.segformer.segformer import SegFormer, build_segformer, load_segformer
 
 TINY: dict[str, Any] = {
     "num_labels": 3,

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.segmentors.mit import MIT_ARCHITECTURES, MixTransformer
 from sam2vss_lib.segmentors.mmseg_names import is_published, temporal_from_published
-from sam2vss_lib.segmentors.segformer import load_segformer
+from sam2vss_lib.segmentors.segformer.mit import MIT_ARCHITECTURES, MixTransformer
+from sam2vss_lib.segmentors.segformer.segformer import load_segformer
 from tests.segmentors.published import published_backbone, published_decoder, random_state
 
 CHANNELS, DEPTHS, HEADS = (8, 16, 20, 24), (1, 2, 1, 1), (1, 2, 5, 8)

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.segmentors import load_segmentor, segmentor_names
-from sam2vss_lib.segmentors.segformer import build_segformer
+from sam2vss_lib.segmentors.segformer.segformer import build_segformer
 
 
 @pytest.fixture

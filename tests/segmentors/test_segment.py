@@ -13,7 +13,7 @@ from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.records import RECORD_NAME
 from sam2vss_lib.segmentors import segment
 from sam2vss_lib.segmentors.base import InferenceOptions
-from sam2vss_lib.segmentors.segformer import SegFormer
+from sam2vss_lib.segmentors.segformer.segformer import SegFormer
 
 
 @pytest.fixture

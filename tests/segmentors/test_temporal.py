@@ -16,7 +16,7 @@ from sam2vss_lib.segmentors import load_segmentor
 from sam2vss_lib.segmentors.architectures import TemporalArchitecture, build_temporal
 from sam2vss_lib.segmentors.base import InferenceOptions
 from sam2vss_lib.segmentors.pixels import network_input
-from sam2vss_lib.segmentors.segformer import SegFormer
+from sam2vss_lib.segmentors.segformer.segformer import SegFormer
 from sam2vss_lib.segmentors.streaming import TemporalSegmentor
 from sam2vss_lib.segmentors.temporal import (
     FrameFeatures,

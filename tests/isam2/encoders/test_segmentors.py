@@ -17,7 +17,7 @@ from sam2vss_lib.isam2.features import pool_features
 from sam2vss_lib.segmentors import load_segmentor
 from sam2vss_lib.segmentors.base import InferenceOptions, Prediction
 from sam2vss_lib.segmentors.pixels import network_input, normalise
-from sam2vss_lib.segmentors.segformer import SegFormer
+from sam2vss_lib.segmentors.segformer.segformer import SegFormer
 from tests.isam2.features.common import ColourEncoder
 from tests.segmentors.test_temporal import make_clip, make_segmentor
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.files import sha256_file
-from sam2vss_lib.segmentors.segformer import SegFormer, build_segformer, load_segformer
+from sam2vss_lib.segmentors.segformer.segformer import SegFormer, build_segformer, load_segformer
 
 
 def test_prediction_has_the_frames_size_and_a_quarter_of_the_stretched(

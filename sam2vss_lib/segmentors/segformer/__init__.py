@@ -1,0 +1,1 @@
+"""SegFormer, and its encoder MiT that the temporal models share."""
