@@ -9,14 +9,14 @@ import torch
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import read_json
-from sam2vss_lib.segmentors.architectures import (
+from sam2vss_lib.segmentors.base import InferenceOptions, Segmentor
+from sam2vss_lib.segmentors.segformer.mit import MIT_ARCHITECTURES
+from sam2vss_lib.segmentors.segformer.segformer import load_segformer
+from sam2vss_lib.segmentors.temporal.architectures import (
     PUBLISHED_TEMPORAL,
     TemporalArchitecture,
     load_temporal,
 )
-from sam2vss_lib.segmentors.base import InferenceOptions, Segmentor
-from sam2vss_lib.segmentors.segformer.mit import MIT_ARCHITECTURES
-from sam2vss_lib.segmentors.segformer.segformer import load_segformer
 from sam2vss_lib.validation import validated
 
 _DEMO_FOLDER = Path(__file__).parent / "demo"

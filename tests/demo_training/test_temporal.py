@@ -15,9 +15,9 @@ from demo_training.segmentors.optimisation import TrainSettings
 from demo_training.segmentors.temporal import clip_loss, train
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
-from sam2vss_lib.segmentors.architectures import TemporalArchitecture
 from sam2vss_lib.segmentors.pixels import normalise
 from sam2vss_lib.segmentors.segformer.segformer import load_segformer
+from sam2vss_lib.segmentors.temporal.architectures import TemporalArchitecture
 
 SETTINGS = TrainSettings(steps=4, batch=1, crop_px=64, warmup_steps=1, checkpoint_steps=2)
 HEADS: dict[str, dict[str, Any]] = {

@@ -15,7 +15,7 @@ from sam2vss_lib.isam2.encoders.base import Encoder, check_image, concatenate_ma
 from sam2vss_lib.isam2.encoders.temporal import TemporalEncoder
 from sam2vss_lib.segmentors.base import Segmentor
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer
-from sam2vss_lib.segmentors.streaming import TemporalSegmentor
+from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
 
 _STAGES = ("1", "2", "3", "4", "all")
 

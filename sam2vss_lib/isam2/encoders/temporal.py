@@ -14,13 +14,13 @@ from sam2vss_lib.datasets import Clip
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.files import sha256_json
 from sam2vss_lib.isam2.encoders.base import check_image
-from sam2vss_lib.segmentors.streaming import TemporalSegmentor
-from sam2vss_lib.segmentors.temporal import (
+from sam2vss_lib.segmentors.temporal.clip_head import (
     CLIP_FRAMES,
     REACH_FRAMES,
     FrameFeatures,
     clip_indices,
 )
+from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
 
 _FEATURES = ("fuse", "c4", "clip")
 _TRIAL_PX = 128

@@ -19,7 +19,7 @@ from sam2vss_lib.segmentors.base import InferenceOptions, Prediction
 from sam2vss_lib.segmentors.pixels import network_input, normalise
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer
 from tests.isam2.features.common import ColourEncoder
-from tests.segmentors.test_temporal import make_clip, make_segmentor
+from tests.segmentors.temporal.test_clip_head import make_clip, make_segmentor
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.segmentors.focal_attention import FocalGeometry
-from sam2vss_lib.segmentors.focal_block import FocalDecoder
 from sam2vss_lib.segmentors.pixels import resize
 from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
-from sam2vss_lib.segmentors.temporal import TARGET_ONLY
+from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY
+from sam2vss_lib.segmentors.temporal.focal_attention import FocalGeometry
+from sam2vss_lib.segmentors.temporal.focal_block import FocalDecoder
 
 _WIDE = (64, 128, 320, 512)
 #: arguments of `CffmHead` for the published encoders; all others have their defaults

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sam2vss_lib.segmentors.mrcfa import VARIANTS, MrcfaFeatures, MrcfaHead
+from sam2vss_lib.segmentors.temporal.mrcfa import VARIANTS, MrcfaFeatures, MrcfaHead
 from tests.oracles import mrcfa as oracle
 
 CHANNELS = (3, 4, 5, 6)

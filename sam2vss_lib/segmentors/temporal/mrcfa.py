@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2vss_lib.segmentors.affinity import CrossFrameAffinities, take
 from sam2vss_lib.segmentors.pixels import resize
 from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
-from sam2vss_lib.segmentors.temporal import TARGET_ONLY
+from sam2vss_lib.segmentors.temporal.affinity import CrossFrameAffinities, take
+from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY
 
 _WIDE = (64, 128, 320, 512)
 #: arguments of `MrcfaHead` for the published encoders; all others have their defaults

@@ -17,7 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2vss_lib.segmentors.selective_scan import final_state, selective_scan, stretch_tokens
+from sam2vss_lib.segmentors.temporal.selective_scan import (
+    final_state,
+    selective_scan,
+    stretch_tokens,
+)
 
 #: of one group of windows: the last inputs of the convolution (K - 1, N, D), the scan's (N, D, S)
 MixerState = tuple[Tensor, Tensor]

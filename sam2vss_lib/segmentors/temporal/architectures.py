@@ -12,14 +12,14 @@ from torch import Tensor
 
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.files import sha256_file, sha256_json
-from sam2vss_lib.segmentors import cffm, mrcfa, tv3s
 from sam2vss_lib.segmentors.base import InferenceOptions
-from sam2vss_lib.segmentors.focal_attention import FocalGeometry
 from sam2vss_lib.segmentors.mmseg_names import is_published, temporal_from_published
 from sam2vss_lib.segmentors.pixels import InputSize
 from sam2vss_lib.segmentors.segformer.mit import MIT_ARCHITECTURES, MixTransformer
-from sam2vss_lib.segmentors.streaming import TemporalSegmentor
-from sam2vss_lib.segmentors.temporal import TemporalHead, TemporalNetwork
+from sam2vss_lib.segmentors.temporal import cffm, mrcfa, tv3s
+from sam2vss_lib.segmentors.temporal.clip_head import TemporalHead, TemporalNetwork
+from sam2vss_lib.segmentors.temporal.focal_attention import FocalGeometry
+from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
 from sam2vss_lib.segmentors.weights import load_fitting, read_weights, weights_file
 
 _CLASSIFIER = "decode_head.linear_pred.weight"

@@ -10,15 +10,15 @@ from torch import Tensor
 from transformers import MambaConfig
 from transformers.models.mamba.modeling_mamba import MambaMixer
 
-from sam2vss_lib.segmentors import selective_scan as module
-from sam2vss_lib.segmentors.selective_scan import (
+from sam2vss_lib.segmentors.temporal import selective_scan as module
+from sam2vss_lib.segmentors.temporal.selective_scan import (
     final_state,
     find_kernel,
     scan_with_kernel,
     selective_scan,
     stretch_tokens,
 )
-from sam2vss_lib.segmentors.state_space import Mixer
+from sam2vss_lib.segmentors.temporal.state_space import Mixer
 
 
 def inputs(n: int = 2, length: int = 11, d: int = 3, s: int = 4) -> Any:

@@ -13,18 +13,18 @@ from torch import Tensor
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.isam2.encoders.segmentors import segmentor_encoder
 from sam2vss_lib.segmentors import load_segmentor
-from sam2vss_lib.segmentors.architectures import TemporalArchitecture, build_temporal
 from sam2vss_lib.segmentors.base import InferenceOptions
 from sam2vss_lib.segmentors.pixels import network_input
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer
-from sam2vss_lib.segmentors.streaming import TemporalSegmentor
-from sam2vss_lib.segmentors.temporal import (
+from sam2vss_lib.segmentors.temporal.architectures import TemporalArchitecture, build_temporal
+from sam2vss_lib.segmentors.temporal.clip_head import (
     FrameFeatures,
     as_references,
     clip_indices,
     join_frames,
     split_frames,
 )
+from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
 
 ENCODER: dict[str, Any] = {
     "hidden_sizes": [8, 8, 8, 8],

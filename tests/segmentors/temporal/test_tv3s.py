@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.segmentors import load_segmentor, selective_scan
-from sam2vss_lib.segmentors.state_space import window_groups
-from sam2vss_lib.segmentors.temporal import CarriesState
-from sam2vss_lib.segmentors.tv3s import Tv3sFeatures, Tv3sHead
+from sam2vss_lib.segmentors import load_segmentor
+from sam2vss_lib.segmentors.temporal import selective_scan
+from sam2vss_lib.segmentors.temporal.clip_head import CarriesState
+from sam2vss_lib.segmentors.temporal.state_space import window_groups
+from sam2vss_lib.segmentors.temporal.tv3s import Tv3sFeatures, Tv3sHead
 from tests.oracles import tv3s as oracle
 from tests.segmentors.published import published_backbone, published_decoder, random_state
 

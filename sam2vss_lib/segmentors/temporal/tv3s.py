@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.pixels import resize
 from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
-from sam2vss_lib.segmentors.state_space import BlockState, WindowedBlocks
-from sam2vss_lib.segmentors.temporal import TARGET_ONLY
+from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY
+from sam2vss_lib.segmentors.temporal.state_space import BlockState, WindowedBlocks
 
 _WIDE = (64, 128, 320, 512)
 #: arguments of `Tv3sHead` for the published encoders; all others have their defaults

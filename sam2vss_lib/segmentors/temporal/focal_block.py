@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2vss_lib.segmentors.focal_attention import FocalAttention, FocalGeometry
 from sam2vss_lib.segmentors.pixels import resize
+from sam2vss_lib.segmentors.temporal.focal_attention import FocalAttention, FocalGeometry
 
 
 class FocalDecoder(nn.Module):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.segmentors.cffm import VARIANTS, CffmFeatures, CffmHead
-from sam2vss_lib.segmentors.focal_attention import FocalGeometry, key_index
+from sam2vss_lib.segmentors.temporal.cffm import VARIANTS, CffmFeatures, CffmHead
+from sam2vss_lib.segmentors.temporal.focal_attention import FocalGeometry, key_index
 from tests.oracles import cffm as oracle
 
 CHANNELS = (3, 4, 5, 6)

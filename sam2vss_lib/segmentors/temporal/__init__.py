@@ -1,0 +1,1 @@
+"""Base models that read several frames: CFFM, MRCFA, TV3S."""
