@@ -17,7 +17,7 @@ from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.checks import check_fit
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.metrics.iou import class_counts
-from sam2vss_lib.records import is_finished, sha256_files
+from sam2vss_lib.storage.records import is_finished, sha256_files
 
 Vote = Literal["frame", "masklet"]
 Overlap = Literal["area", "predicted_iou", "stability", "logit"]

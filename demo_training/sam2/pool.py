@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sam2vss_lib.datasets.demo.world import World
-from sam2vss_lib.files import atomic_path
+from sam2vss_lib.storage.files import atomic_path
 
 SIDE_PX = 256  # the demo model's image size; frames are squashed to it as SAM2 does
 FRAMES_PER_CLIP = 8

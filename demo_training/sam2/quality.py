@@ -16,11 +16,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from sam2vss_lib.datasets.demo.world import World
-from sam2vss_lib.files import write_json
 from sam2vss_lib.masklets.engines.stock.propagation import propagate
 from sam2vss_lib.masklets.proposals import ProposalGenerator
 from sam2vss_lib.masklets.sam2 import DEMO, Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.storage.files import write_json
 
 HELD_OUT_SEED = 2_000_000  # away from every training and demo seed
 MIN_REGION_PX = 200

@@ -18,7 +18,7 @@ from demo_training.sam2.pool import Pool
 from demo_training.sam2.stages import Stage
 from demo_training.sam2.tracking import DeepSupervision
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import atomic_path, sha256_json
+from sam2vss_lib.storage.files import atomic_path, sha256_json
 
 _log = logging.getLogger(__name__)
 _CHECKPOINT_STEPS = 50

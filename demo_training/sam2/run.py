@@ -14,8 +14,8 @@ from demo_training.sam2.pool import load_pool
 from demo_training.sam2.recipe import run_stage
 from demo_training.sam2.stages import JOINT, STAGES
 from demo_training.sam2.tracking import DeepSupervision
-from sam2vss_lib.files import atomic_path
 from sam2vss_lib.masklets.sam2 import build_model, demo_config
+from sam2vss_lib.storage.files import atomic_path
 
 POOL_SEED = 1_000_000
 MEETING = "processes"  # file by which processes find each other

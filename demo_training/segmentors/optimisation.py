@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from demo_training.segmentors.augmentation import LabelledFrame
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import atomic_path
 from sam2vss_lib.segmentors.pixels import resize
+from sam2vss_lib.storage.files import atomic_path
 
 _log = logging.getLogger(__name__)
 

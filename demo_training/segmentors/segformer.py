@@ -25,12 +25,12 @@ from demo_training.segmentors.optimisation import (
     pixel_loss,
 )
 from sam2vss_lib.datasets import Dataset, open_dataset
-from sam2vss_lib.files import write_json
 from sam2vss_lib.metrics import MetricsResult, MetricSuite
 from sam2vss_lib.segmentors.base import Segmentor
 from sam2vss_lib.segmentors.pixels import normalise
 from sam2vss_lib.segmentors.registry import demo_architecture, load_segmentor
 from sam2vss_lib.segmentors.segformer.segformer import build_segformer
+from sam2vss_lib.storage.files import write_json
 
 _log = logging.getLogger(__name__)
 

@@ -28,7 +28,6 @@ from demo_training.segmentors.optimisation import (
 )
 from demo_training.segmentors.segformer import measure
 from sam2vss_lib.datasets import open_dataset
-from sam2vss_lib.files import write_json
 from sam2vss_lib.segmentors.mmseg_names import SEGFORMER_HEAD_NAMES
 from sam2vss_lib.segmentors.pixels import normalise
 from sam2vss_lib.segmentors.registry import demo_file, embedded_temporal, load_segmentor
@@ -39,6 +38,7 @@ from sam2vss_lib.segmentors.temporal.architectures import (
 )
 from sam2vss_lib.segmentors.temporal.clip_head import REFERENCE_OFFSETS_FRAMES, TemporalNetwork
 from sam2vss_lib.segmentors.weights import read_weights
+from sam2vss_lib.storage.files import write_json
 
 _log = logging.getLogger(__name__)
 

@@ -47,8 +47,8 @@ def checkpoints_fetch(
     json_output: JsonOption = False,
 ) -> None:
     """Fetch weights, continuing what was begun; in place only when their SHA-256 is right."""
-    from sam2vss_lib.downloads import Connection
     from sam2vss_lib.masklets.checkpoints import fetch_checkpoint
+    from sam2vss_lib.storage.downloads import Connection
 
     connection = Connection(timeout_s=timeout_s, retries=retries)
     path, reused = fetch_checkpoint(name, offline=offline, mirror=mirror, connection=connection)

@@ -67,7 +67,7 @@ def data_verify(
 ) -> None:
     """Check every clip, frame and mask of a split; exit code 3 if anything is wrong."""
     from sam2vss_lib.datasets import verify_dataset
-    from sam2vss_lib.files import write_json
+    from sam2vss_lib.storage.files import write_json
 
     report = verify_dataset(
         root,

@@ -8,7 +8,7 @@ from typing import Any
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import MAX_CLASSES
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import read_json
+from sam2vss_lib.storage.files import read_json
 
 CLASS_FILES = ("classes.json", "label_num_dic_final.json")
 """Names under which a data set root may hold its class list; the first found is used."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder
 from sam2vss_lib.datasets.labels import Labels
-from sam2vss_lib.files import held
-from sam2vss_lib.records import mark_finished, mark_started
+from sam2vss_lib.storage.files import held
+from sam2vss_lib.storage.records import mark_finished, mark_started
 
 _LOCKS = ".locks"
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sam2vss_lib.datasets.faults import LIKELY_CUT_SHORT, FileFault, read_bytes
 from sam2vss_lib.datasets.labels import Labels
-from sam2vss_lib.files import atomic_path
+from sam2vss_lib.storage.files import atomic_path
 
 _PNG_COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
 

@@ -12,7 +12,7 @@ from sam2vss_lib.datasets.labels import StrayLabels, check_num_classes
 from sam2vss_lib.datasets.layout import Layout, list_clip, read_split
 from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_file
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.files import sha256_file, sha256_json
+from sam2vss_lib.storage.files import sha256_file, sha256_json
 
 GENERATED = ("demo", "demo-b")
 """Data sets that need no folder: they are generated on first use."""

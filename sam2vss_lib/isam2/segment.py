@@ -22,8 +22,8 @@ from sam2vss_lib.isam2.classifiers.mlp import Classifier
 from sam2vss_lib.isam2.features.store import WHOLE_WINDOW, ClipFeatures, FeatureStore
 from sam2vss_lib.masklets.checks import check_fit
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
-from sam2vss_lib.records import is_finished, sha256_files
 from sam2vss_lib.refinement import Overlap, paint_frame
+from sam2vss_lib.storage.records import is_finished, sha256_files
 
 
 def segment_masklets(

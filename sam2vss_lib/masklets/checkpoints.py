@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from sam2vss_lib.datasets.manifests import CheckpointFacts, load_checkpoints_manifest
-from sam2vss_lib.downloads import Connection, check_published, fetch_file
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.storage.downloads import Connection, check_published, fetch_file
 
 State = Literal["embedded", "missing", "right", "wrong"]
 

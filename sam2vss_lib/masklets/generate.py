@@ -20,7 +20,7 @@ from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import ClipWriter, MaskletStore
 from sam2vss_lib.masklets.work import Work
-from sam2vss_lib.records import check_same_inputs, sha256_files
+from sam2vss_lib.storage.records import check_same_inputs, sha256_files
 
 
 @dataclass

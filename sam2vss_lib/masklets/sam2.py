@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from sam2vss_lib.datasets.manifests import CheckpointFacts, load_checkpoints_manifest
 from sam2vss_lib.errors import DataError, SettingsError, first_line
-from sam2vss_lib.files import sha256_file, sha256_json
 from sam2vss_lib.masklets.checkpoints import checkpoint_folder
+from sam2vss_lib.storage.files import sha256_file, sha256_json
 
 DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parent / "demo"

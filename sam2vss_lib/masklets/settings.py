@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from sam2vss_lib.files import sha256_json
 from sam2vss_lib.masklets.approximations import Approximations, preset_values
+from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.validation import validated
 
 

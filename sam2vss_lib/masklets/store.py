@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sam2vss_lib.clip_files import ClipFiles
 from sam2vss_lib.errors import DataError, first_line
 from sam2vss_lib.masklets.checks import checked_rows
 from sam2vss_lib.masklets.rows import SCHEMA, Table, decode_masks, frame_table
+from sam2vss_lib.storage.clip_files import ClipFiles
 
 FORMAT_VERSION = 1
 _TEXTS = ("settings_sha256", "checkpoint_sha256", "clip")

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.files import atomic_path
 from sam2vss_lib.metrics import boundary, consistency
 from sam2vss_lib.metrics.protocol import PROTOCOL, MetricSettings
+from sam2vss_lib.storage.files import atomic_path
 
 FORMAT_VERSION = 1
 REGION_SUMS = ("intersection", "ground_truth", "prediction")

@@ -22,7 +22,7 @@ from sam2vss_lib.datasets.labels import (
     mask_from_ground_truth,
 )
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.files import atomic_path
+from sam2vss_lib.storage.files import atomic_path
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.files import read_json
 from sam2vss_lib.segmentors.base import InferenceOptions, Segmentor
 from sam2vss_lib.segmentors.segformer.mit import MIT_ARCHITECTURES
 from sam2vss_lib.segmentors.segformer.segformer import load_segformer
@@ -17,6 +16,7 @@ from sam2vss_lib.segmentors.temporal.architectures import (
     TemporalArchitecture,
     load_temporal,
 )
+from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.validation import validated
 
 _DEMO_FOLDER = Path(__file__).parent / "demo"

@@ -12,8 +12,8 @@ from functools import cached_property
 from tqdm import tqdm
 
 from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
-from sam2vss_lib.files import held, sha256_json
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
+from sam2vss_lib.storage.files import held, sha256_json
 from sam2vss_lib.study.provenance import REPOSITORY, Provenance, collect_provenance, device_name
 from sam2vss_lib.study.settings import StudySettings
 

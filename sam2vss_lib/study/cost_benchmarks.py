@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import read_json
+from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.study.provenance import REPOSITORY
 from sam2vss_lib.study.settings import StudySettings
 

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.files import read_json, sha256_json, write_json
+from sam2vss_lib.storage.files import read_json, sha256_json, write_json
 from sam2vss_lib.study.cost import measure_cost
 from sam2vss_lib.study.cost_benchmarks import BenchmarkFile, benchmark_frame, circumstances
 from sam2vss_lib.study.cost_figures import figure_ratios

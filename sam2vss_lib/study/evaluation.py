@@ -10,9 +10,9 @@ import torch
 
 from sam2vss_lib.datasets import Dataset, PredictionFolder
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import read_json, write_json
 from sam2vss_lib.metrics import MetricSuite
-from sam2vss_lib.records import sha256_files
+from sam2vss_lib.storage.files import read_json, write_json
+from sam2vss_lib.storage.records import sha256_files
 from sam2vss_lib.study.provenance import Provenance
 
 FORMAT_VERSION = 1

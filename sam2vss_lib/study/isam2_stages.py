@@ -8,7 +8,6 @@ from typing import Literal
 
 from sam2vss_lib.datasets import Dataset, PredictionFolder
 from sam2vss_lib.errors import DataError, SettingsError, first_line
-from sam2vss_lib.files import sha256_json
 from sam2vss_lib.isam2.classifiers import (
     Classifier,
     TrainingSet,
@@ -25,6 +24,7 @@ from sam2vss_lib.isam2.features import (
 from sam2vss_lib.isam2.segment import segment_masklets
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.study.encoder_system import EncoderSystem
 from sam2vss_lib.study.settings import IndependentSettings, StudySettings
 from sam2vss_lib.study.stages import Evaluated, Labelled, Study

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 
 from sam2vss_lib.datasets import GENERATED, open_dataset
 from sam2vss_lib.errors import DataError, first_line
-from sam2vss_lib.files import read_json
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.study.provenance import REPOSITORY
 from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.validation import validated

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from sam2vss_lib.files import sha256_json
 from sam2vss_lib.metrics import PROTOCOL
+from sam2vss_lib.storage.files import sha256_json
 
 #: relative result folders in notebooks lie here, wherever the kernel runs
 REPOSITORY = Path(__file__).resolve().parents[2]

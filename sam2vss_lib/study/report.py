@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import write_text
+from sam2vss_lib.storage.files import write_text
 from sam2vss_lib.study.latex import latex_tables
 from sam2vss_lib.study.runner import find_notebooks
 from sam2vss_lib.study.schema import Gain, Metric, Result, ResultRow

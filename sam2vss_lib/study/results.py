@@ -11,8 +11,8 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sam2vss_lib.files import atomic_path, write_json, write_text
 from sam2vss_lib.metrics import PROTOCOL
+from sam2vss_lib.storage.files import atomic_path, write_json, write_text
 from sam2vss_lib.study.context import StageRun
 from sam2vss_lib.study.provenance import REPOSITORY, Provenance
 from sam2vss_lib.study.schema import FORMAT_VERSION, ResultFigure, parse_result

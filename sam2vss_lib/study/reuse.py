@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sam2vss_lib.files import read_json
+from sam2vss_lib.storage.files import read_json
 
 
 def reuse_table(executed: Mapping[str, Path]) -> str:

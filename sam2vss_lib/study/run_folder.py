@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from sam2vss_lib.files import write_json
+from sam2vss_lib.storage.files import write_json
 
 EXECUTED = "executed.ipynb"
 FAILED = "failed.ipynb"

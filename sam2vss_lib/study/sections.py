@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import read_json
+from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.study.schema import Result, ResultFigure, ResultRow, parse_result
 
 State = Literal["run", "failed", "not run", "unreadable"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sam2vss_lib.errors import DataError, first_line
-from sam2vss_lib.files import read_json
 from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.storage.files import read_json
 
 #: stages whose work is a frame or a label map of each of their clips
 _PER_FRAME = ("convert", "refine", "evaluate", "paint")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from sam2vss_lib.datasets import Dataset, PredictionFolder
-from sam2vss_lib.files import sha256_json
 from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
@@ -19,9 +18,10 @@ from sam2vss_lib.predictions.importers import (
     convert_predictions,
     open_predictions,
 )
-from sam2vss_lib.records import is_finished, mark_finished
 from sam2vss_lib.refinement import Vote, refine
 from sam2vss_lib.segmentors import load_segmentor, segment
+from sam2vss_lib.storage.files import sha256_json
+from sam2vss_lib.storage.records import is_finished, mark_finished
 from sam2vss_lib.study.context import KEY_DIGITS, StudyContext
 from sam2vss_lib.study.evaluation import (
     count_predictions,

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import read_json
+from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.study.paper import paper_rows, paper_value
 from sam2vss_lib.study.provenance import REPOSITORY
 from sam2vss_lib.study.refiner import refinement_rows

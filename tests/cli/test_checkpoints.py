@@ -13,7 +13,7 @@ from sam2vss_lib.datasets import manifests
 from sam2vss_lib.datasets.manifests import load_checkpoints_manifest
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.masklets.checkpoints import checkpoint_sources
-from tests.unreliable_server import CONTENT, SHA256, unreliable_server
+from tests.storage.unreliable_server import CONTENT, SHA256, unreliable_server
 
 NAME = "sam2.1_hiera_tiny"
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sam2vss_lib.cli import app
-from sam2vss_lib.files import write_json
+from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.settings import load_profile
 from tests.study.plans import made_up_costs
 

@@ -12,14 +12,14 @@ import pytest
 from sam2vss_lib.datasets import Clip, Dataset, open_dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import held
+from sam2vss_lib.storage.files import held
 
 DRIVER = """
 import os, sys, time
 from pathlib import Path
 from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.datasets import open_dataset
-from sam2vss_lib.files import write_text
+from sam2vss_lib.storage.files import write_text
 root, outs = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
 def work(clip):
     file = outs[0] / clip.name
@@ -92,7 +92,7 @@ def test_processes_share_the_work_of_a_folder(
 def test_a_lock_dies_with_its_process(dataset: Dataset, tmp_path: Path) -> None:
     lock = tmp_path / ".locks" / dataset.clips[0].name
     code = (
-        "import sys, time; from pathlib import Path; from sam2vss_lib.files import held\n"
+        "import sys, time; from pathlib import Path; from sam2vss_lib.storage.files import held\n"
         "with held(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(600)"
     )
     run = [sys.executable, "-c", code, str(lock)]

@@ -15,9 +15,9 @@ from demo_training.segmentors.segformer import train
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import read_json
 from sam2vss_lib.segmentors import load_segmentor
 from sam2vss_lib.segmentors.segformer.segformer import build_segformer, load_segformer
+from sam2vss_lib.storage.files import read_json
 
 SETTINGS = TrainSettings(steps=4, batch=2, crop_px=64, warmup_steps=1, checkpoint_steps=2)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sam2vss_lib.files import read_json, write_json
+from sam2vss_lib.storage.files import read_json, write_json
 from tests.faults.campaign import World, end_runs, make_world
 
 

@@ -6,8 +6,8 @@ import pytest
 from safetensors import safe_open
 
 from demo_training.sam2 import quality
-from sam2vss_lib.files import read_json
 from sam2vss_lib.masklets.sam2 import load_sam2
+from sam2vss_lib.storage.files import read_json
 
 FOLDER = Path(quality.__file__).parents[1] / "demo"
 

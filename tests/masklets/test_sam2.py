@@ -16,10 +16,10 @@ from sam2.build_sam import build_sam2_video_predictor
 
 from sam2vss_lib.datasets.manifests import load_checkpoints_manifest
 from sam2vss_lib.errors import DataError, Sam2VssError, SettingsError
-from sam2vss_lib.files import sha256_file
 from sam2vss_lib.masklets.checkpoints import checkpoint_folder
 from sam2vss_lib.masklets.engines.stock.propagation import propagate
 from sam2vss_lib.masklets.sam2 import Sam2Model, build_model, load_sam2
+from sam2vss_lib.storage.files import sha256_file
 
 TINY_CONFIG = "configs/sam2.1/sam2.1_hiera_t.yaml"
 DEMO = Path(str(resources.files("sam2vss_lib.masklets"))) / "demo"

@@ -10,10 +10,10 @@ import torch
 
 from sam2vss_lib.datasets import Clip, PredictionFolder, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.records import RECORD_NAME
 from sam2vss_lib.segmentors import segment
 from sam2vss_lib.segmentors.base import InferenceOptions
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer
+from sam2vss_lib.storage.records import RECORD_NAME
 
 
 @pytest.fixture

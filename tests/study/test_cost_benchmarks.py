@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import write_json
+from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.cost_benchmarks import (
     BenchmarkFile,
     Machine,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sam2vss_lib.files import write_json
+from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.reuse import reuse_table
 
 

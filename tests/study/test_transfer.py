@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sam2vss_lib.datasets import PredictionFolder, open_dataset
-from sam2vss_lib.files import write_json
+from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study import transfer
 from sam2vss_lib.study.refiner import refinement_rows
 from sam2vss_lib.study.runner import find_notebooks, notebook_parameters, plan_notebook

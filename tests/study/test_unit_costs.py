@@ -12,12 +12,12 @@ import pytest
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.files import write_json
 from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.masklets.work import Work
+from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.cost_measurement import CostMeasurement, PartCost
 from sam2vss_lib.study.measured_stores import (
     measure_objects,

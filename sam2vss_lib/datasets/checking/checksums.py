@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.files import write_text
+from sam2vss_lib.storage.files import write_text
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _RESTORE = "bring the file back, or write the checksums anew if it was meant (--write-manifest)"

@@ -26,8 +26,8 @@ from sam2vss_lib.datasets.layout import Layout, read_split
 from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_file
 from sam2vss_lib.datasets.vspw import agreed_num_classes, resolve_root
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.files import sha256_file
 from sam2vss_lib.parallel.processes import map_in_processes
+from sam2vss_lib.storage.files import sha256_file
 
 
 class FaultRecord(BaseModel):

@@ -12,7 +12,7 @@ from sam2vss_lib.datasets.faults import FileFault, read_bytes
 from sam2vss_lib.datasets.images import check_same_size, decode_frame, decode_label_image
 from sam2vss_lib.datasets.labels import StrayLabels, check_mask_values
 from sam2vss_lib.datasets.layout import Layout, list_clip
-from sam2vss_lib.files import sha256_file
+from sam2vss_lib.storage.files import sha256_file
 
 
 @dataclass(frozen=True)

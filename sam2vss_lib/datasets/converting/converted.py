@@ -9,8 +9,8 @@ from typing import Any
 
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.layout import VSPW_LAYOUT, Layout
-from sam2vss_lib.files import read_json, sha256_json, write_json
-from sam2vss_lib.records import check_same_inputs
+from sam2vss_lib.storage.files import read_json, sha256_json, write_json
+from sam2vss_lib.storage.records import check_same_inputs
 
 _HIDDEN = ".sam2vss"  # records and unfinished clips, out of the way of anybody's loader
 

@@ -17,7 +17,7 @@ from sam2vss_lib.datasets.faults import FileFault, read_bytes
 from sam2vss_lib.datasets.images import check_same_size, decode_frame
 from sam2vss_lib.datasets.layout import FRAME_SUFFIXES, is_plain_name, read_split, sort_frames
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.files import held, sha256_file, write_text
+from sam2vss_lib.storage.files import held, sha256_file, write_text
 
 _JPEG_QUALITY = 95  # frames are for models, and VSPW's own were saved nearly as finely
 _MAX_GAP_S = 3600  # between frames; more is a broken time stamp, not a video

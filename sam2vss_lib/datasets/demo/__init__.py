@@ -18,8 +18,8 @@ from sam2vss_lib.datasets.demo.scenery import DAY, Scenery
 from sam2vss_lib.datasets.demo.world import CLASS_NAMES, World
 from sam2vss_lib.datasets.images import write_label_image
 from sam2vss_lib.datasets.labels import class_palette
-from sam2vss_lib.files import sha256_json, write_json, write_text
 from sam2vss_lib.parallel.processes import map_in_processes
+from sam2vss_lib.storage.files import sha256_json, write_json, write_text
 
 _log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from sam2vss_lib.errors import DataError, SettingsError, first_line
-from sam2vss_lib.files import atomic_path, read_json, sha256_file, write_json
 from sam2vss_lib.isam2.classifiers.mlp import Classifier, ClassifierSettings, MaskletMLP
 from sam2vss_lib.isam2.encoders.base import Encoder, encoder_identity
+from sam2vss_lib.storage.files import atomic_path, read_json, sha256_file, write_json
 
 FORMAT_VERSION = 1
 _REDO = "delete its folder and train it again"

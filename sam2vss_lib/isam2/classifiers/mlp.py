@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import sha256_json
+from sam2vss_lib.storage.files import sha256_json
 
 _ROWS_AT_ONCE = 65_536
 

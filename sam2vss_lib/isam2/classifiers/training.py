@@ -21,7 +21,7 @@ from sam2vss_lib.isam2.classifiers.training_set import (
     validation_clips,
 )
 from sam2vss_lib.isam2.features.store import FeatureStore
-from sam2vss_lib.records import is_finished, mark_finished, mark_started, sha256_files
+from sam2vss_lib.storage.records import is_finished, mark_finished, mark_started, sha256_files
 
 _ROWS_AT_ONCE = 65_536
 

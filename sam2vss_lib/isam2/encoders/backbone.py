@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError, first_line
-from sam2vss_lib.files import sha256_json
 from sam2vss_lib.isam2.encoders.base import check_image
+from sam2vss_lib.storage.files import sha256_json
 
 #: mean and deviation of the colours (values 0..1) of most published models
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from sam2vss_lib.errors import DataError, SettingsError, first_line
-from sam2vss_lib.files import read_json, sha256_file
 from sam2vss_lib.isam2.encoders.backbone import IMAGENET, Backbone, as_map, make_backbone
+from sam2vss_lib.storage.files import read_json, sha256_file
 
 _DEFAULT_SIDE_PX = 224
 

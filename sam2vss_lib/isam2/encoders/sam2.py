@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.files import sha256_json
 from sam2vss_lib.isam2.encoders.base import check_image, concatenate_maps
 from sam2vss_lib.masklets.engines.batched.encoder import model_input
 from sam2vss_lib.masklets.sam2 import Sam2Model
+from sam2vss_lib.storage.files import sha256_json
 
 #: `fpn` stacks the three levels of the pyramid at stride 4
 Sam2Level = Literal["fpn16", "fpn8", "fpn4", "fpn", "trunk4", "trunk8", "trunk16", "trunk32"]

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.files import sha256_json
 from sam2vss_lib.isam2.encoders.base import Encoder, check_image, concatenate_maps
 from sam2vss_lib.isam2.encoders.temporal import TemporalEncoder
 from sam2vss_lib.segmentors.base import Segmentor
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer
 from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
+from sam2vss_lib.storage.files import sha256_json
 
 _STAGES = ("1", "2", "3", "4", "all")
 

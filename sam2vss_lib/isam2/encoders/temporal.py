@@ -12,7 +12,6 @@ from torch import Tensor
 
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.files import sha256_json
 from sam2vss_lib.isam2.encoders.base import check_image
 from sam2vss_lib.segmentors.temporal.clip_head import (
     CLIP_FRAMES,
@@ -21,6 +20,7 @@ from sam2vss_lib.segmentors.temporal.clip_head import (
     clip_indices,
 )
 from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
+from sam2vss_lib.storage.files import sha256_json
 
 _FEATURES = ("fuse", "c4", "clip")
 _TRIAL_PX = 128

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sam2vss_lib.errors import DataError, SettingsError, first_line
-from sam2vss_lib.files import sha256_file
 from sam2vss_lib.isam2.encoders.backbone import Backbone, as_map, make_backbone
+from sam2vss_lib.storage.files import sha256_file
 
 
 def load_timm(

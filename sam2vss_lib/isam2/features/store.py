@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sam2vss_lib.clip_files import ClipFiles
 from sam2vss_lib.errors import DataError, first_line
+from sam2vss_lib.storage.clip_files import ClipFiles
 
 FORMAT_VERSION = 1
 #: `frame` of a row that stands for a masklet's whole window

@@ -17,7 +17,7 @@ from sam2vss_lib.predictions.importers.sources import (
     PanopticSegments,
     PredictionSource,
 )
-from sam2vss_lib.records import is_finished
+from sam2vss_lib.storage.records import is_finished
 
 FORMATS: dict[str, str] = {
     "index": "<clip>/<frame>.png, grey or palette, the value is the class",

@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field, PositiveInt
 from torch import Tensor
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.files import sha256_file, sha256_json
 from sam2vss_lib.segmentors.base import InferenceOptions
 from sam2vss_lib.segmentors.mmseg_names import is_published, temporal_from_published
 from sam2vss_lib.segmentors.pixels import InputSize
@@ -21,6 +20,7 @@ from sam2vss_lib.segmentors.temporal.clip_head import TemporalHead, TemporalNetw
 from sam2vss_lib.segmentors.temporal.focal_attention import FocalGeometry
 from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
 from sam2vss_lib.segmentors.weights import load_fitting, read_weights, weights_file
+from sam2vss_lib.storage.files import sha256_file, sha256_json
 
 _CLASSIFIER = "decode_head.linear_pred.weight"
 _ENCODER, _SEGFORMER_ENCODER = "backbone.", "segformer."

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from sam2vss_lib.datasets.manifests import manifest_path
-from sam2vss_lib.files import sha256_file
+from sam2vss_lib.storage.files import sha256_file
 from sam2vss_lib.study.context import StageRun
 from sam2vss_lib.study.paper_checks.ablations import Best, best_lines
 from sam2vss_lib.study.provenance import Provenance, collect_provenance

@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import sha256_file
 from sam2vss_lib.isam2.classifiers import (
     Classifier,
     ClassifierSettings,
@@ -17,6 +16,7 @@ from sam2vss_lib.isam2.classifiers import (
     load_classifier,
     save_classifier,
 )
+from sam2vss_lib.storage.files import sha256_file
 from tests.isam2.classifiers.common import DIM, ENCODER, NAMES, planted, training_set
 from tests.isam2.features.common import ColourEncoder
 

@@ -21,7 +21,7 @@ from sam2vss_lib.isam2.classifiers import (
 from sam2vss_lib.isam2.classifiers import training as training_module
 from sam2vss_lib.isam2.classifiers.training_set import validation_clips
 from sam2vss_lib.isam2.features.store import FeatureRows, FeatureStore
-from sam2vss_lib.records import RECORD_NAME
+from sam2vss_lib.storage.records import RECORD_NAME
 from tests.isam2.classifiers.common import DIM, ENCODER, NAMES, planted, training_set, write_planted
 
 QUICK = ClassifierSettings(hidden=16, batch_size=32, epochs=12)

@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.files import write_json
 from sam2vss_lib.isam2.encoders import load_encoder
 from sam2vss_lib.isam2.encoders.backbone import as_map
 from sam2vss_lib.isam2.encoders.hugging_face import load_transformers
+from sam2vss_lib.storage.files import write_json
 
 SMALL: dict[str, Any] = {
     "hidden_size": 16,

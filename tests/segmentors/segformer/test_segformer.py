@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.files import sha256_file
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer, build_segformer, load_segformer
+from sam2vss_lib.storage.files import sha256_file
 
 
 def test_prediction_has_the_frames_size_and_a_quarter_of_the_stretched(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import atomic_path, sha256_file, write_text
+from sam2vss_lib.storage.files import atomic_path, sha256_file, write_text
 
 
 class ClipFiles:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sam2vss_lib.downloads import Connection, fetch_file
 from sam2vss_lib.errors import DataError
-from tests.unreliable_server import CONTENT, SHA256, UnreliableServer, unreliable_server
+from sam2vss_lib.storage.downloads import Connection, fetch_file
+from tests.storage.unreliable_server import CONTENT, SHA256, UnreliableServer, unreliable_server
 
 HASTY = Connection(timeout_s=0.5, retries=2, wait_s=0.01)
 

@@ -17,7 +17,7 @@ from requests.exceptions import ChunkedEncodingError
 from tqdm import tqdm
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import held, sha256_file
+from sam2vss_lib.storage.files import held, sha256_file
 
 _CHUNK_BYTES = 2**16  # what is lost at most when a connection breaks off
 _PROGRESS_BYTES = 2**20

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.records import RECORD_NAME, is_finished, mark_finished, mark_started, sha256_files
+from sam2vss_lib.storage.records import (
+    RECORD_NAME,
+    is_finished,
+    mark_finished,
+    mark_started,
+    sha256_files,
+)
 
 MADE_FROM = {"settings": {"vote": "frame", "radii": [2, 5]}, "sha256": "0" * 64}
 

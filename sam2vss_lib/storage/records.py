@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.files import read_json, sha256_file, write_json
+from sam2vss_lib.storage.files import read_json, sha256_file, write_json
 
 RECORD_NAME = "made_from.json"
 _FILES = "files"  # name -> SHA-256; the record of a clip still being written has none

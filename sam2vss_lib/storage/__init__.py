@@ -1,0 +1,1 @@
+"""Files that appear whole, records of what made them, downloads, and where things lie."""
