@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from sam2vss_lib.datasets import Dataset, PredictionFolder, open_dataset
-from sam2vss_lib.study.proposal_frames import kinds_reading, kinds_table, proposal_frames
+from sam2vss_lib.study.analyses.ablations.proposal_frames import (
+    kinds_reading,
+    kinds_table,
+    proposal_frames,
+)
 from tests.conftest import TINY_SIZE
 
 WINDOW = 3  # of clips of 5 frames: 0, 1, 2 and 3, 4

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from sam2vss_lib.metrics import PairedGain, paired_gain
-from sam2vss_lib.study.ablation_figures import figure_differences, figure_masklets
-from sam2vss_lib.study.ablations import (
+from sam2vss_lib.study.analyses.ablations.figures import figure_differences, figure_masklets
+from sam2vss_lib.study.analyses.ablations.rows import (
     ABLATIONS,
     UNREFINED,
     ablation_claims,

@@ -1,0 +1,1 @@
+"""Tables 4-7: window, point grid, confidence, stability."""
