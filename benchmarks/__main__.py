@@ -24,7 +24,7 @@ from benchmarks import (
     verify,
     windows,
 )
-from sam2vss_lib.study.cost_benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 Benchmark = Callable[[], Iterator[Row]]
 _OF_THE_WHOLE_SPLIT = ("equality", "approximations")  # an hour, so only when asked for

@@ -13,7 +13,7 @@ from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engines.batched.frames import encoded_frames
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.sam2 import Sam2Model
-from sam2vss_lib.study.cost_benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 _PAPER_FPS = "the paper reports 1.1-3.5 frames/s on an A100"
 

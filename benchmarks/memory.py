@@ -14,7 +14,7 @@ from benchmarks.inputs import repeated_clip
 from benchmarks.windows import into_new_store
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.cost_benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 _SETTINGS = MaskletSettings(
     window=16, points_per_side=2, pred_iou_thresh=0.05, stability_score_thresh=0.05

@@ -14,7 +14,7 @@ from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.plan import work_alone
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.cost_benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 from sam2vss_lib.study.paper import paper_rows
 
 _WHOLE = {4: "window", 5: "points_per_side"}

@@ -19,7 +19,7 @@ from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import ClipWriter
-from sam2vss_lib.study.cost_benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 #: part -> functions, where they are looked up; what one of these calls counts as its own
 _PARTS: dict[str, tuple[tuple[Any, str], ...]] = {

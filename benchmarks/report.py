@@ -13,8 +13,14 @@ import torch
 from tabulate import tabulate
 
 from sam2vss_lib.storage.files import atomic_path, write_json
-from sam2vss_lib.study.cost_benchmarks import BenchmarkFile, Machine, Row, Section, read_benchmarks
-from sam2vss_lib.study.cost_figures import figure_ratios
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
+    BenchmarkFile,
+    Machine,
+    Row,
+    Section,
+    read_benchmarks,
+)
+from sam2vss_lib.study.analyses.cost_analysis.figures import figure_ratios
 from sam2vss_lib.study.provenance import package_versions
 
 _ROOT = Path(__file__).resolve().parents[1]

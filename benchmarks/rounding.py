@@ -23,7 +23,7 @@ from sam2vss_lib.masklets.engines.batched.memory import writer as memory_writer
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.engines.stock.propagation import propagate
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
-from sam2vss_lib.study.cost_benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 
 class _TorchOfFloat32:

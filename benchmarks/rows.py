@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import torch
 
-from sam2vss_lib.study.cost_benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 _SAMPLE_S = 0.02
 

@@ -14,7 +14,7 @@ from sam2vss_lib.cli.scale import Places, run_stage
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.datasets.demo import demo_root
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.cost_benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 _WORKERS = 2
 

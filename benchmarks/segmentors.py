@@ -32,7 +32,7 @@ from sam2vss_lib.segmentors.segformer.segformer import SegFormer, build_segforme
 from sam2vss_lib.segmentors.temporal.architectures import PUBLISHED_TEMPORAL, build_temporal
 from sam2vss_lib.segmentors.temporal.clip_head import CLIP_FRAMES, REACH_FRAMES
 from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
-from sam2vss_lib.study.cost_benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 _ROOT = Path(__file__).resolve().parents[1]
 _HEADS = ("cffm", "mrcfa", "tv3s")

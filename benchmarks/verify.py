@@ -15,7 +15,7 @@ from benchmarks.rows import side_by_side
 from sam2vss_lib.datasets import verify_dataset
 from sam2vss_lib.datasets.manifests import manifest_path
 from sam2vss_lib.parallel.processes import map_in_processes
-from sam2vss_lib.study.cost_benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 MOST_TIMES_DECODING = 1.3
 _SIZE_PX = (32, 48)  # tiny: what verification adds to decoding weighs most there

@@ -19,7 +19,7 @@ from sam2vss_lib.masklets.generate import MaskletRun, generate_masklets
 from sam2vss_lib.masklets.proposals import ProposalGenerator, Proposals
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.cost_benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 
 def run_proposals(*, quick: bool, repeats: int) -> Iterator[Row]:

@@ -30,7 +30,7 @@ from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.study.cost_benchmarks import Row, read_benchmarks
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row, read_benchmarks
 
 
 @pytest.mark.parametrize(("warm_up", "turns"), [(True, 4), (False, 3)])

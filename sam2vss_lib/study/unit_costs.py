@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sam2vss_lib.errors import DataError, Sam2VssError, SettingsError, first_line
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.storage.files import read_json
-from sam2vss_lib.study.cost_measurement import CostMeasurement
+from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement
 from sam2vss_lib.study.measured_stores import (
     file_bytes,
     measure_objects,

@@ -18,7 +18,7 @@ from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.masklets.work import Work
 from sam2vss_lib.storage.files import write_json
-from sam2vss_lib.study.cost_measurement import CostMeasurement, PartCost
+from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, PartCost
 from sam2vss_lib.study.measured_stores import (
     measure_objects,
     object_frames,

@@ -8,8 +8,8 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from sam2vss_lib.study.cost_benchmarks import Row
-from sam2vss_lib.study.cost_measurement import CostMeasurement, time_frame
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, time_frame
 from sam2vss_lib.study.figures import BETTER, NEUTRAL
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import write_json
-from sam2vss_lib.study.cost_benchmarks import (
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
     BenchmarkFile,
     Machine,
     Row,
@@ -20,9 +20,9 @@ from sam2vss_lib.study.cost_benchmarks import (
     read_benchmarks,
     study_benchmarks,
 )
-from sam2vss_lib.study.cost_figures import figure_ratios
-from sam2vss_lib.study.cost_measurement import CostMeasurement, PartCost
-from sam2vss_lib.study.cost_results import ratio_figures, result_values
+from sam2vss_lib.study.analyses.cost_analysis.figures import figure_ratios
+from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, PartCost
+from sam2vss_lib.study.analyses.cost_analysis.results import ratio_figures, result_values
 from sam2vss_lib.study.schema import parse_result
 from sam2vss_lib.study.settings import make_settings
 

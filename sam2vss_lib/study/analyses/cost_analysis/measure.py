@@ -23,7 +23,7 @@ from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.metrics import MetricSuite
 from sam2vss_lib.refinement import count_votes, paint, winning_classes
-from sam2vss_lib.study.cost_measurement import CostMeasurement, PartCost
+from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, PartCost
 
 Mask = NDArray[np.bool_]
 _REPEATS = 3

@@ -10,10 +10,18 @@ from matplotlib.figure import Figure
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import read_json, sha256_json, write_json
-from sam2vss_lib.study.cost import measure_cost
-from sam2vss_lib.study.cost_benchmarks import BenchmarkFile, benchmark_frame, circumstances
-from sam2vss_lib.study.cost_figures import figure_ratios
-from sam2vss_lib.study.cost_measurement import CostMeasurement, time_frame, work_frame
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
+    BenchmarkFile,
+    benchmark_frame,
+    circumstances,
+)
+from sam2vss_lib.study.analyses.cost_analysis.figures import figure_ratios
+from sam2vss_lib.study.analyses.cost_analysis.measure import measure_cost
+from sam2vss_lib.study.analyses.cost_analysis.measurement import (
+    CostMeasurement,
+    time_frame,
+    work_frame,
+)
 from sam2vss_lib.study.provenance import package_versions
 from sam2vss_lib.study.schema import TextTable
 from sam2vss_lib.study.stages import Study

@@ -12,11 +12,16 @@ from sam2vss_lib.datasets.demo import DemoSplit, write_demo
 from sam2vss_lib.masklets.engines.batched.encoder import encode, model_input
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.cost import measure_cost
-from sam2vss_lib.study.cost_benchmarks import BenchmarkFile
-from sam2vss_lib.study.cost_figures import figure_objects, figure_parts
-from sam2vss_lib.study.cost_measurement import CostMeasurement, PartCost, time_frame, work_frame
-from sam2vss_lib.study.cost_results import reading, result_values
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import BenchmarkFile
+from sam2vss_lib.study.analyses.cost_analysis.figures import figure_objects, figure_parts
+from sam2vss_lib.study.analyses.cost_analysis.measure import measure_cost
+from sam2vss_lib.study.analyses.cost_analysis.measurement import (
+    CostMeasurement,
+    PartCost,
+    time_frame,
+    work_frame,
+)
+from sam2vss_lib.study.analyses.cost_analysis.results import reading, result_values
 
 PARTS = ["decode", "encode", "propose", "track", "store", "refine", "metrics"]
 

@@ -1,0 +1,1 @@
+"""What a frame costs, and what an object adds."""
