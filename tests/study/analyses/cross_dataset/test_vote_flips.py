@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2vss_lib.study.vote_flips import flipped_percent, flips_reading, flips_table, vote_flips
+from sam2vss_lib.study.analyses.cross_dataset.vote_flips import (
+    flipped_percent,
+    flips_reading,
+    flips_table,
+    vote_flips,
+)
 from tests.study.rows import evaluated, rows
 
 CLASSES, SIZE = 3, (6, 8)
@@ -70,7 +75,8 @@ def test_steady_predictions_flip_nothing_even_when_a_masklet_hides():
 def test_clips_stand_beside_their_own_gains(monkeypatch: pytest.MonkeyPatch):
     shares = {"clip0": 1.0, "clip1": 2.0, "clip2": None, "clip3": 4.0}
     monkeypatch.setattr(
-        "sam2vss_lib.study.vote_flips.flipped_percent", lambda clip, *_, **__: shares[clip.name]
+        "sam2vss_lib.study.analyses.cross_dataset.vote_flips.flipped_percent",
+        lambda clip, *_, **__: shares[clip.name],
     )
     study: Any = SimpleNamespace(
         dataset=[SimpleNamespace(name=name) for name in shares],

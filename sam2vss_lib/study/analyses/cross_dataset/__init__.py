@@ -1,0 +1,1 @@
+"""Table 2: another data set with no setting changed."""
