@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
-from sam2vss_lib.study.independent import encoder_runs, independent_rows
-from sam2vss_lib.study.isam2_stages import IndependentStudy
+from sam2vss_lib.study.analyses.independent_sam2.rows import encoder_runs, independent_rows
+from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.runner import (
     find_notebooks,
     notebook_parameters,

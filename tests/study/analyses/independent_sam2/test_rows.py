@@ -11,15 +11,22 @@ import pytest
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.metrics import paired_gain
-from sam2vss_lib.study import independent, independent_figures, independent_tables, isam2_stages
-from sam2vss_lib.study.independent import EncoderRun, independent_claims, independent_rows
-from sam2vss_lib.study.independent_consistency import (
+from sam2vss_lib.study.analyses.independent_sam2 import figures as independent_figures
+from sam2vss_lib.study.analyses.independent_sam2 import rows as independent
+from sam2vss_lib.study.analyses.independent_sam2 import stages as isam2_stages
+from sam2vss_lib.study.analyses.independent_sam2 import tables as independent_tables
+from sam2vss_lib.study.analyses.independent_sam2.consistency import (
     Consistency,
     consistencies,
     consistency_reading,
     consistency_table,
 )
-from sam2vss_lib.study.isam2_stages import IndependentStudy
+from sam2vss_lib.study.analyses.independent_sam2.rows import (
+    EncoderRun,
+    independent_claims,
+    independent_rows,
+)
+from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.settings import IndependentSettings, load_profile, make_settings
 from sam2vss_lib.study.tables import table_frame, text_table
 from tests.study.rows import evaluated

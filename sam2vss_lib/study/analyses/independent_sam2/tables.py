@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sam2vss_lib.masklets.rows import mask_areas
-from sam2vss_lib.study.independent import EncoderRun, spread
-from sam2vss_lib.study.isam2_stages import IndependentStudy
+from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun, spread
+from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.paper import PAPER_METRICS
 from sam2vss_lib.study.stages import Evaluated
 from sam2vss_lib.study.wording import span

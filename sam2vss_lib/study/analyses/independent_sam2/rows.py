@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
 from sam2vss_lib.metrics import PairedGain, paired_gain
+from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.claims import Claim, Direction, judge
 from sam2vss_lib.study.encoder_system import EncoderSystem
-from sam2vss_lib.study.isam2_stages import IndependentStudy
 from sam2vss_lib.study.settings import BaseSystem
 from sam2vss_lib.study.stages import Evaluated
 from sam2vss_lib.study.tables import Row, rows_not_run

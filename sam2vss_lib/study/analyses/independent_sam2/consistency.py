@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from sam2vss_lib.study.independent import EncoderRun
+from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun
 from sam2vss_lib.study.stages import Evaluated
 from sam2vss_lib.study.wording import span
 

@@ -1,0 +1,1 @@
+"""Table 3: masklets classified by their own features."""
