@@ -11,9 +11,9 @@ import pandas as pd
 
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import read_json
+from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
 from sam2vss_lib.study.paper import paper_rows, paper_value
 from sam2vss_lib.study.provenance import REPOSITORY
-from sam2vss_lib.study.refiner import refinement_rows
 from sam2vss_lib.study.schema import Gain, ResultRow, parse_result
 from sam2vss_lib.study.settings import StudySettings, load_profile, make_settings
 from sam2vss_lib.study.stages import Study

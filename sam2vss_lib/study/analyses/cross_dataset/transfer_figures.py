@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sam2vss_lib.study.analyses.cross_dataset.transfer import METRICS
+from sam2vss_lib.study.analyses.main_results.rows import VOTE_NAMES
 from sam2vss_lib.study.figures import BETTER, NEUTRAL
-from sam2vss_lib.study.refiner import VOTE_NAMES
 
 CAPTION = (
     "Gain of refinement by data set, one dot a system, with 95 % intervals over clips; below, in "

@@ -10,7 +10,7 @@ from sam2vss_lib.datasets import PredictionFolder, open_dataset
 from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.analyses.cross_dataset import transfer
 from sam2vss_lib.study.analyses.cross_dataset.transfer_figures import figure_transfer
-from sam2vss_lib.study.refiner import refinement_rows
+from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
 from sam2vss_lib.study.runner import find_notebooks, notebook_parameters, plan_notebook
 from sam2vss_lib.study.schema import ResultRow
 from sam2vss_lib.study.settings import make_settings

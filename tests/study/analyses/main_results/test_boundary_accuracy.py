@@ -10,8 +10,11 @@ import pytest
 from sam2vss_lib.datasets import PredictionFolder
 from sam2vss_lib.metrics.bootstrap import resampling_weights
 from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX
-from sam2vss_lib.study.boundary_accuracy import boundary_accuracy, boundary_reading
-from sam2vss_lib.study.boundary_figures import figure_boundary
+from sam2vss_lib.study.analyses.main_results.boundary_accuracy import (
+    boundary_accuracy,
+    boundary_reading,
+)
+from sam2vss_lib.study.analyses.main_results.boundary_figures import figure_boundary
 from sam2vss_lib.study.settings import make_settings
 from sam2vss_lib.study.stages import Evaluated, Study
 from sam2vss_lib.study.tables import Row
