@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from sam2vss_lib.datasets.manifests import manifest_path
-from sam2vss_lib.study import paper_checks
+from sam2vss_lib.study.analyses import paper_checks
+from sam2vss_lib.study.analyses.paper_checks import cells, refiner, segmentor
 from sam2vss_lib.study.paper import paper_value
-from sam2vss_lib.study.paper_checks import cells, refiner, segmentor
 from sam2vss_lib.study.schema import ResultClaim, parse_result
 
 PAPER_FOLDER = Path(__file__).resolve().parents[3] / "shared" / "paper"
@@ -91,7 +91,7 @@ def test_consistent_statement_turns_with_the_number(
     monkeypatch: pytest.MonkeyPatch, statement: str, cell: Cell, to: float
 ):
     assert found(statement).verdict == "consistent"
-    from sam2vss_lib.study.paper_checks import printed
+    from sam2vss_lib.study.analyses.paper_checks import printed
 
     monkeypatch.setattr(printed, "paper_value", changed(cell, to))
     assert found(statement).verdict == "inconsistent"

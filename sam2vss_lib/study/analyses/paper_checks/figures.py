@@ -5,13 +5,13 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sam2vss_lib.study.paper import paper_value
-from sam2vss_lib.study.paper_checks.printed import (
+from sam2vss_lib.study.analyses.paper_checks.printed import (
     ABLATION_NAMES,
     DEFAULTS,
     refinements,
     sweep,
 )
+from sam2vss_lib.study.paper import paper_value
 
 #: Okabe-Ito colours and markers, one per metric
 _STYLE = {

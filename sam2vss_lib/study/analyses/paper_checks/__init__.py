@@ -4,17 +4,22 @@ Every value is computed from `data_manifests/paper_tables.csv`; what the text cl
 its section. A difference of 0.1 is the smallest that the tables can show, and is named as such.
 """
 
-from sam2vss_lib.study.paper_checks.ablations import ablation_checks, best_settings
-from sam2vss_lib.study.paper_checks.cells import cell_checks
-from sam2vss_lib.study.paper_checks.figures import (
+from sam2vss_lib.study.analyses.paper_checks.ablations import ablation_checks, best_settings
+from sam2vss_lib.study.analyses.paper_checks.cells import cell_checks
+from sam2vss_lib.study.analyses.paper_checks.figures import (
     ABLATION_WORDS,
     BOUNDARY_WORDS,
     ablation_figure,
     boundary_figure,
 )
-from sam2vss_lib.study.paper_checks.refiner import refiner_checks
-from sam2vss_lib.study.paper_checks.results import PaperStudy, checks_frame, reading, result_values
-from sam2vss_lib.study.paper_checks.segmentor import segmentor_checks
+from sam2vss_lib.study.analyses.paper_checks.refiner import refiner_checks
+from sam2vss_lib.study.analyses.paper_checks.results import (
+    PaperStudy,
+    checks_frame,
+    reading,
+    result_values,
+)
+from sam2vss_lib.study.analyses.paper_checks.segmentor import segmentor_checks
 from sam2vss_lib.study.schema import ResultClaim
 
 __all__ = [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sam2vss_lib.study.analyses.paper_checks.printed import Change, gains, refinements, span
 from sam2vss_lib.study.paper import PAPER_METRICS, load_paper_tables
-from sam2vss_lib.study.paper_checks.printed import Change, gains, refinements, span
 from sam2vss_lib.study.schema import ResultClaim
 
 

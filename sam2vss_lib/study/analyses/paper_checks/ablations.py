@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from sam2vss_lib.study.paper import paper_value
-from sam2vss_lib.study.paper_checks.printed import (
+from sam2vss_lib.study.analyses.paper_checks.printed import (
     ABLATION_METRICS,
     ABLATION_NAMES,
     DEFAULTS,
@@ -16,6 +15,7 @@ from sam2vss_lib.study.paper_checks.printed import (
     gains,
     sweep,
 )
+from sam2vss_lib.study.paper import paper_value
 from sam2vss_lib.study.schema import ResultClaim
 
 _CONSISTENCY = ("mVC8", "mVC16")
