@@ -13,7 +13,7 @@ from sam2vss_lib.cli.options import JsonOption, OnlyOption, SetOption, open_plan
 from sam2vss_lib.errors import SettingsError
 
 if TYPE_CHECKING:
-    from sam2vss_lib.study.estimate import Estimate
+    from sam2vss_lib.study.estimate.estimate import Estimate
 
 _ON_PAPER = 10**6  # clips
 
@@ -49,11 +49,11 @@ def plan(
     Costs are those measured by notebook 08 and earlier runs under --out; nothing is computed.
     """
     from sam2vss_lib.masklets.plan import passes
-    from sam2vss_lib.study import estimate_text as text
-    from sam2vss_lib.study.estimate import WORKERS, estimate
-    from sam2vss_lib.study.estimate_notes import notes
-    from sam2vss_lib.study.unit_costs import measured_costs, read_costs
-    from sam2vss_lib.study.workload import study_workload, together
+    from sam2vss_lib.study.estimate import text
+    from sam2vss_lib.study.estimate.estimate import WORKERS, estimate
+    from sam2vss_lib.study.estimate.notes import notes
+    from sam2vss_lib.study.estimate.unit_costs import measured_costs, read_costs
+    from sam2vss_lib.study.estimate.workload import study_workload, together
 
     plans = open_plans(profile, out, only, parameter)
     workload = study_workload(plans, clips, frames_per_clip)

@@ -8,10 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sam2vss_lib.study.schedule import makespan_s
-from sam2vss_lib.study.unit_costs import UnitCosts, cost_name
-from sam2vss_lib.study.work_counts import counts_alone, read_bytes, shared_counts, stored_bytes
-from sam2vss_lib.study.workload import Workload
+from sam2vss_lib.study.estimate.schedule import makespan_s
+from sam2vss_lib.study.estimate.unit_costs import UnitCosts, cost_name
+from sam2vss_lib.study.estimate.work_counts import (
+    counts_alone,
+    read_bytes,
+    shared_counts,
+    stored_bytes,
+)
+from sam2vss_lib.study.estimate.workload import Workload
 
 #: what is counted of each stage; native base systems add `segment <label>`, in frames
 STAGES = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from sam2vss_lib.study.estimate import Estimate, Scale
+from sam2vss_lib.study.estimate.estimate import Estimate, Scale
 
 _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3))
 

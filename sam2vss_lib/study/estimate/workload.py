@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.clip_lengths import ClipLengths, clip_lengths
+from sam2vss_lib.study.estimate.clip_lengths import ClipLengths, clip_lengths
 from sam2vss_lib.study.planning import planned_settings, wanted_masklets
 from sam2vss_lib.study.settings import IndependentSettings, StudySettings
 

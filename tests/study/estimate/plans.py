@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.clip_lengths import ClipLengths
-from sam2vss_lib.study.estimate import STAGES
-from sam2vss_lib.study.measured_stores import settings_name
+from sam2vss_lib.study.estimate.clip_lengths import ClipLengths
+from sam2vss_lib.study.estimate.estimate import STAGES
+from sam2vss_lib.study.estimate.measured_stores import settings_name
+from sam2vss_lib.study.estimate.unit_costs import Circumstances, Seconds, UnitCosts
+from sam2vss_lib.study.estimate.workload import Asked, Classifiers, ClipWork, Workload
 from sam2vss_lib.study.settings import make_settings
-from sam2vss_lib.study.unit_costs import Circumstances, Seconds, UnitCosts
-from sam2vss_lib.study.workload import Asked, Classifiers, ClipWork, Workload
 
 DEFAULT = MaskletSettings()
 SETTINGS = make_settings(

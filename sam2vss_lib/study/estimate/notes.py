@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from sam2vss_lib.masklets.plan import passes
-from sam2vss_lib.study.estimate import Estimate
-from sam2vss_lib.study.measured_stores import settings_name
+from sam2vss_lib.study.estimate.estimate import Estimate
+from sam2vss_lib.study.estimate.measured_stores import settings_name
+from sam2vss_lib.study.estimate.unit_costs import UnitCosts
+from sam2vss_lib.study.estimate.workload import Workload, together
 from sam2vss_lib.study.provenance import device_name
-from sam2vss_lib.study.unit_costs import UnitCosts
-from sam2vss_lib.study.workload import Workload, together
 
 
 def notes(workload: Workload, costs: UnitCosts, found: Estimate) -> list[str]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sam2vss_lib.masklets.plan import passes, planned_work
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.unit_costs import UnitCosts
-from sam2vss_lib.study.workload import Asked, Pooling, together
+from sam2vss_lib.study.estimate.unit_costs import UnitCosts
+from sam2vss_lib.study.estimate.workload import Asked, Pooling, together
 
 
 def shared_counts(asked: Sequence[Asked], num_frames: int, costs: UnitCosts) -> dict[str, float]:

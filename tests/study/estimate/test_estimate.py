@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.clip_lengths import ClipLengths, clip_lengths
-from sam2vss_lib.study.estimate import Estimate, estimate
-from sam2vss_lib.study.estimate_notes import notes
-from sam2vss_lib.study.estimate_text import limits_text, size_text, stages_text, time_text
+from sam2vss_lib.study.estimate.clip_lengths import ClipLengths, clip_lengths
+from sam2vss_lib.study.estimate.estimate import Estimate, estimate
+from sam2vss_lib.study.estimate.notes import notes
+from sam2vss_lib.study.estimate.text import limits_text, size_text, stages_text, time_text
+from sam2vss_lib.study.estimate.unit_costs import UnitCosts
+from sam2vss_lib.study.estimate.work_counts import encoded_frames, frames_in_windows, shared_counts
+from sam2vss_lib.study.estimate.workload import Asked, Classifiers, Pooling, study_workload
 from sam2vss_lib.study.planning import plan_study
 from sam2vss_lib.study.runner import find_notebooks
 from sam2vss_lib.study.settings import load_profile
-from sam2vss_lib.study.unit_costs import UnitCosts
-from sam2vss_lib.study.work_counts import encoded_frames, frames_in_windows, shared_counts
-from sam2vss_lib.study.workload import Asked, Classifiers, Pooling, study_workload
-from tests.study.plans import (
+from tests.study.estimate.plans import (
     DEFAULT,
     SETTINGS,
     made_up_asked,

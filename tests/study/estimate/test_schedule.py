@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2vss_lib.study.schedule import makespan_s
+from sam2vss_lib.study.estimate.schedule import makespan_s
 
 DURATIONS = st.one_of(st.just(0.0), st.floats(1e-3, 1e3))
 TASKS = st.lists(st.tuples(DURATIONS, st.integers(0, 40)), max_size=8)

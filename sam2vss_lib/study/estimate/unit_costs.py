@@ -13,15 +13,15 @@ from sam2vss_lib.errors import DataError, Sam2VssError, SettingsError, first_lin
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement
-from sam2vss_lib.study.measured_stores import (
+from sam2vss_lib.study.estimate.measured_stores import (
     file_bytes,
     measure_objects,
     object_frames,
     settings_name,
     store_bytes,
 )
+from sam2vss_lib.study.estimate.stage_logs import logged_seconds, plain
 from sam2vss_lib.study.settings import StudySettings
-from sam2vss_lib.study.stage_logs import logged_seconds, plain
 from sam2vss_lib.validation import validated
 
 COST_NOTEBOOK = "08_cost_analysis"

@@ -19,18 +19,18 @@ from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.masklets.work import Work
 from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, PartCost
-from sam2vss_lib.study.measured_stores import (
+from sam2vss_lib.study.estimate.measured_stores import (
     measure_objects,
     object_frames,
     settings_name,
     store_bytes,
 )
+from sam2vss_lib.study.estimate.stage_logs import logged_seconds
+from sam2vss_lib.study.estimate.unit_costs import COST_NOTEBOOK, measured_costs, read_costs
+from sam2vss_lib.study.estimate.work_counts import shared_counts
+from sam2vss_lib.study.estimate.workload import Asked
 from sam2vss_lib.study.settings import make_settings
-from sam2vss_lib.study.stage_logs import logged_seconds
-from sam2vss_lib.study.unit_costs import COST_NOTEBOOK, measured_costs, read_costs
-from sam2vss_lib.study.work_counts import shared_counts
-from sam2vss_lib.study.workload import Asked
-from tests.study.plans import made_up_costs
+from tests.study.estimate.plans import made_up_costs
 
 PARTS = ("decode", "encode", "propose", "track", "store", "refine", "metrics")
 SECONDS = dict(zip(PARTS, (0.1, 0.2, 0.8, 0.3, 0.5, 0.6, 0.7), strict=True))

@@ -1,0 +1,1 @@
+"""What a study will take: work, time, disk, and what limits it."""
