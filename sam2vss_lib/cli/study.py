@@ -37,7 +37,7 @@ def study(
     """
     from sam2vss_lib.study.batch import run_notebooks
     from sam2vss_lib.study.planning import share_masklets
-    from sam2vss_lib.study.report import write_report
+    from sam2vss_lib.study.report.report import write_report
     from sam2vss_lib.study.reuse import reuse_table
 
     plans = open_plans(profile, out, only, parameter)
@@ -62,7 +62,7 @@ def report(
     json_output: JsonOption = False,
 ) -> None:
     """Write report.html, index.html and tables.tex from the files of a study."""
-    from sam2vss_lib.study.report import write_report
+    from sam2vss_lib.study.report.report import write_report
 
     page = write_report(results_dir)
     print_result({"report": str(page)}, json_output, str(page))

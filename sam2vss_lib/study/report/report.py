@@ -12,10 +12,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import write_text
-from sam2vss_lib.study.latex import latex_tables
+from sam2vss_lib.study.report.latex import latex_tables
+from sam2vss_lib.study.report.sections import (
+    Figure,
+    Section,
+    cell_status,
+    printed_text,
+    read_sections,
+)
 from sam2vss_lib.study.runner import find_notebooks
 from sam2vss_lib.study.schema import Gain, Metric, Result, ResultRow
-from sam2vss_lib.study.sections import Figure, Section, cell_status, printed_text, read_sections
 
 #: cell status -> (mark, meaning); the mark stands beside the number, so colour is never needed
 MARKS = {
