@@ -11,15 +11,15 @@ import pytest
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
 from sam2vss_lib.study.analyses.independent_sam2.rows import encoder_runs, independent_rows
 from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
+from sam2vss_lib.study.results.schema import parse_result
+from sam2vss_lib.study.results.tables import table_frame
 from sam2vss_lib.study.runner import (
     find_notebooks,
     notebook_parameters,
     plan_notebook,
     run_notebook,
 )
-from sam2vss_lib.study.schema import parse_result
 from sam2vss_lib.study.settings import make_settings
-from sam2vss_lib.study.tables import table_frame
 
 FILES = (
     "executed.ipynb", "result.json", "table.csv", "table.md", "table.tex", "provenance.json",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from sam2vss_lib.study.results.schema import parse_result
 from sam2vss_lib.study.runner import find_notebooks, plan_notebook, run_notebook
-from sam2vss_lib.study.schema import parse_result
 
 
 def test_notebook_leaves_its_files(tmp_path: Path):

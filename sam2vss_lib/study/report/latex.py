@@ -3,7 +3,7 @@ r"""The study's tables in LaTeX, to be put into a paper by \input; they need boo
 from __future__ import annotations
 
 from sam2vss_lib.study.report.sections import Section, printed_text
-from sam2vss_lib.study.schema import Gain, Metric, Result, ResultRow
+from sam2vss_lib.study.results.schema import Gain, Metric, Result, ResultRow
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",

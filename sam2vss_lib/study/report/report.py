@@ -20,8 +20,8 @@ from sam2vss_lib.study.report.sections import (
     printed_text,
     read_sections,
 )
+from sam2vss_lib.study.results.schema import Gain, Metric, Result, ResultRow
 from sam2vss_lib.study.runner import find_notebooks
-from sam2vss_lib.study.schema import Gain, Metric, Result, ResultRow
 
 #: cell status -> (mark, meaning); the mark stands beside the number, so colour is never needed
 MARKS = {

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import read_json
-from sam2vss_lib.study.schema import Result, ResultFigure, ResultRow, parse_result
+from sam2vss_lib.study.results.schema import Result, ResultFigure, ResultRow, parse_result
 
 State = Literal["run", "failed", "not run", "unreadable"]
 CellStatus = Literal[

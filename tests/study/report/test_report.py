@@ -16,7 +16,7 @@ from sam2vss_lib.errors import DataError
 from sam2vss_lib.study.report.latex import escape
 from sam2vss_lib.study.report.report import footnotes, gain_text, interval_glyph, write_report
 from sam2vss_lib.study.report.sections import cell_status, printed_text
-from sam2vss_lib.study.schema import Gain, Result, ResultRow, parse_result
+from sam2vss_lib.study.results.schema import Gain, Result, ResultRow, parse_result
 from tests.study.report.browser import find_browser, visit
 
 METRICS = ("mIoU", "FWIoU", "mBIoU", "mVC8", "mVC16")

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sam2vss_lib.study.claims import SMALL_POINTS
-from sam2vss_lib.study.figures import BETTER, NEUTRAL
 from sam2vss_lib.study.paper import PAPER_METRICS
+from sam2vss_lib.study.results.claims import SMALL_POINTS
+from sam2vss_lib.study.results.figures import BETTER, NEUTRAL
 
 
 def figure_differences(frame: pd.DataFrame, heading: str) -> Figure:

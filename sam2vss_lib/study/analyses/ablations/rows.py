@@ -12,11 +12,11 @@ from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import PairedGain, paired_gain
-from sam2vss_lib.study.claims import Claim, Direction, judge
 from sam2vss_lib.study.paper import PAPER_METRICS
+from sam2vss_lib.study.results.claims import Claim, Direction, judge
+from sam2vss_lib.study.results.tables import Row, rows_not_run
 from sam2vss_lib.study.settings import Swept
 from sam2vss_lib.study.stages import Study
-from sam2vss_lib.study.tables import Row, rows_not_run
 
 Value = int | float
 UNREFINED = "not refined"

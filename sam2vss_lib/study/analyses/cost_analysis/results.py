@@ -23,7 +23,7 @@ from sam2vss_lib.study.analyses.cost_analysis.measurement import (
     work_frame,
 )
 from sam2vss_lib.study.provenance import package_versions
-from sam2vss_lib.study.schema import TextTable
+from sam2vss_lib.study.results.schema import TextTable
 from sam2vss_lib.study.stages import Study
 
 #: the paper on an A100, for 480p VSPW (section 4.1.1): what its refiner and its base models reach

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from sam2vss_lib.study.analyses.cross_dataset.transfer import METRICS
 from sam2vss_lib.study.analyses.main_results.rows import VOTE_NAMES
-from sam2vss_lib.study.figures import BETTER, NEUTRAL
+from sam2vss_lib.study.results.figures import BETTER, NEUTRAL
 
 CAPTION = (
     "Gain of refinement by data set, one dot a system, with 95 % intervals over clips; below, in "

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun
+from sam2vss_lib.study.results.wording import span
 from sam2vss_lib.study.stages import Evaluated
-from sam2vss_lib.study.wording import span
 
 METRIC, EQ4 = "mVC8", "vc_eq4"
 

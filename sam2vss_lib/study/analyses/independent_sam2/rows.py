@@ -7,11 +7,11 @@ from statistics import fmean, stdev
 
 from sam2vss_lib.metrics import PairedGain, paired_gain
 from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
-from sam2vss_lib.study.claims import Claim, Direction, judge
 from sam2vss_lib.study.encoder_system import EncoderSystem
+from sam2vss_lib.study.results.claims import Claim, Direction, judge
+from sam2vss_lib.study.results.tables import Row, rows_not_run
 from sam2vss_lib.study.settings import BaseSystem
 from sam2vss_lib.study.stages import Evaluated
-from sam2vss_lib.study.tables import Row, rows_not_run
 
 TABLE = 3
 _WHERE = "Table 3, section 4.1.1"

@@ -11,8 +11,8 @@ from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun, spread
 from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.paper import PAPER_METRICS
+from sam2vss_lib.study.results.wording import span
 from sam2vss_lib.study.stages import Evaluated
-from sam2vss_lib.study.wording import span
 
 _DASH = "–"
 

@@ -17,9 +17,9 @@ from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX, distance_bins
 from sam2vss_lib.metrics.iou import class_counts
 from sam2vss_lib.storage.files import read_json, write_json
 from sam2vss_lib.study.evaluation import predictions_sha256
+from sam2vss_lib.study.results.tables import Row
+from sam2vss_lib.study.results.wording import span
 from sam2vss_lib.study.stages import Study
-from sam2vss_lib.study.tables import Row
-from sam2vss_lib.study.wording import span
 
 
 class Counts(NamedTuple):

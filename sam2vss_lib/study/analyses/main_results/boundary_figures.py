@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sam2vss_lib.study.analyses.main_results.rows import VOTE_NAMES
-from sam2vss_lib.study.figures import BETTER, NEUTRAL, note
+from sam2vss_lib.study.results.figures import BETTER, NEUTRAL, note
 
 CAPTION = (
     "Share of right pixels by their distance to the nearest ground-truth boundary, in pixels (0: "

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sam2vss_lib.metrics import PairedGain, paired_gain
-from sam2vss_lib.study.claims import Claim, judge
+from sam2vss_lib.study.results.claims import Claim, judge
+from sam2vss_lib.study.results.tables import Row
 from sam2vss_lib.study.settings import StudySettings
-from sam2vss_lib.study.tables import Row
 
 _SINGLE_FRAME = "SegFormer"
 _CONSISTENCY, _ACCURACY = "mVC8", "FWIoU"

@@ -20,7 +20,7 @@ from sam2vss_lib.study.analyses.paper_checks.results import (
     result_values,
 )
 from sam2vss_lib.study.analyses.paper_checks.segmentor import segmentor_checks
-from sam2vss_lib.study.schema import ResultClaim
+from sam2vss_lib.study.results.schema import ResultClaim
 
 __all__ = [
     "ABLATION_WORDS",

@@ -16,7 +16,7 @@ from sam2vss_lib.study.analyses.paper_checks.printed import (
     sweep,
 )
 from sam2vss_lib.study.paper import paper_value
-from sam2vss_lib.study.schema import ResultClaim
+from sam2vss_lib.study.results.schema import ResultClaim
 
 _CONSISTENCY = ("mVC8", "mVC16")
 

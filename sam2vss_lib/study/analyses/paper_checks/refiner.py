@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sam2vss_lib.study.analyses.paper_checks.printed import Change, gains, refinements, span
 from sam2vss_lib.study.paper import PAPER_METRICS, load_paper_tables
-from sam2vss_lib.study.schema import ResultClaim
+from sam2vss_lib.study.results.schema import ResultClaim
 
 
 def refiner_checks() -> list[ResultClaim]:

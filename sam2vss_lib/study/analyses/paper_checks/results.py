@@ -13,7 +13,7 @@ from sam2vss_lib.storage.files import sha256_file
 from sam2vss_lib.study.analyses.paper_checks.ablations import Best, best_lines
 from sam2vss_lib.study.context import StageRun
 from sam2vss_lib.study.provenance import Provenance, collect_provenance
-from sam2vss_lib.study.schema import ResultClaim, TextTable
+from sam2vss_lib.study.results.schema import ResultClaim, TextTable
 from sam2vss_lib.study.settings import NotebookSettings
 
 CAPTION = (

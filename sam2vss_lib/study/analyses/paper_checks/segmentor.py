@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sam2vss_lib.study.analyses.paper_checks.printed import Change, changes, span
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
-from sam2vss_lib.study.schema import ResultClaim
+from sam2vss_lib.study.results.schema import ResultClaim
 
 _BACKBONES = ("MiT-B0", "MiT-B1", "MiT-B2")
 

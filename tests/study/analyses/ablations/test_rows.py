@@ -15,9 +15,9 @@ from sam2vss_lib.study.analyses.ablations.rows import (
     difference_frame,
     printed,
 )
-from sam2vss_lib.study.claims import judge
 from sam2vss_lib.study.paper import paper_rows
-from sam2vss_lib.study.tables import Row, rows_not_run
+from sam2vss_lib.study.results.claims import judge
+from sam2vss_lib.study.results.tables import Row, rows_not_run
 from tests.study.rows import evaluated
 
 

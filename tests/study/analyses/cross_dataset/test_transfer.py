@@ -11,11 +11,11 @@ from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.analyses.cross_dataset import transfer
 from sam2vss_lib.study.analyses.cross_dataset.transfer_figures import figure_transfer
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
+from sam2vss_lib.study.results.schema import ResultRow
+from sam2vss_lib.study.results.tables import row_values
 from sam2vss_lib.study.runner import find_notebooks, notebook_parameters, plan_notebook
-from sam2vss_lib.study.schema import ResultRow
 from sam2vss_lib.study.settings import make_settings
 from sam2vss_lib.study.stages import Study
-from sam2vss_lib.study.tables import row_values
 from tests.study.rows import rows
 
 

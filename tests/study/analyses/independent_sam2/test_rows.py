@@ -27,8 +27,8 @@ from sam2vss_lib.study.analyses.independent_sam2.rows import (
     independent_rows,
 )
 from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
+from sam2vss_lib.study.results.tables import table_frame, text_table
 from sam2vss_lib.study.settings import IndependentSettings, load_profile, make_settings
-from sam2vss_lib.study.tables import table_frame, text_table
 from tests.study.rows import evaluated
 
 BASES = [

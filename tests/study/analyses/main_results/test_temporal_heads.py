@@ -1,8 +1,8 @@
 """Temporal base models beside the SegFormer of the same encoder."""
 
 from sam2vss_lib.study.analyses.main_results.temporal_heads import temporal_gains, temporal_reading
+from sam2vss_lib.study.results.tables import Row
 from sam2vss_lib.study.settings import StudySettings, make_settings
-from sam2vss_lib.study.tables import Row
 from tests.study.rows import evaluated
 
 

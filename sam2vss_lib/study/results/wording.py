@@ -9,11 +9,11 @@ from typing import Any
 from sam2vss_lib.datasets import GENERATED
 from sam2vss_lib.datasets.class_names import read_class_names
 from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
-from sam2vss_lib.study.claims import Claim
 from sam2vss_lib.study.paper import paper_rows
-from sam2vss_lib.study.schema import Coverage
+from sam2vss_lib.study.results.claims import Claim
+from sam2vss_lib.study.results.schema import Coverage
+from sam2vss_lib.study.results.tables import Row, row_values
 from sam2vss_lib.study.stages import Study
-from sam2vss_lib.study.tables import Row, row_values
 
 #: tables of the paper that are not about VSPW
 _PAPER_DATA = {2: "VIPSeg"}

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.colors import to_rgb
 
 from sam2vss_lib.datasets.labels import class_palette
-from sam2vss_lib.study import figures
+from sam2vss_lib.study.results import figures
 from tests.study.rows import rows
 
 NAMES = ("sky", "road", "car")

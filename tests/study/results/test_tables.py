@@ -10,9 +10,9 @@ import pytest
 
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.metrics import PairedGain
-from sam2vss_lib.study.claims import refinement_claims
-from sam2vss_lib.study.tables import Row, gains_table, pairs, table_frame, values_table
-from sam2vss_lib.study.wording import caption, reading, result_values
+from sam2vss_lib.study.results.claims import refinement_claims
+from sam2vss_lib.study.results.tables import Row, gains_table, pairs, table_frame, values_table
+from sam2vss_lib.study.results.wording import caption, reading, result_values
 from tests.study.rows import rows
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sam2vss_lib.metrics import PairedGain
-from sam2vss_lib.study.tables import Row
+from sam2vss_lib.study.results.tables import Row
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 Direction = Literal["raises", "lowers", "does not lower", "hardly changes"]

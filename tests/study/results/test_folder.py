@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.study.results import ResultFolder
-from sam2vss_lib.study.tables import gains_table, table_frame, values_table
+from sam2vss_lib.study.results.folder import ResultFolder
+from sam2vss_lib.study.results.tables import gains_table, table_frame, values_table
 from tests.study.rows import rows
 
 

@@ -1,0 +1,1 @@
+"""What a notebook leaves: rows, tables, statements, figures, and their files."""
