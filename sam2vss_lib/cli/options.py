@@ -95,8 +95,8 @@ def open_plans(
     profile: str, out: Path, only: str | None, parameter: list[str] | None
 ) -> dict[Path, dict[str, Any]]:
     """Parameters of the notebooks that --profile, --only and --set ask for, by notebook."""
-    from sam2vss_lib.study.planning import plan_study
-    from sam2vss_lib.study.runner import find_notebooks
+    from sam2vss_lib.study.run.planning import plan_study
+    from sam2vss_lib.study.run.runner import find_notebooks
     from sam2vss_lib.study.settings import profile_notebooks
 
     overrides = dict(_assignment(text) for text in parameter or [])

@@ -13,7 +13,7 @@ from sam2vss_lib.errors import RunError
 
 def doctor(json_output: JsonOption = False) -> None:
     """Say what this machine has for the study, and what it lacks."""
-    from sam2vss_lib.study.doctor import examine, to_text
+    from sam2vss_lib.study.run.doctor import examine, to_text
 
     result = examine()
     print_result(result, json_output, to_text(result))
@@ -35,10 +35,10 @@ def study(
     A notebook that fails does not stop the others; the exit code is then 4, or the notebook's own
     when all failed for one kind of reason.
     """
-    from sam2vss_lib.study.batch import run_notebooks
-    from sam2vss_lib.study.planning import share_masklets
     from sam2vss_lib.study.report.report import write_report
-    from sam2vss_lib.study.reuse import reuse_table
+    from sam2vss_lib.study.run.batch import run_notebooks
+    from sam2vss_lib.study.run.planning import share_masklets
+    from sam2vss_lib.study.run.reuse import reuse_table
 
     plans = open_plans(profile, out, only, parameter)
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sam2vss_lib.datasets import PredictionFolder, open_dataset
-from sam2vss_lib.study.runner import find_notebooks, plan_notebook, run_notebook
+from sam2vss_lib.study.run.runner import find_notebooks, plan_notebook, run_notebook
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from sam2vss_lib.study.analyses.independent_sam2.rows import encoder_runs, indep
 from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.results.schema import parse_result
 from sam2vss_lib.study.results.tables import table_frame
-from sam2vss_lib.study.runner import (
+from sam2vss_lib.study.run.runner import (
     find_notebooks,
     notebook_parameters,
     plan_notebook,

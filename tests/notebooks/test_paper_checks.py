@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from sam2vss_lib.study.results.schema import parse_result
-from sam2vss_lib.study.runner import find_notebooks, plan_notebook, run_notebook
+from sam2vss_lib.study.run.runner import find_notebooks, plan_notebook, run_notebook
 
 
 def test_notebook_leaves_its_files(tmp_path: Path):

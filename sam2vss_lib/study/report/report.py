@@ -21,7 +21,7 @@ from sam2vss_lib.study.report.sections import (
     read_sections,
 )
 from sam2vss_lib.study.results.schema import Gain, Metric, Result, ResultRow
-from sam2vss_lib.study.runner import find_notebooks
+from sam2vss_lib.study.run.runner import find_notebooks
 
 #: cell status -> (mark, meaning); the mark stands beside the number, so colour is never needed
 MARKS = {

@@ -21,8 +21,8 @@ from sam2vss_lib.study.estimate.text import limits_text, size_text, stages_text,
 from sam2vss_lib.study.estimate.unit_costs import UnitCosts
 from sam2vss_lib.study.estimate.work_counts import encoded_frames, frames_in_windows, shared_counts
 from sam2vss_lib.study.estimate.workload import Asked, Classifiers, Pooling, study_workload
-from sam2vss_lib.study.planning import plan_study
-from sam2vss_lib.study.runner import find_notebooks
+from sam2vss_lib.study.run.planning import plan_study
+from sam2vss_lib.study.run.runner import find_notebooks
 from sam2vss_lib.study.settings import load_profile
 from tests.study.estimate.plans import (
     DEFAULT,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from jupyter_core.utils import ensure_event_loop
 
 from sam2vss_lib.errors import Sam2VssError
-from sam2vss_lib.study.runner import TIMED, run_notebook
+from sam2vss_lib.study.run.runner import TIMED, run_notebook
 
 #: notebooks that read what another one leaves
 _READS = {"02": "01"}

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from sam2vss_lib.errors import DataError, RunError, SettingsError
-from sam2vss_lib.study.runner import (
+from sam2vss_lib.study.run.runner import (
     find_notebooks,
     notebook_parameters,
     plan_notebook,

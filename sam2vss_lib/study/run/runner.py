@@ -15,7 +15,7 @@ from traitlets.config import Config
 
 from sam2vss_lib.datasets import GENERATED
 from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError, first_line
-from sam2vss_lib.study.run_folder import (
+from sam2vss_lib.study.run.run_folder import (
     EXECUTED,
     FAILED,
     keep_failure,

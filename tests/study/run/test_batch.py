@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.study import batch
-from sam2vss_lib.study.batch import run_notebooks
+from sam2vss_lib.study.run import batch
+from sam2vss_lib.study.run.batch import run_notebooks
 
 NAMES = ("01_a", "04_b", "05_c", "08_cost")
 PLANS: dict[Path, dict[str, Any]] = {Path(f"{name}.ipynb"): {} for name in NAMES}

@@ -1,0 +1,1 @@
+"""Running notebooks: what they will ask for, in which order, into which folders."""
