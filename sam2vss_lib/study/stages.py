@@ -30,7 +30,7 @@ from sam2vss_lib.study.evaluation import (
     write_metrics,
 )
 from sam2vss_lib.study.provenance import REPOSITORY
-from sam2vss_lib.study.settings import BaseSystem, StudySettings
+from sam2vss_lib.study.settings.study_settings import BaseSystem, StudySettings
 
 
 @dataclass(frozen=True)

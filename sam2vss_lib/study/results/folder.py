@@ -16,7 +16,7 @@ from sam2vss_lib.storage.files import atomic_path, write_json, write_text
 from sam2vss_lib.study.context import StageRun
 from sam2vss_lib.study.provenance import REPOSITORY, Provenance
 from sam2vss_lib.study.results.schema import FORMAT_VERSION, ResultFigure, parse_result
-from sam2vss_lib.study.settings import NotebookSettings
+from sam2vss_lib.study.settings.study_settings import NotebookSettings
 
 
 class Source(Protocol):

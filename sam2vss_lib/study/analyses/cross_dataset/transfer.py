@@ -16,7 +16,7 @@ from sam2vss_lib.study.paper import paper_rows, paper_value
 from sam2vss_lib.study.provenance import REPOSITORY
 from sam2vss_lib.study.results.schema import Gain, ResultRow, parse_result
 from sam2vss_lib.study.results.tables import Row, interval_text, row_values
-from sam2vss_lib.study.settings import StudySettings, load_profile, make_settings
+from sam2vss_lib.study.settings.study_settings import StudySettings, load_profile, make_settings
 from sam2vss_lib.study.stages import Study
 
 METRICS = ("mIoU", "mBIoU", "mVC8", "mVC16")  # what Table 2 prints

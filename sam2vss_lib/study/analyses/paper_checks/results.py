@@ -14,7 +14,7 @@ from sam2vss_lib.study.analyses.paper_checks.ablations import Best, best_lines
 from sam2vss_lib.study.context import StageRun
 from sam2vss_lib.study.provenance import Provenance, collect_provenance
 from sam2vss_lib.study.results.schema import ResultClaim, TextTable
-from sam2vss_lib.study.settings import NotebookSettings
+from sam2vss_lib.study.settings.study_settings import NotebookSettings
 
 CAPTION = (
     "The paper's printed numbers against each other and against its text; nothing here was "

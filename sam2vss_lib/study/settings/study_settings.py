@@ -15,7 +15,7 @@ from sam2vss_lib.masklets.approximations import PRESETS
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.predictions.importers import FORMATS
 from sam2vss_lib.refinement import Overlap, RefineSettings, Vote
-from sam2vss_lib.study.encoder_system import EncoderSystem
+from sam2vss_lib.study.settings.encoder_system import EncoderSystem
 from sam2vss_lib.validation import resolve_device, validated
 
 Swept = Literal["window", "points_per_side", "pred_iou_thresh", "stability_score_thresh"]

@@ -1,0 +1,1 @@
+"""The settings of notebooks, and the profiles that set them."""
