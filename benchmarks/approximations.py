@@ -24,7 +24,7 @@ from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.refinement import refine
 from sam2vss_lib.segmentors import load_segmentor, segment
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
-from sam2vss_lib.study.evaluation import count_predictions
+from sam2vss_lib.study.stages.evaluation import count_predictions
 
 BASES = ("segformer-micro", "segformer-mini")
 LEAST_RATIO_TO_STOCK = 4.0

@@ -103,8 +103,8 @@ def evaluate_command(
     """
     from sam2vss_lib.datasets import PredictionFolder
     from sam2vss_lib.metrics import MetricSuite
-    from sam2vss_lib.study.evaluation import predictions_sha256, write_metrics
-    from sam2vss_lib.study.provenance import collect_provenance
+    from sam2vss_lib.study.stages.evaluation import predictions_sha256, write_metrics
+    from sam2vss_lib.study.stages.provenance import collect_provenance
     from sam2vss_lib.validation import resolve_device
 
     if out.is_dir():
@@ -133,7 +133,7 @@ def evaluate_command(
 
 
 def _counting(folder: PredictionFolder, device: str) -> ClipWork[MetricSuite]:
-    from sam2vss_lib.study.evaluation import count_predictions
+    from sam2vss_lib.study.stages.evaluation import count_predictions
     from sam2vss_lib.validation import resolve_device
 
     return partial(count_predictions, predictions=folder, device=resolve_device(device))

@@ -10,7 +10,7 @@ import pytest
 
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
-from sam2vss_lib.study.evaluation import count_predictions
+from sam2vss_lib.study.stages.evaluation import count_predictions
 from tests.notebooks.common import coarse_study
 
 FILES = (

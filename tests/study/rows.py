@@ -8,7 +8,7 @@ import torch
 from sam2vss_lib.datasets import PredictionFolder
 from sam2vss_lib.metrics import MetricSuite, paired_gain
 from sam2vss_lib.study.results.tables import Row
-from sam2vss_lib.study.stages import Evaluated
+from sam2vss_lib.study.stages.stages import Evaluated
 
 CLASSES = 3
 FRAMES = 12

@@ -10,8 +10,8 @@ from sam2vss_lib.datasets import GENERATED, open_dataset
 from sam2vss_lib.datasets.demo import DEMO_B_SPLITS, DEMO_SPLITS
 from sam2vss_lib.datasets.manifests import load_datasets_manifest
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.study.provenance import REPOSITORY
 from sam2vss_lib.study.settings.study_settings import StudySettings
+from sam2vss_lib.study.stages.provenance import REPOSITORY
 
 _DEMO = {"demo": DEMO_SPLITS, "demo-b": DEMO_B_SPLITS}
 

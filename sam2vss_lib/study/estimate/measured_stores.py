@@ -20,8 +20,8 @@ from sam2vss_lib.errors import DataError, first_line
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.storage.files import read_json
-from sam2vss_lib.study.provenance import REPOSITORY
 from sam2vss_lib.study.settings.study_settings import StudySettings
+from sam2vss_lib.study.stages.provenance import REPOSITORY
 from sam2vss_lib.validation import validated
 
 _SAMPLED_CLIPS = 3

@@ -7,7 +7,7 @@ from sam2vss_lib.study.estimate.estimate import Estimate
 from sam2vss_lib.study.estimate.measured_stores import settings_name
 from sam2vss_lib.study.estimate.unit_costs import UnitCosts
 from sam2vss_lib.study.estimate.workload import Workload, together
-from sam2vss_lib.study.provenance import device_name
+from sam2vss_lib.study.stages.provenance import device_name
 
 
 def notes(workload: Workload, costs: UnitCosts, found: Estimate) -> list[str]:

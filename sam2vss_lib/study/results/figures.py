@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.datasets.labels import Labels, class_palette
 from sam2vss_lib.study.results.tables import Row
-from sam2vss_lib.study.stages import Evaluated, Study
+from sam2vss_lib.study.stages.stages import Evaluated, Study
 
 #: Okabe-Ito colours, safe for colour-blind readers
 BETTER, WORSE, NEUTRAL = "#0072B2", "#D55E00", "#999999"

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 
 from sam2vss_lib.metrics import PROTOCOL
 from sam2vss_lib.storage.files import atomic_path, write_json, write_text
-from sam2vss_lib.study.context import StageRun
-from sam2vss_lib.study.provenance import REPOSITORY, Provenance
 from sam2vss_lib.study.results.schema import FORMAT_VERSION, ResultFigure, parse_result
 from sam2vss_lib.study.settings.study_settings import NotebookSettings
+from sam2vss_lib.study.stages.context import StageRun
+from sam2vss_lib.study.stages.provenance import REPOSITORY, Provenance
 
 
 class Source(Protocol):

@@ -11,7 +11,7 @@ import pandas as pd
 from sam2vss_lib.metrics import PairedGain
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
 from sam2vss_lib.study.results.schema import Gain, TextTable
-from sam2vss_lib.study.stages import Evaluated
+from sam2vss_lib.study.stages.stages import Evaluated
 
 Name = tuple[str, str]  # method (or setting) and backbone, as the paper prints them
 

@@ -14,7 +14,7 @@ from sam2vss_lib.datasets.demo import cache_folder
 from sam2vss_lib.datasets.manifests import load_checkpoints_manifest
 from sam2vss_lib.masklets.checkpoints import checkpoint_folder
 from sam2vss_lib.masklets.sam2 import DEMO
-from sam2vss_lib.study.provenance import device_name, package_versions
+from sam2vss_lib.study.stages.provenance import device_name, package_versions
 
 _MIB = 2**20
 

@@ -15,7 +15,7 @@ from sam2vss_lib.metrics import PairedGain
 from sam2vss_lib.metrics.bootstrap import paired_share_gain
 from sam2vss_lib.refinement import count_votes
 from sam2vss_lib.study.results.tables import interval_text
-from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.stages.stages import Study
 
 
 class FrameKind(NamedTuple):

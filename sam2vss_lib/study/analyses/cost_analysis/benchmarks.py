@@ -12,8 +12,8 @@ from pydantic.dataclasses import dataclass
 
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import read_json
-from sam2vss_lib.study.provenance import REPOSITORY
 from sam2vss_lib.study.settings.study_settings import StudySettings
+from sam2vss_lib.study.stages.provenance import REPOSITORY
 
 
 @dataclass(frozen=True)

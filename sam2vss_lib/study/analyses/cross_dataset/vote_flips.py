@@ -12,7 +12,7 @@ from sam2vss_lib.datasets import VOID, Clip, PredictionFolder
 from sam2vss_lib.masklets.store import ClipMasklets
 from sam2vss_lib.refinement import count_votes, winning_classes
 from sam2vss_lib.study.results.tables import Row
-from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.stages.stages import Study
 
 METRIC = "mVC8"
 _VOTES = {"frame": "frame vote", "masklet": "window vote"}

@@ -11,7 +11,7 @@ from sam2vss_lib.study.results.claims import Claim, Direction, judge
 from sam2vss_lib.study.results.tables import Row, rows_not_run
 from sam2vss_lib.study.settings.encoder_system import EncoderSystem
 from sam2vss_lib.study.settings.study_settings import BaseSystem
-from sam2vss_lib.study.stages import Evaluated
+from sam2vss_lib.study.stages.stages import Evaluated
 
 TABLE = 3
 _WHERE = "Table 3, section 4.1.1"

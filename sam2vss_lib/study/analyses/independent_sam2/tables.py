@@ -12,7 +12,7 @@ from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun, spread
 from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.paper import PAPER_METRICS
 from sam2vss_lib.study.results.wording import span
-from sam2vss_lib.study.stages import Evaluated
+from sam2vss_lib.study.stages.stages import Evaluated
 
 _DASH = "–"
 

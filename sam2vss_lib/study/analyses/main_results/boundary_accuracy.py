@@ -16,10 +16,10 @@ from sam2vss_lib.metrics.bootstrap import paired_share_gain
 from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX, distance_bins
 from sam2vss_lib.metrics.iou import class_counts
 from sam2vss_lib.storage.files import read_json, write_json
-from sam2vss_lib.study.evaluation import predictions_sha256
 from sam2vss_lib.study.results.tables import Row
 from sam2vss_lib.study.results.wording import span
-from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.stages.evaluation import predictions_sha256
+from sam2vss_lib.study.stages.stages import Study
 
 
 class Counts(NamedTuple):

@@ -22,15 +22,15 @@ from sam2vss_lib.refinement import Vote, refine
 from sam2vss_lib.segmentors import load_segmentor, segment
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.records import is_finished, mark_finished
-from sam2vss_lib.study.context import KEY_DIGITS, StudyContext
-from sam2vss_lib.study.evaluation import (
+from sam2vss_lib.study.settings.study_settings import BaseSystem, StudySettings
+from sam2vss_lib.study.stages.context import KEY_DIGITS, StudyContext
+from sam2vss_lib.study.stages.evaluation import (
     count_predictions,
     predictions_sha256,
     sums_path,
     write_metrics,
 )
-from sam2vss_lib.study.provenance import REPOSITORY
-from sam2vss_lib.study.settings.study_settings import BaseSystem, StudySettings
+from sam2vss_lib.study.stages.provenance import REPOSITORY
 
 
 @dataclass(frozen=True)

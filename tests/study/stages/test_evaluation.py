@@ -9,9 +9,14 @@ import pytest
 from sam2vss_lib.datasets import Dataset, PredictionFolder, open_dataset
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import MetricSuite
-from sam2vss_lib.study.evaluation import count_predictions, read_metrics, sums_path, write_metrics
-from sam2vss_lib.study.provenance import collect_provenance, package_versions
 from sam2vss_lib.study.run.doctor import examine, to_text
+from sam2vss_lib.study.stages.evaluation import (
+    count_predictions,
+    read_metrics,
+    sums_path,
+    write_metrics,
+)
+from sam2vss_lib.study.stages.provenance import collect_provenance, package_versions
 
 
 @pytest.fixture

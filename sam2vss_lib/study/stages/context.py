@@ -14,8 +14,13 @@ from tqdm import tqdm
 from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.storage.files import held, sha256_json
-from sam2vss_lib.study.provenance import REPOSITORY, Provenance, collect_provenance, device_name
 from sam2vss_lib.study.settings.study_settings import StudySettings
+from sam2vss_lib.study.stages.provenance import (
+    REPOSITORY,
+    Provenance,
+    collect_provenance,
+    device_name,
+)
 
 _log = logging.getLogger(__name__)
 KEY_DIGITS = 10  # digits of a hash in a folder's name

@@ -13,7 +13,7 @@ from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import MetricSuite
 from sam2vss_lib.storage.files import read_json, write_json
 from sam2vss_lib.storage.records import sha256_files
-from sam2vss_lib.study.provenance import Provenance
+from sam2vss_lib.study.stages.provenance import Provenance
 
 FORMAT_VERSION = 1
 

@@ -1,0 +1,1 @@
+"""The computations that notebooks share, kept on disk under what made them."""
