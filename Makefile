@@ -43,7 +43,7 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks --out benchmarks/results.json
 
 train-demo: $(VENV)/.ready
-	$(BIN)/python -m sam2vss_lib.masklets.training --out runs/demo-sam2 --processes 2
+	$(BIN)/python -m demo_training.sam2 --out runs/demo-sam2 --processes 2
 	$(BIN)/python -m demo_training.segmentors.segformer --out runs/demo-segformer
 	@echo "Weights are in runs/. To ship them, copy and measure:"
 	@echo "  cp runs/demo-sam2/sam2_micro.safetensors sam2vss_lib/masklets/demo/"

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from benchmarks import rounding
 from benchmarks.agreement import Differences
 from benchmarks.inputs import demo_clip
-from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder, open_dataset
+from sam2vss_lib.datasets import Clip, Dataset, open_dataset
 from sam2vss_lib.datasets.demo import demo_root
 from sam2vss_lib.masklets.generate import generate_masklets, generate_shared
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.refinement import refine
 from sam2vss_lib.segmentors import load_segmentor, segment
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row

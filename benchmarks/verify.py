@@ -13,8 +13,8 @@ from PIL import Image
 
 from benchmarks.rows import side_by_side
 from sam2vss_lib.datasets import verify_dataset
-from sam2vss_lib.datasets.manifests import manifest_path
 from sam2vss_lib.parallel.processes import map_in_processes
+from sam2vss_lib.storage.places import manifest_path
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 MOST_TIMES_DECODING = 1.3

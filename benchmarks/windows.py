@@ -15,8 +15,9 @@ from benchmarks.rows import side_by_side
 from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.masklets.engines.batched.encoder import encode, model_input
 from sam2vss_lib.masklets.engines.batched.grid import propose, select
+from sam2vss_lib.masklets.engines.stock.proposals import ProposalGenerator
 from sam2vss_lib.masklets.generate import MaskletRun, generate_masklets
-from sam2vss_lib.masklets.proposals import ProposalGenerator, Proposals
+from sam2vss_lib.masklets.proposals import Proposals
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row

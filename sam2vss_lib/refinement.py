@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
-from sam2vss_lib.datasets.clip_loop import each_clip, write_labels
+from sam2vss_lib.datasets import VOID, Clip, Dataset
+from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.masklets.checks import check_fit
-from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
+from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore, check_fit
 from sam2vss_lib.metrics.iou import class_counts
+from sam2vss_lib.predictions import PredictionFolder, write_labels
 from sam2vss_lib.storage.records import is_finished, sha256_files
 
 Vote = Literal["frame", "masklet"]

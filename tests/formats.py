@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sam2vss_lib.datasets.manifests import manifest_path
+from sam2vss_lib.storage.places import manifest_path
 
 SIZE = (30, 48)  # (height, width)
 THINGS = [3, 48, 61, 62, 124]  # door, roadblock, person, cat, train: mask labels

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
 
-from sam2vss_lib.datasets import VOID, Dataset, PredictionFolder, open_dataset
+from sam2vss_lib.datasets import VOID, Dataset, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.refinement import (
     Overlap,
     RefineSettings,

@@ -1,4 +1,4 @@
-"""Train the demo SAM2: `python -m sam2vss_lib.masklets.training --out runs/demo-sam2`."""
+"""Train the demo SAM2: `python -m demo_training.sam2 --out runs/demo-sam2`."""
 
 from __future__ import annotations
 

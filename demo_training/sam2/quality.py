@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from sam2vss_lib.datasets.demo.world import World
 from sam2vss_lib.masklets.engines.stock.propagation import propagate
-from sam2vss_lib.masklets.proposals import ProposalGenerator
+from sam2vss_lib.masklets.engines.stock.proposals import ProposalGenerator
 from sam2vss_lib.masklets.sam2 import DEMO, Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.storage.files import write_json

@@ -46,8 +46,8 @@ def convert(
     json_output: JsonOption = False,
 ) -> None:
     """Check another system's predictions and write them as label PNGs of classes 0..C-1."""
-    from sam2vss_lib.datasets import PredictionFolder
     from sam2vss_lib.errors import SettingsError
+    from sam2vss_lib.predictions import PredictionFolder
     from sam2vss_lib.predictions.importers import convert_predictions, open_predictions
 
     if out.resolve() == predictions.resolve():

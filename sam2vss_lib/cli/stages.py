@@ -25,8 +25,8 @@ from sam2vss_lib.cli.scale import ClipWork, Places, RayOption, WorkersOption, ru
 from sam2vss_lib.errors import SettingsError
 
 if TYPE_CHECKING:
-    from sam2vss_lib.datasets import PredictionFolder
     from sam2vss_lib.metrics import MetricSuite
+    from sam2vss_lib.predictions import PredictionFolder
     from sam2vss_lib.refinement import RefineSettings
 
 
@@ -49,7 +49,7 @@ def refine_command(
     json_output: JsonOption = False,
 ) -> None:
     """Give every masklet the class most frequent under it in a base model's predictions."""
-    from sam2vss_lib.datasets import PredictionFolder
+    from sam2vss_lib.predictions import PredictionFolder
     from sam2vss_lib.refinement import RefineSettings
     from sam2vss_lib.validation import validated
 
@@ -101,8 +101,8 @@ def evaluate_command(
 
     Beside the JSON file goes an .npz file of the same name with the sums per clip.
     """
-    from sam2vss_lib.datasets import PredictionFolder
     from sam2vss_lib.metrics import MetricSuite
+    from sam2vss_lib.predictions import PredictionFolder
     from sam2vss_lib.study.stages.evaluation import predictions_sha256, write_metrics
     from sam2vss_lib.study.stages.provenance import collect_provenance
     from sam2vss_lib.validation import resolve_device

@@ -1,17 +1,15 @@
-"""Data sets: clips and frames in VSPW or VIPSeg layout, label maps, predictions, verification."""
+"""Data sets: clips and frames in VSPW or VIPSeg layout, label maps, verification."""
 
 from sam2vss_lib.datasets.checking.verify import verify_dataset
 from sam2vss_lib.datasets.clips import Clip
 from sam2vss_lib.datasets.labels import VOID
 from sam2vss_lib.datasets.vspw import GENERATED, Dataset, open_dataset
-from sam2vss_lib.predictions.folder import PredictionFolder
 
 __all__ = [
     "GENERATED",
     "VOID",
     "Clip",
     "Dataset",
-    "PredictionFolder",
     "open_dataset",
     "verify_dataset",
 ]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder
-from sam2vss_lib.datasets.labels import Labels
+from sam2vss_lib.datasets.clips import Clip
+from sam2vss_lib.datasets.vspw import Dataset
 from sam2vss_lib.storage.files import held
-from sam2vss_lib.storage.records import mark_finished, mark_started
 
 _LOCKS = ".locks"
 
@@ -47,26 +45,6 @@ def each_clip(
                 else:
                     left.append(clip)
     return reused
-
-
-def write_labels(
-    out: PredictionFolder, clip: Clip, labels: Sequence[Labels], made_from: dict[str, Any]
-) -> None:
-    """Write a clip's labels, and beside them the record of what they were made from.
-
-    Args:
-        out: where to.
-        clip: the clip.
-        labels: (H, W) uint8 of every frame; all of them, so that a bad frame leaves no half clip.
-        made_from: as for `is_finished`.
-
-    Raises:
-        DataError: the labels do not fit, or the folder holds files of unknown origin.
-    """
-    mark_started(out.root / clip.name, made_from)
-    for i, frame in enumerate(labels):
-        out.write(clip, i, frame)
-    mark_finished(out.root / clip.name, made_from)
 
 
 @contextmanager

@@ -9,8 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from sam2vss_lib.errors import DataError
-
-MANIFESTS = Path(__file__).resolve().parents[2] / "data_manifests"
+from sam2vss_lib.storage.places import manifest_path
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 EntryT = TypeVar("EntryT", "DatasetFacts", "CheckpointFacts", "SystemFacts")
@@ -112,20 +111,6 @@ class _CheckpointsFile(_Facts):
 class _SystemsFile(_Facts):
     format_version: Literal[1]
     systems: list[SystemFacts]
-
-
-def manifest_path(name: str) -> Path:
-    """Path of a file in `data_manifests/`, which lies beside the package in a source checkout.
-
-    Raises:
-        DataError: the file is missing, as it is when the package was not installed from a checkout.
-    """
-    path = MANIFESTS / name
-    if not path.is_file():
-        raise DataError(
-            f"{path} is missing: install sam2vss from a source checkout (pip install -e .)"
-        )
-    return path
 
 
 def load_datasets_manifest(path: Path | None = None) -> dict[str, DatasetFacts]:

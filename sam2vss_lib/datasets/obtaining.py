@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
+from sam2vss_lib.datasets.manifests import load_datasets_manifest
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.storage.places import manifest_path
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 from sam2vss_lib.datasets.class_names import find_class_names, read_class_names
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.layout import VSPW_LAYOUT, Layout, is_plain_name, split_file
-from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
+from sam2vss_lib.datasets.manifests import load_datasets_manifest
+from sam2vss_lib.storage.places import manifest_path
 
 PUBLISHED = Layout("imgs/{clip}", "panomasks/{clip}", "panoptic")
 CONVERTED = Layout("images/{clip}", "panomasks/{clip}", "panoptic")

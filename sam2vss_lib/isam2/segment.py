@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sam2vss_lib.datasets import VOID, Clip, Dataset, PredictionFolder
-from sam2vss_lib.datasets.clip_loop import each_clip, write_labels
+from sam2vss_lib.datasets import VOID, Clip, Dataset
+from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.isam2.classifiers.mlp import Classifier
 from sam2vss_lib.isam2.features.store import WHOLE_WINDOW, ClipFeatures, FeatureStore
-from sam2vss_lib.masklets.checks import check_fit
-from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
+from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore, check_fit
+from sam2vss_lib.predictions import PredictionFolder, write_labels
 from sam2vss_lib.refinement import Overlap, paint_frame
 from sam2vss_lib.storage.records import is_finished, sha256_files
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -35,6 +36,8 @@ SCHEMA = pa.schema(
         ("rle_visible", pa.binary()),
     ]
 )
+#: what only our own files hold: the format does not ask for it, one overlap rule does
+OPTIONAL_COLUMNS = frozenset({"rle_visible"})
 
 
 def encode_masks(masks: NDArray[np.bool_]) -> list[bytes]:
@@ -136,3 +139,53 @@ def visible_parts(logits: Tensor) -> Tensor:
     index = torch.arange(len(logits), dtype=torch.int32, device=logits.device)[:, None, None]
     first = torch.where(logits == best, index, len(logits)).amin(0)
     return (index == first) & (best > 0)
+
+
+def checked_rows(table: Table, frames: int) -> Table:
+    """The rows of a file in the order and the types of `SCHEMA`, without columns of other names.
+
+    Args:
+        table: rows as a program wrote them: in any order, with numbers of any width.
+        frames: frames of the clip.
+
+    Returns:
+        Rows ordered by window, then frame, then masklet; `OPTIONAL_COLUMNS` only if there.
+
+    Raises:
+        ValueError: a column is missing, has a gap or another type, sizes differ, a frame lies
+            outside the clip, or a window lacks rows of some of its masklets.
+    """
+    present = set(table.column_names)
+    if lacking := [n for n in SCHEMA.names if n not in present | OPTIONAL_COLUMNS]:
+        raise ValueError(f"no column {lacking[0]!r}")
+    schema = pa.schema([field for field in SCHEMA if field.name in present])
+    table = table.select(schema.names).replace_schema_metadata(None)
+    for name in schema.names:
+        if table[name].null_count:
+            raise ValueError(f"column {name!r} has empty cells")
+    try:
+        table = table.cast(schema)
+    except pa.ArrowException as error:
+        raise ValueError(f"columns of other types: {error}") from None
+    window, frame, masklet = (table[name].to_numpy() for name in ("window", "frame", "masklet"))
+    order = np.lexsort((masklet, frame, window))
+    if (np.diff(order) != 1).any():
+        table = table.take(order)
+        window, frame, masklet = window[order], frame[order], masklet[order]
+    if len(frame) and not 0 <= frame.min() <= frame.max() < frames:
+        raise ValueError(f"frames {frame.min()} to {frame.max()} in a clip of {frames}")
+    for name in ("height", "width"):
+        if len(sizes := np.unique(table[name].to_numpy())) > 1:
+            raise ValueError(f"masks of {name} {sizes[0]} and {sizes[1]}")
+    same = [np.diff(column) == 0 for column in (window, frame, masklet)]
+    if np.logical_and.reduce(same).any():
+        raise ValueError("two rows of one masklet on one frame")
+    bounds = [0, *(np.flatnonzero(~same[0]) + 1).tolist(), len(window)] if len(window) else []
+    for start, end in pairwise(bounds):
+        frames_in, masklets_in = (len(np.unique(c[start:end])) for c in (frame, masklet))
+        if frames_in * masklets_in != end - start:
+            raise ValueError(
+                f"window {window[start]} has {end - start} rows of {masklets_in} masklets on "
+                f"{frames_in} frames; every masklet has a row on every frame, empty or not"
+            )
+    return table

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from sam2vss_lib.datasets.clips import Clip
 from sam2vss_lib.errors import DataError, first_line
-from sam2vss_lib.masklets.checks import checked_rows
-from sam2vss_lib.masklets.rows import SCHEMA, Table, decode_masks, frame_table
+from sam2vss_lib.masklets.rows import SCHEMA, Table, checked_rows, decode_masks, frame_table
 from sam2vss_lib.storage.clip_files import ClipFiles
 
 FORMAT_VERSION = 1
@@ -195,3 +196,32 @@ class MaskletStore(ClipFiles):
             return ClipMasklets(checked_rows(table, metadata["frames"]), metadata)
         except ValueError as error:
             raise DataError(f"{self.path(clip)}: {first_line(error)}; {_REDO}") from None
+
+
+def check_fit(clip: Clip, stored: ClipMasklets, path: Path, *, overlap: str = "area") -> None:
+    """Masklets must be of as many frames as the clip, of its size, and have what is needed.
+
+    Args:
+        clip: the clip.
+        stored: what is meant to be its masklets.
+        path: their file, for the error.
+        overlap: the rule by which they will be painted.
+
+    Raises:
+        DataError: they are of something else, or lack the visible parts that `logit` needs.
+    """
+    kept = (stored.num_frames, *clip.size)
+    if stored.table.num_rows:
+        size = (stored.table[name][0].as_py() for name in ("height", "width"))
+        kept = (stored.num_frames, *size)
+    wanted = (clip.num_frames, *clip.size)
+    if kept != wanted:
+        raise DataError(
+            f"{path}: masklets of {kept} (frames, height, width), but clip {clip.name} has "
+            f"{wanted}; delete it and run sam2vss masklets again"
+        )
+    if overlap == "logit" and "rle_visible" not in stored.table.column_names:
+        raise DataError(
+            f"{path}: no column 'rle_visible', which the overlap rule logit needs; use another "
+            "rule, or masklets made by sam2vss masklets"
+        )

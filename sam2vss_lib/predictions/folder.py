@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +24,7 @@ from sam2vss_lib.datasets.labels import (
 )
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import atomic_path
+from sam2vss_lib.storage.records import mark_finished, mark_started
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,26 @@ class PredictionFolder:
         folder = self.root / clip.name
         present = {path.name for path in folder.glob("*.png")}
         return tuple(i for i, name in enumerate(clip.frames) if f"{name}.png" not in present)
+
+
+def write_labels(
+    out: PredictionFolder, clip: Clip, labels: Sequence[Labels], made_from: dict[str, Any]
+) -> None:
+    """Write a clip's labels, and beside them the record of what they were made from.
+
+    Args:
+        out: where to.
+        clip: the clip.
+        labels: (H, W) uint8 of every frame; all of them, so that a bad frame leaves no half clip.
+        made_from: as for `is_finished`.
+
+    Raises:
+        DataError: the labels do not fit, or the folder holds files of unknown origin.
+    """
+    mark_started(out.root / clip.name, made_from)
+    for i, frame in enumerate(labels):
+        out.write(clip, i, frame)
+    mark_finished(out.root / clip.name, made_from)
 
 
 def _probability_fault(array: NDArray[Any], num_classes: int) -> str:

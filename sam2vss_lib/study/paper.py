@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sam2vss_lib.datasets.manifests import manifest_path
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.storage.places import manifest_path
 
 PAPER_METRICS = ("mIoU", "FWIoU", "mBIoU", "mVC8", "mVC16")
 _COLUMNS = ("table", "row", "backbone", "metric", "value")

@@ -29,10 +29,10 @@ from sam2vss_lib.datasets.layout import is_plain_name, read_split
 from sam2vss_lib.datasets.manifests import (
     load_checkpoints_manifest,
     load_datasets_manifest,
-    manifest_path,
 )
 from sam2vss_lib.datasets.segments import read_segments
 from sam2vss_lib.errors import DataError, Sam2VssError
+from sam2vss_lib.storage.places import manifest_path
 
 QUICK_INPUTS = 30
 SLOW_INPUTS = 250

@@ -15,11 +15,11 @@ from sam2vss_lib.datasets.manifests import (
     load_checkpoints_manifest,
     load_datasets_manifest,
     load_systems_manifest,
-    manifest_path,
 )
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.predictions.importers import FORMATS
 from sam2vss_lib.segmentors import segmentor_names
+from sam2vss_lib.storage.places import manifest_path
 
 SIZES = ("tiny", "small", "base_plus", "large")
 

@@ -17,10 +17,11 @@ from PIL import Image
 from sam2vss_lib.datasets import Dataset, open_dataset, verify_dataset
 from sam2vss_lib.datasets.images import read_id_image
 from sam2vss_lib.datasets.labels import ground_truth_from_mask
-from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
+from sam2vss_lib.datasets.manifests import load_datasets_manifest
 from sam2vss_lib.datasets.panoptic import labels_from_panoptic, labels_from_segments
 from sam2vss_lib.datasets.segments import read_segments
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.storage.places import manifest_path
 from tests.formats import (
     FakeClip,
     fake_clips,

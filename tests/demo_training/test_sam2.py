@@ -25,6 +25,7 @@ from demo_training.sam2.stages import STAGES, Stage
 from demo_training.sam2.tracking import DeepSupervision, tracking_step
 from sam2vss_lib.datasets.demo.world import World
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.masklets import sam2
 from sam2vss_lib.masklets.sam2 import build_model, demo_config, load_sam2
 
 
@@ -208,7 +209,7 @@ def test_exported_weights_load_as_a_checkpoint(tmp_path: Path):
     path = tmp_path / "mine.safetensors"
     export(model, path)
     assert path.stat().st_size < 10 * 2**20
-    config = Path(quality.__file__).parents[1] / "demo" / "sam2_micro.yaml"
+    config = Path(sam2.__file__).parent / "demo" / "sam2_micro.yaml"
     loaded = load_sam2(path, config=str(config)).predictor.state_dict()
     for name, value in model.state_dict().items():
         assert torch.equal(loaded[name], value.half().float()), name

@@ -6,10 +6,11 @@ import pytest
 from safetensors import safe_open
 
 from demo_training.sam2 import quality
+from sam2vss_lib.masklets import sam2
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.storage.files import read_json
 
-FOLDER = Path(quality.__file__).parents[1] / "demo"
+FOLDER = Path(sam2.__file__).parent / "demo"
 
 
 def test_weights_are_small_half_precision_safetensors():

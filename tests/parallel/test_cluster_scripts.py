@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from sam2vss_lib.cli import app
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "docs" / "cluster"
+SCRIPTS = Path(__file__).resolve().parents[2] / "docs" / "cluster"
 
 
 def script(path: Path, text: str) -> None:

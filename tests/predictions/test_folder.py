@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from sam2vss_lib.datasets import Clip, PredictionFolder, open_dataset
+from sam2vss_lib.datasets import Clip, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.predictions import PredictionFolder
 
 SIZE = (24, 32)
 

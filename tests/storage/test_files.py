@@ -100,7 +100,8 @@ def test_the_next_writer_of_a_file_removes_what_a_killed_one_left(tmp_path: Path
     path, strange = tmp_path / "metrics.json", tmp_path / ".tmp-of-another-program"
     strange.touch()
     code = (
-        "import os, sys; from pathlib import Path; from sam2vss_lib.storage.files import atomic_path\n"
+        "import os, sys; from pathlib import Path\n"
+        "from sam2vss_lib.storage.files import atomic_path\n"
         "with atomic_path(Path(sys.argv[1])):\n    os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(path)])

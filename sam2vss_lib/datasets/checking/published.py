@@ -8,8 +8,9 @@ from pathlib import Path
 from sam2vss_lib.datasets.class_names import read_class_names
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.layout import read_split
-from sam2vss_lib.datasets.manifests import DatasetFacts, load_datasets_manifest, manifest_path
+from sam2vss_lib.datasets.manifests import DatasetFacts, load_datasets_manifest
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.storage.places import manifest_path
 
 MAX_MISSING_FRAMES = 0.01
 """Share of the published frames that may be missing: VSPW's own archives lack up to 0.5 % of what

@@ -13,11 +13,12 @@ from sam2vss_lib.datasets.converting.converted import lock_path
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels
 from sam2vss_lib.datasets.layout import VSPW_LAYOUT, is_plain_name, read_split
-from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
+from sam2vss_lib.datasets.manifests import load_datasets_manifest
 from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_file
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.parallel.processes import map_in_processes
 from sam2vss_lib.storage.files import held, write_text
+from sam2vss_lib.storage.places import manifest_path
 
 _SPLITS = ("train", "val", "test")
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sam2vss_lib.datasets import Clip, Dataset, PredictionFolder
-from sam2vss_lib.datasets.clip_loop import each_clip, write_labels
+from sam2vss_lib.datasets import Clip, Dataset
+from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.predictions import PredictionFolder, write_labels
 from sam2vss_lib.predictions.importers.results import PickledResults
 from sam2vss_lib.predictions.importers.sources import (
     IndexImages,

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sam2vss_lib.datasets import Clip, PredictionFolder
+from sam2vss_lib.datasets import Clip
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.images import read_id_image
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.datasets.panoptic import labels_from_panoptic, labels_from_segments
 from sam2vss_lib.datasets.segments import SegmentIndex, read_segments
+from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.records import sha256_files
 

@@ -10,8 +10,8 @@ from sam2vss_lib.datasets import GENERATED, open_dataset
 from sam2vss_lib.datasets.demo import DEMO_B_SPLITS, DEMO_SPLITS
 from sam2vss_lib.datasets.manifests import load_datasets_manifest
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings.study_settings import StudySettings
-from sam2vss_lib.study.stages.provenance import REPOSITORY
 
 _DEMO = {"demo": DEMO_SPLITS, "demo-b": DEMO_B_SPLITS}
 
@@ -69,7 +69,7 @@ def clip_lengths(settings: StudySettings, split: str) -> ClipLengths:
             raise SettingsError(f"split {split!r}: {name} has {', '.join(_DEMO[name])}")
         one = _DEMO[name][split]
         return ClipLengths((one.frames,), one.clips, f"{name} {split}, as generated")
-    root = REPOSITORY / name
+    root = PROJECT / name
     if root.exists():
         opened = open_dataset(root, split, stray_labels=settings.stray_labels)
         lengths = tuple(clip.num_frames for clip in opened)

@@ -20,8 +20,8 @@ from sam2vss_lib.errors import DataError, first_line
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.storage.files import read_json
+from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings.study_settings import StudySettings
-from sam2vss_lib.study.stages.provenance import REPOSITORY
 from sam2vss_lib.validation import validated
 
 _SAMPLED_CLIPS = 3
@@ -182,7 +182,7 @@ def file_bytes(settings: StudySettings) -> tuple[tuple[int, int] | None, dict[st
         (height, width) in px, and the bytes; None and nothing where the data set is not there.
     """
     demo = settings.dataset in GENERATED
-    root = settings.dataset if demo else REPOSITORY / settings.dataset
+    root = settings.dataset if demo else PROJECT / settings.dataset
     try:
         dataset = open_dataset(root, settings.split, stray_labels=settings.stray_labels)
         clips = dataset.clips[:_SAMPLED_CLIPS]

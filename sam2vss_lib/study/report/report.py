@@ -70,7 +70,7 @@ def write_report(results_dir: Path) -> Path:
 def _environment(results_dir: Path) -> Environment:
     """Templates with everything escaped, and the helpers they use."""
     environment = Environment(
-        loader=PackageLoader("sam2vss_lib.study"),
+        loader=PackageLoader("sam2vss_lib.study.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 
 from sam2vss_lib.metrics import PROTOCOL
 from sam2vss_lib.storage.files import atomic_path, write_json, write_text
+from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.results.schema import FORMAT_VERSION, ResultFigure, parse_result
 from sam2vss_lib.study.settings.study_settings import NotebookSettings
 from sam2vss_lib.study.stages.context import StageRun
-from sam2vss_lib.study.stages.provenance import REPOSITORY, Provenance
+from sam2vss_lib.study.stages.provenance import Provenance
 
 
 class Source(Protocol):
@@ -47,7 +48,7 @@ class ResultFolder:
     def __init__(self, study: Source) -> None:
         self._study = study
         self._figures: list[ResultFigure] = []
-        self.root = REPOSITORY / study.settings.out_dir
+        self.root = PROJECT / study.settings.out_dir
 
     def write_result(self, values: dict[str, Any]) -> Path:
         """Write `result.json`: the notebook's values with its settings and figure captions.

@@ -8,7 +8,8 @@ from typing import Any
 
 from sam2vss_lib.datasets import GENERATED
 from sam2vss_lib.datasets.class_names import read_class_names
-from sam2vss_lib.datasets.manifests import load_datasets_manifest, manifest_path
+from sam2vss_lib.datasets.manifests import load_datasets_manifest
+from sam2vss_lib.storage.places import manifest_path
 from sam2vss_lib.study.paper import paper_rows
 from sam2vss_lib.study.results.claims import Claim
 from sam2vss_lib.study.results.schema import Coverage

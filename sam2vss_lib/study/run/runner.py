@@ -15,6 +15,7 @@ from traitlets.config import Config
 
 from sam2vss_lib.datasets import GENERATED
 from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError, first_line
+from sam2vss_lib.storage.places import NOTEBOOKS
 from sam2vss_lib.study.run.run_folder import (
     EXECUTED,
     FAILED,
@@ -34,7 +35,6 @@ from sam2vss_lib.validation import validated
 #: nothing runs beside them
 TIMED = ("08",)
 _log = logging.getLogger(__name__)
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 _ERRORS: dict[str, type[Sam2VssError]] = {
     error.__name__: error for error in (SettingsError, DataError, RunError)
 }

@@ -19,7 +19,7 @@ from sam2vss_lib.study.settings.encoder_system import EncoderSystem
 from sam2vss_lib.validation import resolve_device, validated
 
 Swept = Literal["window", "points_per_side", "pred_iou_thresh", "stability_score_thresh"]
-_PROFILES = Path(__file__).parent / "profiles"
+_PROFILES = Path(__file__).parents[1] / "profiles"
 
 
 class BaseSystem(BaseModel):

@@ -14,9 +14,9 @@ from tqdm import tqdm
 from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.storage.files import held, sha256_json
+from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings.study_settings import StudySettings
 from sam2vss_lib.study.stages.provenance import (
-    REPOSITORY,
     Provenance,
     collect_provenance,
     device_name,
@@ -49,7 +49,7 @@ class StudyContext:
     def __init__(self, settings: StudySettings) -> None:
         self.settings = settings
         self.log: list[StageRun] = []
-        self.root = REPOSITORY / settings.stages_dir
+        self.root = PROJECT / settings.stages_dir
         self.device = settings.torch_device
         self._checkpoints: dict[str, str] = {}
         self._predictions: dict[str, str] = {}
@@ -63,7 +63,7 @@ class StudyContext:
         """A split of the study's data set, or its first clips."""
         settings = self.settings
         demo = settings.dataset in GENERATED
-        root = settings.dataset if demo else REPOSITORY / settings.dataset
+        root = settings.dataset if demo else PROJECT / settings.dataset
         return open_dataset(root, split, stray_labels=settings.stray_labels).take(max_clips)
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import subprocess
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,9 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from sam2vss_lib.metrics import PROTOCOL
 from sam2vss_lib.storage.files import sha256_json
+from sam2vss_lib.storage.places import CHECKOUT
 
-#: relative result folders in notebooks lie here, wherever the kernel runs
-REPOSITORY = Path(__file__).resolve().parents[2]
 _PACKAGES = ("sam2vss", "torch", "torchvision", "sam2", "transformers", "numpy", "pillow")
 
 
@@ -104,9 +102,11 @@ def device_name(device: str) -> str:
 
 def _git(*arguments: str) -> str | None:
     """Output of a git command in the checkout; None where there is no git or no checkout."""
+    if CHECKOUT is None:
+        return None
     try:
         done = subprocess.run(
-            ["git", "-C", str(REPOSITORY), *arguments],
+            ["git", "-C", str(CHECKOUT), *arguments],
             capture_output=True,
             text=True,
             timeout=20,

@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sam2vss_lib.datasets import Dataset, PredictionFolder
+from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import PROTOCOL, MetricSuite
+from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.predictions.importers import (
     PredictionSource,
     convert_predictions,
@@ -21,6 +22,7 @@ from sam2vss_lib.predictions.importers import (
 from sam2vss_lib.refinement import Vote, refine
 from sam2vss_lib.segmentors import load_segmentor, segment
 from sam2vss_lib.storage.files import sha256_json
+from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.storage.records import is_finished, mark_finished
 from sam2vss_lib.study.settings.study_settings import BaseSystem, StudySettings
 from sam2vss_lib.study.stages.context import KEY_DIGITS, StudyContext
@@ -30,7 +32,6 @@ from sam2vss_lib.study.stages.evaluation import (
     sums_path,
     write_metrics,
 )
-from sam2vss_lib.study.stages.provenance import REPOSITORY
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,9 @@ class Study(StudyContext):
         """
         if system.predictions is None:
             _, _, weights = str(system.segmentor).partition(":")
-            missing = weights and not (REPOSITORY / weights).exists()
+            missing = weights and not (PROJECT / weights).exists()
             return f"no weights at {weights}" if missing else None
-        if not (REPOSITORY / system.predictions).exists():
+        if not (PROJECT / system.predictions).exists():
             return f"no predictions at {system.predictions}"
         source = self._source(system)
         lacking = [clip.name for clip in self.dataset if source.missing(clip)]
@@ -160,7 +161,7 @@ class Study(StudyContext):
     def _external(self, system: BaseSystem) -> Labelled:
         """Label PNGs are read where they are; other formats are converted to them once."""
         if system.format == "index":
-            root = REPOSITORY / str(system.predictions)
+            root = PROJECT / str(system.predictions)
             folder = PredictionFolder(root, self.dataset.num_classes, system.label_offset)
             digest = predictions_sha256(self.dataset, folder)
             key = f"{_slug(system.label)}-{self.key(digest, str(system.label_offset))}"
@@ -182,7 +183,7 @@ class Study(StudyContext):
         if system.label not in self._sources:
             self._sources[system.label] = open_predictions(
                 system.format,
-                REPOSITORY / str(system.predictions),
+                PROJECT / str(system.predictions),
                 self._whole_split,
                 label_offset=system.label_offset,
             )

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam2vss_lib.datasets import Dataset, PredictionFolder, open_dataset
+from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.predictions.importers import convert_predictions, open_predictions
 from tests.formats import (
     FakeClip,

@@ -6,7 +6,7 @@ import logging
 
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engines.stock.propagation import propagate
-from sam2vss_lib.masklets.proposals import ProposalGenerator
+from sam2vss_lib.masklets.engines.stock.proposals import ProposalGenerator
 from sam2vss_lib.masklets.rows import encode_masks, mask_columns, visible_parts
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings

@@ -9,10 +9,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from sam2vss_lib.datasets import VOID, Clip, PredictionFolder
+from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import PairedGain
 from sam2vss_lib.metrics.bootstrap import paired_share_gain
+from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.refinement import count_votes
 from sam2vss_lib.study.results.tables import interval_text
 from sam2vss_lib.study.stages.stages import Study

@@ -12,8 +12,8 @@ from pydantic.dataclasses import dataclass
 
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import read_json
+from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings.study_settings import StudySettings
-from sam2vss_lib.study.stages.provenance import REPOSITORY
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def read_benchmarks(path: Path) -> BenchmarkFile:
 
 def study_benchmarks(settings: StudySettings) -> BenchmarkFile:
     """The file that the settings name; one without sections where there is none."""
-    path = REPOSITORY / settings.benchmarks  # without a name, a folder
+    path = PROJECT / settings.benchmarks  # without a name, a folder
     return read_benchmarks(path) if path.is_file() else BenchmarkFile()
 
 

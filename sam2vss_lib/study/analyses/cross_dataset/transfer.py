@@ -11,12 +11,12 @@ import pandas as pd
 
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import read_json
+from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
 from sam2vss_lib.study.paper import paper_rows, paper_value
 from sam2vss_lib.study.results.schema import Gain, ResultRow, parse_result
 from sam2vss_lib.study.results.tables import Row, interval_text, row_values
 from sam2vss_lib.study.settings.study_settings import StudySettings, load_profile, make_settings
-from sam2vss_lib.study.stages.provenance import REPOSITORY
 from sam2vss_lib.study.stages.stages import Study
 
 METRICS = ("mIoU", "mBIoU", "mVC8", "mVC16")  # what Table 2 prints
@@ -61,7 +61,7 @@ def first_results(study: Study) -> Comparison:
     """
     settings = study.settings
     profile = _FIRST_PROFILE.get(settings.profile, settings.profile)
-    results = (REPOSITORY / settings.stages_dir).parent.with_name(profile)
+    results = (PROJECT / settings.stages_dir).parent.with_name(profile)
     found = _kept_result(results / "01_main_results" / "result.json", settings)
     return found or _computed(study, profile)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sam2vss_lib.datasets import VOID, Clip, PredictionFolder
+from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.masklets.store import ClipMasklets
+from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.refinement import count_votes, winning_classes
 from sam2vss_lib.study.results.tables import Row
 from sam2vss_lib.study.stages.stages import Study

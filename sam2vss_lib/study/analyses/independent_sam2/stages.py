@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Literal
 
-from sam2vss_lib.datasets import Dataset, PredictionFolder
+from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.isam2.classifiers import (
     Classifier,
@@ -24,6 +24,7 @@ from sam2vss_lib.isam2.features import (
 from sam2vss_lib.isam2.segment import segment_masklets
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.study.settings.encoder_system import EncoderSystem
 from sam2vss_lib.study.settings.study_settings import IndependentSettings, StudySettings

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from sam2vss_lib.datasets.manifests import manifest_path
 from sam2vss_lib.storage.files import sha256_file
+from sam2vss_lib.storage.places import manifest_path
 from sam2vss_lib.study.analyses.paper_checks.ablations import Best, best_lines
 from sam2vss_lib.study.results.schema import ResultClaim, TextTable
 from sam2vss_lib.study.settings.study_settings import NotebookSettings

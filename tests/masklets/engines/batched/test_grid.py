@@ -16,7 +16,8 @@ from torchvision.ops.boxes import batched_nms
 
 from sam2vss_lib.masklets.engines.batched.encoder import encode, model_input
 from sam2vss_lib.masklets.engines.batched.grid import Candidates, propose, select
-from sam2vss_lib.masklets.proposals import ProposalGenerator, Proposals
+from sam2vss_lib.masklets.engines.stock.proposals import ProposalGenerator
+from sam2vss_lib.masklets.proposals import Proposals
 from sam2vss_lib.masklets.sam2 import Sam2Model, build_model, demo_config, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 

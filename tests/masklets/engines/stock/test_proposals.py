@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 
 from sam2vss_lib.datasets import Dataset
-from sam2vss_lib.masklets.proposals import ProposalGenerator
+from sam2vss_lib.masklets.engines.stock.proposals import ProposalGenerator
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam2vss_lib.datasets import Dataset, PredictionFolder, open_dataset
+from sam2vss_lib.datasets import Dataset, open_dataset
+from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.study.analyses.ablations.proposal_frames import (
     kinds_reading,
     kinds_table,

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sam2vss_lib.datasets import PredictionFolder
 from sam2vss_lib.metrics.bootstrap import resampling_weights
 from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX
+from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.study.analyses.main_results.boundary_accuracy import (
     boundary_accuracy,
     boundary_reading,

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from sam2vss_lib.datasets.manifests import manifest_path
+from sam2vss_lib.storage.places import manifest_path
 from sam2vss_lib.study.analyses import paper_checks
 from sam2vss_lib.study.analyses.paper_checks import cells, refiner, segmentor
 from sam2vss_lib.study.paper import paper_value
 from sam2vss_lib.study.results.schema import ResultClaim, parse_result
 
-PAPER_FOLDER = Path(__file__).resolve().parents[3] / "shared" / "paper"
+PAPER_FOLDER = Path(__file__).resolve().parents[5] / "shared" / "paper"
 
 
 def found(words: str) -> ResultClaim:
