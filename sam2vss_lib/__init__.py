@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sam2vss_lib.masklets.store import MaskletStore
     from sam2vss_lib.metrics import MetricSuite
     from sam2vss_lib.refinement import refine
-    from sam2vss_lib.study.settings.study_settings import StudySettings
+    from sam2vss_lib.study.settings import StudySettings
 
 __all__ = [
     "MaskletStore",
@@ -32,7 +32,7 @@ __all__ = [
 _HOMES = {
     "MaskletStore": "sam2vss_lib.masklets.store",
     "MetricSuite": "sam2vss_lib.metrics",
-    "StudySettings": "sam2vss_lib.study.settings.study_settings",
+    "StudySettings": "sam2vss_lib.study.settings",
     "generate_masklets": "sam2vss_lib.masklets.generate",
     "load_sam2": "sam2vss_lib.masklets.sam2",
     "open_dataset": "sam2vss_lib.datasets",

@@ -97,7 +97,7 @@ def open_plans(
     """Parameters of the notebooks that --profile, --only and --set ask for, by notebook."""
     from sam2vss_lib.study.run.planning import plan_study
     from sam2vss_lib.study.run.runner import find_notebooks
-    from sam2vss_lib.study.settings.study_settings import profile_notebooks
+    from sam2vss_lib.study.settings import profile_notebooks
 
     overrides = dict(_assignment(text) for text in parameter or [])
     notebooks = find_notebooks(profile_notebooks(profile) if only is None else only)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from sam2vss_lib.cli import app
 from sam2vss_lib.storage.files import write_json
-from sam2vss_lib.study.settings.study_settings import load_profile
+from sam2vss_lib.study.settings import load_profile
 from tests.study.estimate.plans import made_up_costs
 
 

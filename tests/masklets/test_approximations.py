@@ -14,8 +14,8 @@ from sam2vss_lib.masklets.plan import passes, planned_work, proposals_from
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.study.settings.study_settings import StudySettings
-from sam2vss_lib.study.stages.stages import Study
+from sam2vss_lib.study.settings import StudySettings
+from sam2vss_lib.study.stages import Study
 
 #: of the default settings before there were any approximations
 DEFAULT_SHA256 = "75c79490bf3638268e7de36dc0183a3770228a563b2064e2e76604454c9a9886"

@@ -11,7 +11,7 @@ from sam2vss_lib.datasets.demo.night import NIGHT
 from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.results.schema import parse_result
 from sam2vss_lib.study.run.runner import notebook_parameters
-from sam2vss_lib.study.settings.study_settings import make_settings
+from sam2vss_lib.study.settings import make_settings
 from tests.notebooks.common import coarse_study
 
 

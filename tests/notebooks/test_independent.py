@@ -19,7 +19,7 @@ from sam2vss_lib.study.run.runner import (
     plan_notebook,
     run_notebook,
 )
-from sam2vss_lib.study.settings.study_settings import make_settings
+from sam2vss_lib.study.settings import make_settings
 
 FILES = (
     "executed.ipynb", "result.json", "table.csv", "table.md", "table.tex", "provenance.json",

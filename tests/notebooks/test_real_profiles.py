@@ -11,7 +11,7 @@ from sam2vss_lib.cli import app
 from sam2vss_lib.study.paper import paper_rows
 from sam2vss_lib.study.report.sections import cell_status
 from sam2vss_lib.study.results.schema import parse_result
-from sam2vss_lib.study.settings.study_settings import BaseSystem, load_profile
+from sam2vss_lib.study.settings import BaseSystem, load_profile
 from tests.formats import (
     FakeClip,
     degraded,

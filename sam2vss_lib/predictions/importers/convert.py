@@ -11,6 +11,7 @@ from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.predictions import PredictionFolder, write_labels
+from sam2vss_lib.predictions.importers.formats import FORMATS
 from sam2vss_lib.predictions.importers.results import PickledResults
 from sam2vss_lib.predictions.importers.sources import (
     IndexImages,
@@ -19,14 +20,6 @@ from sam2vss_lib.predictions.importers.sources import (
     PredictionSource,
 )
 from sam2vss_lib.storage.records import is_finished
-
-FORMATS: dict[str, str] = {
-    "index": "<clip>/<frame>.png, grey or palette, the value is the class",
-    "panoptic-json": "pan_pred/<clip>/<frame>.png in RGB-coded ids and pred.json (DVIS, CAVIS)",
-    "vipseg": "<clip>/<frame>.png, 16-bit, class or 100 * class + instance, 0 is void",
-    "mmseg-pkl": "a .pkl file with one label array a frame, in the order of the split",
-}
-"""The formats that can be read, and what they look like."""
 
 
 def open_predictions(

@@ -11,7 +11,7 @@ from sam2vss_lib.datasets.demo import DEMO_B_SPLITS, DEMO_SPLITS
 from sam2vss_lib.datasets.manifests import load_datasets_manifest
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.places import PROJECT
-from sam2vss_lib.study.settings.study_settings import StudySettings
+from sam2vss_lib.study.settings import StudySettings
 
 _DEMO = {"demo": DEMO_SPLITS, "demo-b": DEMO_B_SPLITS}
 

@@ -21,7 +21,7 @@ from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.storage.places import PROJECT
-from sam2vss_lib.study.settings.study_settings import StudySettings
+from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.validation import validated
 
 _SAMPLED_CLIPS = 3

@@ -21,7 +21,7 @@ from sam2vss_lib.study.estimate.measured_stores import (
     store_bytes,
 )
 from sam2vss_lib.study.estimate.stage_logs import logged_seconds, plain
-from sam2vss_lib.study.settings.study_settings import StudySettings
+from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.validation import validated
 
 COST_NOTEBOOK = "08_cost_analysis"

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.study.estimate.clip_lengths import ClipLengths, clip_lengths
 from sam2vss_lib.study.run.planning import planned_settings, wanted_masklets
-from sam2vss_lib.study.settings.study_settings import IndependentSettings, StudySettings
+from sam2vss_lib.study.settings import IndependentSettings, StudySettings
 
 Named: TypeAlias = tuple[object, ...]
 Refined: TypeAlias = tuple[str, str, MaskletSettings]

@@ -15,7 +15,7 @@ from sam2vss_lib.metrics import PROTOCOL
 from sam2vss_lib.storage.files import atomic_path, write_json, write_text
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.results.schema import FORMAT_VERSION, ResultFigure, parse_result
-from sam2vss_lib.study.settings.study_settings import NotebookSettings
+from sam2vss_lib.study.settings import NotebookSettings
 from sam2vss_lib.study.stages.context import StageRun
 from sam2vss_lib.study.stages.provenance import Provenance
 

@@ -14,7 +14,7 @@ from sam2vss_lib.study.paper import paper_rows
 from sam2vss_lib.study.results.claims import Claim
 from sam2vss_lib.study.results.schema import Coverage
 from sam2vss_lib.study.results.tables import Row, row_values
-from sam2vss_lib.study.stages.stages import Study
+from sam2vss_lib.study.stages import Study
 
 #: tables of the paper that are not about VSPW
 _PAPER_DATA = {2: "VIPSeg"}

@@ -21,8 +21,8 @@ from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.parallel.processes import map_in_processes
 from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
 from sam2vss_lib.study.run.runner import TIMED, notebook_parameters, plan_notebook
-from sam2vss_lib.study.settings.study_settings import StudySettings, make_settings
-from sam2vss_lib.study.stages.stages import Study
+from sam2vss_lib.study.settings import StudySettings, make_settings
+from sam2vss_lib.study.stages import Study
 
 Plans = Mapping[Path, dict[str, Any]]
 

@@ -23,7 +23,7 @@ from sam2vss_lib.study.run.run_folder import (
     keep_results,
     working_folder,
 )
-from sam2vss_lib.study.settings.study_settings import (
+from sam2vss_lib.study.settings import (
     NotebookSettings,
     literal_assignments,
     load_profile,

@@ -1,1 +1,32 @@
-"""The settings of notebooks, and the profiles that set them."""
+"""The settings of notebooks, and the profiles that set them; importing them loads no torch."""
+
+from sam2vss_lib.study.settings.base_system import BaseSystem
+from sam2vss_lib.study.settings.encoder_system import EncoderSystem
+from sam2vss_lib.study.settings.notebook_cells import (
+    literal_assignments,
+    notebook_settings,
+    settings_without_data,
+)
+from sam2vss_lib.study.settings.profiles import load_profile, profile_notebooks
+from sam2vss_lib.study.settings.study_settings import (
+    IndependentSettings,
+    NotebookSettings,
+    StudySettings,
+    Swept,
+    make_settings,
+)
+
+__all__ = [
+    "BaseSystem",
+    "EncoderSystem",
+    "IndependentSettings",
+    "NotebookSettings",
+    "StudySettings",
+    "Swept",
+    "literal_assignments",
+    "load_profile",
+    "make_settings",
+    "notebook_settings",
+    "profile_notebooks",
+    "settings_without_data",
+]

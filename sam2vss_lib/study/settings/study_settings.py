@@ -2,60 +2,19 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.isam2.classifiers import ClassifierSettings
 from sam2vss_lib.masklets.approximations import PRESETS
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.predictions.importers import FORMATS
 from sam2vss_lib.refinement import Overlap, RefineSettings, Vote
+from sam2vss_lib.study.settings.base_system import BaseSystem
 from sam2vss_lib.study.settings.encoder_system import EncoderSystem
 from sam2vss_lib.validation import resolve_device, validated
 
 Swept = Literal["window", "points_per_side", "pred_iou_thresh", "stability_score_thresh"]
-_PROFILES = Path(__file__).parents[1] / "profiles"
-
-
-class BaseSystem(BaseModel):
-    """One base system of Table 1 and where its predictions come from.
-
-    Attributes:
-        method: row name as the paper prints it, such as CFFM.
-        backbone: such as MiT-B1.
-        segmentor: a model of `sam2vss segment`, NAME[:CHECKPOINT]; or
-        predictions: a folder of predictions made elsewhere.
-        label_offset: 1 for prediction files that use 1..C as the masks do.
-        format: of the predictions, one of `FORMATS`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    method: str
-    backbone: str
-    segmentor: str | None = None
-    predictions: str | None = None
-    label_offset: Literal[0, 1] = 0
-    format: str = "index"
-
-    @model_validator(mode="after")
-    def _one_source(self) -> BaseSystem:
-        if (self.segmentor is None) == (self.predictions is None):
-            raise ValueError(f"{self.label}: give either segmentor or predictions")
-        if self.format not in FORMATS:
-            known = ", ".join(FORMATS)
-            raise ValueError(f"{self.label}: format {self.format!r}; known are {known}")
-        return self
-
-    @property
-    def label(self) -> str:
-        """Method and backbone, as in tables."""
-        return f"{self.method} {self.backbone}".strip()
 
 
 class NotebookSettings(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -188,79 +147,3 @@ def make_settings(parameters: dict[str, Any]) -> StudySettings:
     """
     kind = IndependentSettings if "encoders" in parameters else StudySettings
     return validated(kind, parameters, "parameter")
-
-
-def notebook_settings(namespace: dict[str, Any]) -> StudySettings:
-    """Settings from a notebook's variables; to be called in the cell after its parameters.
-
-    Every name that a cell of plain assignments has set counts as a parameter, so that a mistyped
-    one that papermill injected is found, and the cell can be run again after the later ones.
-
-    Args:
-        namespace: the notebook's `globals()`.
-
-    Raises:
-        SettingsError: see `make_settings`.
-    """
-    return make_settings(_assigned(namespace))
-
-
-def settings_without_data(namespace: dict[str, Any]) -> NotebookSettings:
-    """As `notebook_settings`, for a notebook that uses no data set."""
-    return validated(NotebookSettings, _assigned(namespace), "parameter")
-
-
-def _assigned(namespace: dict[str, Any]) -> dict[str, Any]:
-    """Values of the names that cells of plain assignments have set."""
-    names: dict[str, None] = {}
-    for source in namespace["In"]:
-        names |= dict.fromkeys(literal_assignments(source) or {})
-    return {name: namespace[name] for name in names if name in namespace}
-
-
-def literal_assignments(source: str) -> dict[str, Any] | None:
-    """Names and values of a cell that holds nothing but assignments of literals; else None."""
-    try:
-        statements = ast.parse(source).body
-        values = [
-            (statement.targets[0].id, ast.literal_eval(statement.value))
-            for statement in statements
-            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
-        ]
-    except (SyntaxError, ValueError):
-        return None
-    return dict(values) if len(values) == len(statements) else None
-
-
-def load_profile(name: str, notebook: str = "") -> dict[str, Any]:
-    """Parameters of a profile, `study/profiles/<name>.yaml`, to be laid over a notebook's own.
-
-    Args:
-        name: of the profile.
-        notebook: number of the notebook, such as 04; what the file's section `notebooks` holds for
-            it is laid over the rest.
-
-    Raises:
-        SettingsError: no such profile.
-    """
-    common = _read_profile(name)
-    common.pop("only", None)
-    of_notebooks = common.pop("notebooks", {})
-    return {**common, **of_notebooks.get(notebook, {})}
-
-
-def profile_notebooks(name: str) -> str | None:
-    """Numbers of the notebooks that belong to a profile, as `--only` takes them; None for all.
-
-    Raises:
-        SettingsError: no such profile.
-    """
-    return _read_profile(name).get("only")
-
-
-def _read_profile(name: str) -> dict[str, Any]:
-    path = _PROFILES / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in _PROFILES.glob("*.yaml")))
-        raise SettingsError(f"unknown profile {name!r}; known are: {known}")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))

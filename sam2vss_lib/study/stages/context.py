@@ -15,7 +15,7 @@ from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.storage.files import held, sha256_json
 from sam2vss_lib.storage.places import PROJECT
-from sam2vss_lib.study.settings.study_settings import StudySettings
+from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.study.stages.provenance import (
     Provenance,
     collect_provenance,

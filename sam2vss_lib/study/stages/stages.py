@@ -24,7 +24,7 @@ from sam2vss_lib.segmentors import load_segmentor, segment
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.storage.records import is_finished, mark_finished
-from sam2vss_lib.study.settings.study_settings import BaseSystem, StudySettings
+from sam2vss_lib.study.settings import BaseSystem, StudySettings
 from sam2vss_lib.study.stages.context import KEY_DIGITS, StudyContext
 from sam2vss_lib.study.stages.evaluation import (
     count_predictions,

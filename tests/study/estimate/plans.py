@@ -8,7 +8,7 @@ from sam2vss_lib.study.estimate.estimate import STAGES
 from sam2vss_lib.study.estimate.measured_stores import settings_name
 from sam2vss_lib.study.estimate.unit_costs import Circumstances, Seconds, UnitCosts
 from sam2vss_lib.study.estimate.workload import Asked, Classifiers, ClipWork, Workload
-from sam2vss_lib.study.settings.study_settings import make_settings
+from sam2vss_lib.study.settings import make_settings
 
 DEFAULT = MaskletSettings()
 SETTINGS = make_settings(

@@ -23,7 +23,7 @@ from sam2vss_lib.study.estimate.work_counts import encoded_frames, frames_in_win
 from sam2vss_lib.study.estimate.workload import Asked, Classifiers, Pooling, study_workload
 from sam2vss_lib.study.run.planning import plan_study
 from sam2vss_lib.study.run.runner import find_notebooks
-from sam2vss_lib.study.settings.study_settings import load_profile
+from sam2vss_lib.study.settings import load_profile
 from tests.study.estimate.plans import (
     DEFAULT,
     SETTINGS,

@@ -29,7 +29,7 @@ from sam2vss_lib.study.estimate.stage_logs import logged_seconds
 from sam2vss_lib.study.estimate.unit_costs import COST_NOTEBOOK, measured_costs, read_costs
 from sam2vss_lib.study.estimate.work_counts import shared_counts
 from sam2vss_lib.study.estimate.workload import Asked
-from sam2vss_lib.study.settings.study_settings import make_settings
+from sam2vss_lib.study.settings import make_settings
 from tests.study.estimate.plans import made_up_costs
 
 PARTS = ("decode", "encode", "propose", "track", "store", "refine", "metrics")

@@ -9,7 +9,7 @@ from sam2vss_lib.masklets.approximations import FAST
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.study.run.planning import plan_study, share_masklets, wanted_masklets
 from sam2vss_lib.study.run.runner import find_notebooks, notebook_parameters
-from sam2vss_lib.study.settings.study_settings import load_profile, make_settings, profile_notebooks
+from sam2vss_lib.study.settings import load_profile, make_settings, profile_notebooks
 
 PLACES = {"profile": "demo", "dataset": "demo", "out_dir": "o", "stages_dir": "s"}
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.study.settings.study_settings import (
+from sam2vss_lib.study.settings import (
     StudySettings,
     load_profile,
     make_settings,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sam2vss_lib.study.paper import PAPER_METRICS
 from sam2vss_lib.study.results.claims import SMALL_POINTS
-from sam2vss_lib.study.results.figures import BETTER, NEUTRAL
+from sam2vss_lib.study.results.style import BETTER, NEUTRAL
 
 
 def figure_differences(frame: pd.DataFrame, heading: str) -> Figure:

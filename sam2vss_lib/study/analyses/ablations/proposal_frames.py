@@ -16,7 +16,7 @@ from sam2vss_lib.metrics.bootstrap import paired_share_gain
 from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.refinement import count_votes
 from sam2vss_lib.study.results.tables import interval_text
-from sam2vss_lib.study.stages.stages import Study
+from sam2vss_lib.study.stages import Study
 
 
 class FrameKind(NamedTuple):
@@ -35,7 +35,7 @@ class FrameKind(NamedTuple):
     gain: PairedGain
 
 
-def proposal_frames(study: Study) -> list[FrameKind]:
+def frame_kinds(study: Study) -> list[FrameKind]:
     """First frames of the longest window of the sweep, and its later ones.
 
     Args:

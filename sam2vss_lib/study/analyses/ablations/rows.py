@@ -15,8 +15,8 @@ from sam2vss_lib.metrics import PairedGain, paired_gain
 from sam2vss_lib.study.paper import PAPER_METRICS
 from sam2vss_lib.study.results.claims import Claim, Direction, judge
 from sam2vss_lib.study.results.tables import Row, rows_not_run
-from sam2vss_lib.study.settings.study_settings import Swept
-from sam2vss_lib.study.stages.stages import Study
+from sam2vss_lib.study.settings import Swept
+from sam2vss_lib.study.stages import Study
 
 Value = int | float
 UNREFINED = "not refined"

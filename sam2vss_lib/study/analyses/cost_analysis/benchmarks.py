@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.storage.places import PROJECT
-from sam2vss_lib.study.settings.study_settings import StudySettings
+from sam2vss_lib.study.settings import StudySettings
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, time_frame
-from sam2vss_lib.study.results.figures import BETTER, NEUTRAL
+from sam2vss_lib.study.results.style import BETTER, NEUTRAL
 
 
 def figure_parts(measured: CostMeasurement) -> Figure:

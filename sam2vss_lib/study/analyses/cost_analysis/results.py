@@ -23,8 +23,8 @@ from sam2vss_lib.study.analyses.cost_analysis.measurement import (
     work_frame,
 )
 from sam2vss_lib.study.results.schema import TextTable
+from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.stages.provenance import package_versions
-from sam2vss_lib.study.stages.stages import Study
 
 #: the paper on an A100, for 480p VSPW (section 4.1.1): what its refiner and its base models reach
 PAPER_FPS = (1.1, 3.5)

@@ -16,8 +16,8 @@ from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
 from sam2vss_lib.study.paper import paper_rows, paper_value
 from sam2vss_lib.study.results.schema import Gain, ResultRow, parse_result
 from sam2vss_lib.study.results.tables import Row, interval_text, row_values
-from sam2vss_lib.study.settings.study_settings import StudySettings, load_profile, make_settings
-from sam2vss_lib.study.stages.stages import Study
+from sam2vss_lib.study.settings import StudySettings, load_profile, make_settings
+from sam2vss_lib.study.stages import Study
 
 METRICS = ("mIoU", "mBIoU", "mVC8", "mVC16")  # what Table 2 prints
 #: profiles whose first data set is that of another profile

@@ -11,13 +11,13 @@ from matplotlib.lines import Line2D
 
 from sam2vss_lib.study.analyses.cross_dataset.transfer import METRICS
 from sam2vss_lib.study.analyses.main_results.rows import VOTE_NAMES
-from sam2vss_lib.study.results.figures import BETTER, NEUTRAL
+from sam2vss_lib.study.results.style import BETTER, NEUTRAL
 
-CAPTION = (
+TRANSFER_CAPTION = (
     "Gain of refinement by data set, one dot a system, with 95 % intervals over clips; below, in "
     "grey, what the paper prints for its systems on VSPW (Table 1) and VIPSeg (Table 2)."
 )
-ALT = "One panel per metric: dots of gains in points, in one line per data set."
+TRANSFER_ALT = "One panel per metric: dots of gains in points, in one line per data set."
 _MARKERS = "osD^vP*X"
 _COLOURS = {"frame vote": BETTER, "window vote": "#E69F00"}
 _INK = "#333333"

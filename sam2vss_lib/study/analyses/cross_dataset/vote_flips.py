@@ -13,13 +13,13 @@ from sam2vss_lib.masklets.store import ClipMasklets
 from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.refinement import count_votes, winning_classes
 from sam2vss_lib.study.results.tables import Row
-from sam2vss_lib.study.stages.stages import Study
+from sam2vss_lib.study.stages import Study
 
 METRIC = "mVC8"
 _VOTES = {"frame": "frame vote", "masklet": "window vote"}
 
 
-def vote_flips(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
+def flipped_votes(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
     """Per base system and clip: how often votes change, and what each vote does to consistency.
 
     Args:

@@ -6,14 +6,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sam2vss_lib.study.results.figures import BETTER, NEUTRAL, WORSE
+from sam2vss_lib.study.results.style import BETTER, NEUTRAL, WORSE
 from sam2vss_lib.study.results.tables import Row
 
-CAPTION = (
+PARTS_CAPTION = (
     "Base system X, classified masklets (I-X), the same with X below them (I-X_base), and what the "
     "masklets reach with their true classes. One dot a seed; the bar is the mean."
 )
-ALT = "Dot plot, one row an encoder, one panel a metric."
+PARTS_ALT = "Dot plot, one row an encoder, one panel a metric."
 _INK = "#333333"
 #: part -> label, colour, marker, filled, place within an encoder's row (from its top)
 _PARTS: dict[str, tuple[str, str, str, bool, float]] = {

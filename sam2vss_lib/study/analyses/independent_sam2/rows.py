@@ -9,8 +9,7 @@ from sam2vss_lib.metrics import PairedGain, paired_gain
 from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.results.claims import Claim, Direction, judge
 from sam2vss_lib.study.results.tables import Row, rows_not_run
-from sam2vss_lib.study.settings.encoder_system import EncoderSystem
-from sam2vss_lib.study.settings.study_settings import BaseSystem
+from sam2vss_lib.study.settings import BaseSystem, EncoderSystem
 from sam2vss_lib.study.stages.stages import Evaluated
 
 TABLE = 3

@@ -19,8 +19,8 @@ from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.storage.files import read_json, write_json
 from sam2vss_lib.study.results.tables import Row
 from sam2vss_lib.study.results.wording import span
+from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.stages.evaluation import predictions_sha256
-from sam2vss_lib.study.stages.stages import Study
 
 
 class Counts(NamedTuple):
@@ -35,7 +35,7 @@ class Counts(NamedTuple):
     right: NDArray[np.int64]
 
 
-def boundary_accuracy(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.DataFrame:
+def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.DataFrame:
     """Accuracy of base and refined predictions in every bin of distance.
 
     Args:

@@ -10,14 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sam2vss_lib.study.analyses.main_results.rows import VOTE_NAMES
-from sam2vss_lib.study.results.figures import BETTER, NEUTRAL, note
+from sam2vss_lib.study.results.style import BETTER, NEUTRAL, note
 
-CAPTION = (
+BOUNDARY_CAPTION = (
     "Share of right pixels by their distance to the nearest ground-truth boundary, in pixels (0: "
     "on it), before and after refinement. Bars: 95 % intervals over clips of the paired "
     "difference, drawn from the base system's value."
 )
-ALT = "One panel a base system: a grey line of the base system's accuracy, lines of the refined."
+BOUNDARY_ALT = (
+    "One panel a base system: a grey line of the base system's accuracy, lines of the refined."
+)
 #: of the refined rows of a base system, in their order
 _STYLES: list[dict[str, Any]] = [
     {"color": BETTER, "marker": "o"},

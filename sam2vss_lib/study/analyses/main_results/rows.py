@@ -7,8 +7,8 @@ from dataclasses import replace
 from sam2vss_lib.metrics import paired_gain
 from sam2vss_lib.study.paper import paper_rows
 from sam2vss_lib.study.results.tables import Row, rows_not_run
-from sam2vss_lib.study.settings.study_settings import BaseSystem
-from sam2vss_lib.study.stages.stages import Study
+from sam2vss_lib.study.settings import BaseSystem
+from sam2vss_lib.study.stages import Study
 
 VOTE_NAMES = {"frame": "", "masklet": " (window vote)"}
 _REFINED = "SAM2-"

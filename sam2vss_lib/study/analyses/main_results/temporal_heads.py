@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sam2vss_lib.metrics import PairedGain, paired_gain
 from sam2vss_lib.study.results.claims import Claim, judge
 from sam2vss_lib.study.results.tables import Row
-from sam2vss_lib.study.settings.study_settings import StudySettings
+from sam2vss_lib.study.settings import StudySettings
 
 _SINGLE_FRAME = "SegFormer"
 _CONSISTENCY, _ACCURACY = "mVC8", "FWIoU"

@@ -12,7 +12,7 @@ from sam2vss_lib.storage.files import sha256_file
 from sam2vss_lib.storage.places import manifest_path
 from sam2vss_lib.study.analyses.paper_checks.ablations import Best, best_lines
 from sam2vss_lib.study.results.schema import ResultClaim, TextTable
-from sam2vss_lib.study.settings.study_settings import NotebookSettings
+from sam2vss_lib.study.settings import NotebookSettings
 from sam2vss_lib.study.stages.context import StageRun
 from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance
 

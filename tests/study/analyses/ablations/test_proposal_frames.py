@@ -12,7 +12,6 @@ from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.study.analyses.ablations.proposal_frames import (
     kinds_reading,
     kinds_table,
-    proposal_frames,
 )
 from tests.conftest import TINY_SIZE
 
@@ -65,7 +64,7 @@ def a_study(dataset: Dataset, tmp_path: Path, refined: tuple[int, int], reason: 
 
 def test_counts_are_those_of_going_through_all_pixels(dataset: Dataset, tmp_path: Path):
     study = a_study(dataset, tmp_path, (8, 2))
-    kinds = proposal_frames(study)
+    kinds = frame_kinds(study)
     assert [kind.frames for kind in kinds] == [4, 6]
     for kind, later in zip(kinds, (False, True), strict=True):
         labelled = before = after = masked = main = 0
@@ -98,7 +97,7 @@ def test_counts_are_those_of_going_through_all_pixels(dataset: Dataset, tmp_path
 def test_reading_follows_the_numbers(
     dataset: Dataset, tmp_path: Path, refined: tuple[int, int], words: str
 ):
-    kinds = proposal_frames(a_study(dataset, tmp_path, refined))
+    kinds = frame_kinds(a_study(dataset, tmp_path, refined))
     said = kinds_reading(kinds)
     assert words in said
     assert f"{kinds[0].gain.gain:+.2f} [" in said
@@ -106,7 +105,7 @@ def test_reading_follows_the_numbers(
 
 
 def test_nothing_is_said_of_a_base_system_that_is_not_there(dataset: Dataset, tmp_path: Path):
-    kinds = proposal_frames(a_study(dataset, tmp_path, (0, 0), "no predictions"))
+    kinds = frame_kinds(a_study(dataset, tmp_path, (0, 0), "no predictions"))
     assert kinds == []
     assert kinds_reading(kinds) == ""
     assert kinds_table(kinds).empty

@@ -24,7 +24,7 @@ from sam2vss_lib.study.analyses.cost_analysis.figures import figure_ratios
 from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, PartCost
 from sam2vss_lib.study.analyses.cost_analysis.results import ratio_figures, result_values
 from sam2vss_lib.study.results.schema import parse_result
-from sam2vss_lib.study.settings.study_settings import make_settings
+from sam2vss_lib.study.settings import make_settings
 
 FASTER = Row("propagation", "demo, 24 objects", "stock", "s", 1.0, 2.5, 2.5, target="2x", met=True)
 SLOWER = Row("memory", "demo", "64 frames", "MiB", 500.0, 400.0, 0.8, frames=1024)

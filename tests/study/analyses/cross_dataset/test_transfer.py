@@ -15,8 +15,8 @@ from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
 from sam2vss_lib.study.results.schema import ResultRow
 from sam2vss_lib.study.results.tables import row_values
 from sam2vss_lib.study.run.runner import find_notebooks, notebook_parameters, plan_notebook
-from sam2vss_lib.study.settings.study_settings import make_settings
-from sam2vss_lib.study.stages.stages import Study
+from sam2vss_lib.study.settings import make_settings
+from sam2vss_lib.study.stages import Study
 from tests.study.rows import rows
 
 

@@ -13,7 +13,6 @@ from sam2vss_lib.study.analyses.cross_dataset.vote_flips import (
     flipped_percent,
     flips_reading,
     flips_table,
-    vote_flips,
 )
 from tests.study.rows import evaluated, rows
 
@@ -85,7 +84,7 @@ def test_clips_stand_beside_their_own_gains(monkeypatch: pytest.MonkeyPatch):
         device="cpu",
     )
     base, refined, absent = rows()
-    flips = vote_flips(study, [base, refined, absent])
+    flips = flipped_votes(study, [base, refined, absent])
     assert flips["clip"].tolist() == ["clip0", "clip1", "clip3"]  # nothing to follow in clip2
     assert flips["flips"].tolist() == [1.0, 2.0, 4.0]
     before, after = (
@@ -120,5 +119,5 @@ def test_reading_follows_the_numbers():
     assert never == "X: mVC8 falls in 0 of 2 clips with the frame vote."
     assert flips_reading(frame_of(flips=[1.0], masklet=[1.0])) == ""
     nothing: Any = SimpleNamespace(settings=SimpleNamespace(votes=("frame",)))
-    assert flips_reading(vote_flips(nothing, [])) == ""
-    assert flips_table(vote_flips(nothing, [])).empty
+    assert flips_reading(flipped_votes(nothing, [])) == ""
+    assert flips_table(flipped_votes(nothing, [])).empty

@@ -28,7 +28,7 @@ from sam2vss_lib.study.analyses.independent_sam2.rows import (
 )
 from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.results.tables import table_frame, text_table
-from sam2vss_lib.study.settings.study_settings import (
+from sam2vss_lib.study.settings import (
     IndependentSettings,
     load_profile,
     make_settings,

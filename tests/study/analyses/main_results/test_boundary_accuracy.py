@@ -11,12 +11,11 @@ from sam2vss_lib.metrics.bootstrap import resampling_weights
 from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX
 from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.study.analyses.main_results.boundary_accuracy import (
-    boundary_accuracy,
     boundary_reading,
 )
 from sam2vss_lib.study.analyses.main_results.boundary_figures import figure_boundary
 from sam2vss_lib.study.results.tables import Row
-from sam2vss_lib.study.settings.study_settings import make_settings
+from sam2vss_lib.study.settings import make_settings
 from sam2vss_lib.study.stages.stages import Evaluated, Study
 from tests.metrics.test_boundary_distance import brute_bins
 
@@ -99,7 +98,7 @@ def brute(study: Study, base: Row, refined: Row) -> dict[int, dict[str, Any]]:
 def test_every_bin_is_what_counting_pixel_by_pixel_gives(
     study: Study, pairs: list[tuple[Row, Row]]
 ):
-    frame = boundary_accuracy(study, pairs)
+    frame = accuracy_by_distance(study, pairs)
     lines = frame.to_dict("records")
     assert sum(line["share"] for line in lines) == pytest.approx(2)  # two refined rows
     for base, refined in pairs:
@@ -116,9 +115,9 @@ def test_every_bin_is_what_counting_pixel_by_pixel_gives(
 def test_second_time_nothing_is_counted(
     study: Study, pairs: list[tuple[Row, Row]], tiny_vspw: Path
 ):
-    first = boundary_accuracy(study, pairs)
+    first = accuracy_by_distance(study, pairs)
     again = a_study(tiny_vspw)
-    pd.testing.assert_frame_equal(first, boundary_accuracy(again, pairs))
+    pd.testing.assert_frame_equal(first, accuracy_by_distance(again, pairs))
     assert [(run.stage, run.reused) for run in study.log + again.log] == [
         ("boundary accuracy", 0),
         ("boundary accuracy", 2),
@@ -126,16 +125,16 @@ def test_second_time_nothing_is_counted(
 
 
 def test_other_predictions_are_counted_anew(study: Study, pairs: list[tuple[Row, Row]]):
-    first = boundary_accuracy(study, pairs)
+    first = accuracy_by_distance(study, pairs)
     predicted(study, "SAM2-X", 0.0)
-    second = boundary_accuracy(study, pairs)
+    second = accuracy_by_distance(study, pairs)
     perfect = [x["refined"] for x in second.to_dict("records") if x["system"] == "SAM2-X b"]
     assert set(perfect) == {100}
     assert max(first["refined"]) < 100
 
 
 def test_nothing_run_is_nothing_counted(study: Study):
-    frame = boundary_accuracy(study, [])
+    frame = accuracy_by_distance(study, [])
     assert frame.empty
     assert not study.log
     assert "no base system" in figure_boundary(frame).texts[0].get_text()
@@ -144,7 +143,7 @@ def test_nothing_run_is_nothing_counted(study: Study):
 def test_figure_has_a_panel_a_base_system_and_a_line_a_row(
     study: Study, pairs: list[tuple[Row, Row]]
 ):
-    frame = boundary_accuracy(study, pairs)
+    frame = accuracy_by_distance(study, pairs)
     axes = figure_boundary(frame).axes
     assert [axis.get_title() for axis in axes] == ["X b"]
     labels = axes[0].get_legend_handles_labels()[1]
@@ -158,7 +157,7 @@ def test_figure_has_a_panel_a_base_system_and_a_line_a_row(
 def test_six_systems_share_axes_and_no_empty_panel_is_shown(
     study: Study, pairs: list[tuple[Row, Row]]
 ):
-    one = boundary_accuracy(study, pairs)
+    one = accuracy_by_distance(study, pairs)
     every = pd.concat([one.assign(base_system=f"X{i}") for i in range(6)])
     axes = figure_boundary(every).axes
     assert [axis.get_title() for axis in axes if axis.axison] == [f"X{i}" for i in range(6)]
@@ -168,7 +167,7 @@ def test_six_systems_share_axes_and_no_empty_panel_is_shown(
 def test_reading_names_the_change_on_boundaries_and_far_from_them(
     study: Study, pairs: list[tuple[Row, Row]]
 ):
-    frame = boundary_accuracy(study, pairs)
+    frame = accuracy_by_distance(study, pairs)
     one = frame.query("system == 'SAM2-X b'")
     (near, *_, far) = one.to_dict("records")
     assert boundary_reading(one) == (

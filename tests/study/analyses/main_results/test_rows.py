@@ -11,8 +11,8 @@ import pytest
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.predictions.importers import FORMATS
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
-from sam2vss_lib.study.settings.study_settings import make_settings
-from sam2vss_lib.study.stages.stages import Study
+from sam2vss_lib.study.settings import make_settings
+from sam2vss_lib.study.stages import Study
 from tests.formats import (
     FakeClip,
     degraded,

@@ -2,7 +2,7 @@
 
 from sam2vss_lib.study.analyses.main_results.temporal_heads import temporal_gains, temporal_reading
 from sam2vss_lib.study.results.tables import Row
-from sam2vss_lib.study.settings.study_settings import StudySettings, make_settings
+from sam2vss_lib.study.settings import StudySettings, make_settings
 from tests.study.rows import evaluated
 
 

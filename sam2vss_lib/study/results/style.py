@@ -1,0 +1,16 @@
+"""What all figures of the study share: colours, and the figure that says why there is none."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+#: Okabe-Ito colours, safe for colour-blind readers
+BETTER, WORSE, NEUTRAL = "#0072B2", "#D55E00", "#999999"
+INK = "#333333"
+
+
+def note(text: str) -> Figure:
+    """A figure that says why there is no figure."""
+    figure = Figure(figsize=(6, 1))
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure

@@ -1,0 +1,55 @@
+"""Settings from the cells of a notebook: those that hold nothing but assignments of literals."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from sam2vss_lib.study.settings.study_settings import (
+    NotebookSettings,
+    StudySettings,
+    make_settings,
+)
+from sam2vss_lib.validation import validated
+
+
+def notebook_settings(namespace: dict[str, Any]) -> StudySettings:
+    """Settings from a notebook's variables; to be called in the cell after its parameters.
+
+    Every name that a cell of plain assignments has set counts as a parameter, so that a mistyped
+    one that papermill injected is found, and the cell can be run again after the later ones.
+
+    Args:
+        namespace: the notebook's `globals()`.
+
+    Raises:
+        SettingsError: see `make_settings`.
+    """
+    return make_settings(_assigned(namespace))
+
+
+def settings_without_data(namespace: dict[str, Any]) -> NotebookSettings:
+    """As `notebook_settings`, for a notebook that uses no data set."""
+    return validated(NotebookSettings, _assigned(namespace), "parameter")
+
+
+def _assigned(namespace: dict[str, Any]) -> dict[str, Any]:
+    """Values of the names that cells of plain assignments have set."""
+    names: dict[str, None] = {}
+    for source in namespace["In"]:
+        names |= dict.fromkeys(literal_assignments(source) or {})
+    return {name: namespace[name] for name in names if name in namespace}
+
+
+def literal_assignments(source: str) -> dict[str, Any] | None:
+    """Names and values of a cell that holds nothing but assignments of literals; else None."""
+    try:
+        statements = ast.parse(source).body
+        values = [
+            (statement.targets[0].id, ast.literal_eval(statement.value))
+            for statement in statements
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+        ]
+    except (SyntaxError, ValueError):
+        return None
+    return dict(values) if len(values) == len(statements) else None
