@@ -10,6 +10,7 @@ import pytest
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.study.analyses.ablations.proposal_frames import (
+    frame_kinds,
     kinds_reading,
     kinds_table,
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sam2vss_lib.study.analyses.cross_dataset.vote_flips import (
     flipped_percent,
+    flipped_votes,
     flips_reading,
     flips_table,
 )
