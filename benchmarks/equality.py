@@ -25,8 +25,8 @@ from sam2vss_lib.masklets.generate import generate_masklets, generate_shared
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.predictions import PredictionFolder
-from sam2vss_lib.refinement import refine
+from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.refinement.refine import refine
 from sam2vss_lib.segmentors import load_segmentor, segment
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 

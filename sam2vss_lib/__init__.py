@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sam2vss_lib.masklets.sam2 import load_sam2
     from sam2vss_lib.masklets.store import MaskletStore
     from sam2vss_lib.metrics import MetricSuite
-    from sam2vss_lib.refinement import refine
+    from sam2vss_lib.refinement.refine import refine
     from sam2vss_lib.study.settings import StudySettings
 
 __all__ = [
@@ -37,7 +37,7 @@ _HOMES = {
     "load_sam2": "sam2vss_lib.masklets.sam2",
     "open_dataset": "sam2vss_lib.datasets",
     "pool_features": "sam2vss_lib.isam2.features",
-    "refine": "sam2vss_lib.refinement",
+    "refine": "sam2vss_lib.refinement.refine",
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-import torch
 from pydantic import BaseModel, ValidationError
 
 from sam2vss_lib.errors import SettingsError, first_line
@@ -33,8 +32,12 @@ def validated(model: type[Model], values: dict[str, Any], noun: str) -> Model:
         if first["type"] == "extra_forbidden":
             known = ", ".join(model.model_fields)
             raise SettingsError(f"unknown {noun} {name!r}; known are: {known}") from None
-        given = f", not {first['input']!r}" if first["type"] != "missing" else ""
-        raise SettingsError(f"{noun} {name!r}: {first['msg']}{given}") from None
+        if first["type"] == "value_error":  # ours, which name what was given
+            said = first["msg"].removeprefix("Value error, ")
+        else:
+            given = f", not {first['input']!r}" if first["type"] != "missing" else ""
+            said = f"{first['msg']}{given}"
+        raise SettingsError(f"{noun} {name!r}: {said}") from None
 
 
 def resolve_device(device: str) -> str:
@@ -46,6 +49,8 @@ def resolve_device(device: str) -> str:
     Raises:
         SettingsError: no such device on this machine.
     """
+    import torch  # settings are validated without it
+
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

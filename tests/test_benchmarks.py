@@ -141,7 +141,7 @@ def test_equality_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monke
     settings = [MaskletSettings(window=2, points_per_side=3)]
     with inputs.demo_clip(2) as dataset:
         (first,) = equality.rows(dataset, settings, tmp_path)
-        monkeypatch.setattr("sam2vss_lib.masklets.generate._write", None)  # nothing is computed
+        monkeypatch.setattr("sam2vss_lib.masklets.engines.batched.clip.write_clip", None)
         (again,) = equality.rows(dataset, settings, tmp_path)
     assert first.met
     assert first.objects

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from sam2vss_lib.cli import app
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 
 MASKLETS = ("--checkpoint", "demo", "--window", "3", "--points-per-side", "4", "--device", "cpu")
 

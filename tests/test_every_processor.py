@@ -14,15 +14,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 #: what computes with torch and is compared with an oracle
 NUMERIC = (
-    "tests/classifiers",
-    "tests/encoders",
-    "tests/features",
+    "tests/isam2",
     "tests/masklets",
     "tests/metrics",
     "tests/segmentors",
     "tests/test_benchmarks.py",
-    "tests/isam2/test_segment.py",
-    "tests/test_refinement.py",
+    "tests/refinement",
 )
 INSTRUCTIONS = {
     "all": {},

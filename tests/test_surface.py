@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import sam2vss_lib
-from sam2vss_lib.refinement import refine
+from sam2vss_lib.refinement.refine import refine
 
 
 def test_every_name_of_the_surface_can_be_had() -> None:

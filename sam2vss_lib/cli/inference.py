@@ -76,7 +76,7 @@ def segment_command(
 def _segmenting(
     model: str, device: str, options: InferenceOptions, out: Path, probabilities: bool
 ) -> ClipWork[int]:
-    from sam2vss_lib.predictions import PredictionFolder
+    from sam2vss_lib.predictions.folder import PredictionFolder
     from sam2vss_lib.segmentors import load_segmentor, segment
     from sam2vss_lib.validation import resolve_device
 

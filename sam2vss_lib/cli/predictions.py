@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="Predictions in other systems' form
 @app.command("formats")
 def formats(json_output: JsonOption = False) -> None:
     """List the formats that can be read."""
-    from sam2vss_lib.predictions.importers import FORMATS
+    from sam2vss_lib.predictions.importers.formats import FORMATS
 
     lines = [f"{name}: {description}" for name, description in FORMATS.items()]
     print_result(dict(FORMATS), json_output, "\n".join(lines))
@@ -47,8 +47,8 @@ def convert(
 ) -> None:
     """Check another system's predictions and write them as label PNGs of classes 0..C-1."""
     from sam2vss_lib.errors import SettingsError
-    from sam2vss_lib.predictions import PredictionFolder
-    from sam2vss_lib.predictions.importers import convert_predictions, open_predictions
+    from sam2vss_lib.predictions.folder import PredictionFolder
+    from sam2vss_lib.predictions.importers.convert import convert_predictions, open_predictions
 
     if out.resolve() == predictions.resolve():
         raise SettingsError(f"--out {out}: is the folder of --predictions; name another")

@@ -26,8 +26,8 @@ from sam2vss_lib.errors import SettingsError
 
 if TYPE_CHECKING:
     from sam2vss_lib.metrics import MetricSuite
-    from sam2vss_lib.predictions import PredictionFolder
-    from sam2vss_lib.refinement import RefineSettings
+    from sam2vss_lib.predictions.folder import PredictionFolder
+    from sam2vss_lib.refinement.settings import RefineSettings
 
 
 def refine_command(
@@ -49,8 +49,8 @@ def refine_command(
     json_output: JsonOption = False,
 ) -> None:
     """Give every masklet the class most frequent under it in a base model's predictions."""
-    from sam2vss_lib.predictions import PredictionFolder
-    from sam2vss_lib.refinement import RefineSettings
+    from sam2vss_lib.predictions.folder import PredictionFolder
+    from sam2vss_lib.refinement.settings import RefineSettings
     from sam2vss_lib.validation import validated
 
     settings = validated(RefineSettings, {"vote": vote, "overlap": overlap}, "option")
@@ -75,7 +75,7 @@ def _refining(
     device: str,
 ) -> ClipWork[int]:
     from sam2vss_lib.masklets.store import MaskletStore
-    from sam2vss_lib.refinement import refine
+    from sam2vss_lib.refinement.refine import refine
     from sam2vss_lib.validation import resolve_device
 
     store, on = MaskletStore(masklets), resolve_device(device)
@@ -102,7 +102,7 @@ def evaluate_command(
     Beside the JSON file goes an .npz file of the same name with the sums per clip.
     """
     from sam2vss_lib.metrics import MetricSuite
-    from sam2vss_lib.predictions import PredictionFolder
+    from sam2vss_lib.predictions.folder import PredictionFolder
     from sam2vss_lib.study.stages.evaluation import predictions_sha256, write_metrics
     from sam2vss_lib.study.stages.provenance import collect_provenance
     from sam2vss_lib.validation import resolve_device

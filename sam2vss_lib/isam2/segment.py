@@ -21,8 +21,9 @@ from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.isam2.classifiers.mlp import Classifier
 from sam2vss_lib.isam2.features.store import WHOLE_WINDOW, ClipFeatures, FeatureStore
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore, check_fit
-from sam2vss_lib.predictions import PredictionFolder, write_labels
-from sam2vss_lib.refinement import Overlap, paint_frame
+from sam2vss_lib.predictions.folder import PredictionFolder, write_labels
+from sam2vss_lib.refinement.painting import paint_frame
+from sam2vss_lib.refinement.settings import Overlap
 from sam2vss_lib.storage.records import is_finished, sha256_files
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +11,7 @@ from typing import Any
 
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
-from sam2vss_lib.masklets.approximations import Approximations
-from sam2vss_lib.masklets.engines.batched.clip import write_clip
-from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
-from sam2vss_lib.masklets.engines.stock import clip as stock
+from sam2vss_lib.masklets.engines.registry import ENGINES
 from sam2vss_lib.masklets.plan import passes
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -126,14 +123,9 @@ def generate_shared(
     """
     stores = {settings: MaskletStore(out) for settings, out in outs.items()}
     run = SharedRun({settings: MaskletRun() for settings in outs})
-    trackers = {
-        _tracked_by(s): WindowTracker(
-            model,
-            max_objects_per_batch=max_objects_per_batch,
-            precision=s.precision,
-            approximations=s.approximations,
-        )
-        for s in {_tracked_by(s): s for s in outs if s.engine == "batched"}.values()
+    engines = {
+        of: ENGINES[s.engine].load()(model, s, max_objects_per_batch)
+        for of, s in {_engine_of(s): s for s in outs}.items()
     }
 
     def work(clip: Clip) -> bool:
@@ -155,7 +147,7 @@ def generate_shared(
                     s: stack.enter_context(stores[s].writer(clip.name, _made_from(s, inputs)))
                     for s in group
                 }
-                run.work += _write(clip, model, writers, trackers)
+                run.work += engines[_engine_of(group[0])].write_clip(clip, writers)
             for settings, writer in writers.items():
                 _count(run.by_settings[settings], clip, writer, time.perf_counter() - started)
         return not missing
@@ -164,21 +156,11 @@ def generate_shared(
     return run
 
 
-def _tracked_by(settings: MaskletSettings) -> tuple[str, Approximations]:
-    """What a tracker is made for."""
-    return settings.precision, settings.approximations
-
-
-def _write(
-    clip: Clip,
-    model: Sam2Model,
-    writers: Mapping[MaskletSettings, ClipWriter],
-    trackers: Mapping[tuple[str, Approximations], WindowTracker],
-) -> Work:
-    first = next(iter(writers))
-    if first.engine == "stock":
-        return stock.write_clip(clip, model, first, writers[first])
-    return write_clip(clip, writers, trackers[_tracked_by(first)])
+def _engine_of(settings: MaskletSettings) -> Hashable:
+    """What an engine is made for: all that shares passes, or these settings alone."""
+    if not ENGINES[settings.engine].shares_passes:
+        return settings
+    return settings.engine, settings.precision, settings.approximations
 
 
 def _count(run: MaskletRun, clip: Clip, writer: ClipWriter, seconds: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from sam2vss_lib.masklets.engines.registry import ENGINES
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.work import Work
 
@@ -18,10 +19,10 @@ def passes(settings: Iterable[MaskletSettings]) -> list[list[MaskletSettings]]:
 
 def _pass(settings: MaskletSettings) -> object:
     """What all settings of a pass have in common."""
-    # stock shares nothing; and which objects are merged depends on which others there are
-    if settings.engine == "stock" or settings.merge_iou is not None:
+    # which objects are merged depends on which others there are
+    if not ENGINES[settings.engine].shares_passes or settings.merge_iou is not None:
         return settings
-    return settings.precision, settings.approximations
+    return settings.engine, settings.precision, settings.approximations
 
 
 def planned_work(num_frames: Iterable[int], settings: Sequence[MaskletSettings]) -> Work:

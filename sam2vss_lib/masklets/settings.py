@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from sam2vss_lib.masklets.approximations import Approximations, preset_values
+from sam2vss_lib.masklets.engines.registry import ENGINES
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.validation import validated
 
@@ -37,8 +38,8 @@ class MaskletSettings(Approximations, frozen=True):
     )
     points_per_batch: int = Field(default=64, ge=1, description="prompts decoded together")
     fill_hole_area_px: Literal[0] = Field(default=0, description="largest hole filled in a mask")
-    engine: Literal["batched", "stock"] = Field(
-        default="batched", description="all objects at once, or stock sam2 calls"
+    engine: Annotated[str, AfterValidator(ENGINES.checked)] = Field(
+        default="batched", description=ENGINES.in_words()
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="autocast type"
@@ -46,9 +47,11 @@ class MaskletSettings(Approximations, frozen=True):
 
     @model_validator(mode="after")
     def _engine_can(self) -> MaskletSettings:
-        if self.engine == "stock" and self.in_use():
+        if self.in_use() and not ENGINES[self.engine].approximates:
             names = ", ".join(self.in_use())
-            raise ValueError(f"{names}: stock sam2 has no such approximation; use engine: batched")
+            raise ValueError(
+                f"{names}: engine {self.engine} has no such approximation; use engine: batched"
+            )
         return self
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import Any
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.segmentors.base import Segmentor
 from sam2vss_lib.storage.records import is_finished, mark_finished, mark_started, sha256_files
 

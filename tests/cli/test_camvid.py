@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from sam2vss_lib.cli import app
 from sam2vss_lib.datasets import open_dataset
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from tests.metrics.clips import oracle_values
 from tests.notebooks.common import coarse_predictions
 

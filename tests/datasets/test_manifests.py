@@ -17,7 +17,7 @@ from sam2vss_lib.datasets.manifests import (
     load_systems_manifest,
 )
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.predictions.importers import FORMATS
+from sam2vss_lib.predictions.importers.formats import FORMATS
 from sam2vss_lib.segmentors import segmentor_names
 from sam2vss_lib.storage.places import manifest_path
 

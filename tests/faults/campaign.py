@@ -33,7 +33,8 @@ _SERVER = multiprocessing.get_context("forkserver")
 #: what the stages import, so that a child is at work as soon as it is forked
 _PRELOADED = [
     *("tests.faults.campaign", "sam2vss_lib.cli", "sam2vss_lib.masklets.generate"),
-    *("sam2vss_lib.segmentors", "sam2vss_lib.refinement", "sam2vss_lib.study.stages.evaluation"),
+    *("sam2vss_lib.segmentors", "sam2vss_lib.refinement.refine"),
+    "sam2vss_lib.study.stages.evaluation",
     "sam2.automatic_mask_generator",
 ]
 

@@ -9,13 +9,16 @@ import torch
 
 from sam2vss_lib.datasets import VOID, Dataset, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.isam2.classifiers import Classifier, ClassifierSettings, fit, read_training_set
+from sam2vss_lib.isam2.classifiers.mlp import Classifier
+from sam2vss_lib.isam2.classifiers.settings import ClassifierSettings
+from sam2vss_lib.isam2.classifiers.training import fit
+from sam2vss_lib.isam2.classifiers.training_set import read_training_set
 from sam2vss_lib.isam2.features import FeatureSettings, FeatureStore, extract_features
 from sam2vss_lib.isam2.segment import segment_masklets
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import MetricSuite
-from sam2vss_lib.predictions import PredictionFolder
-from sam2vss_lib.refinement import Overlap
+from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.refinement.settings import Overlap
 from tests.conftest import TINY_CLASSES
 from tests.isam2.features.common import ColourEncoder, tiny_masks, write_tiny_masklets
 from tests.oracles.refinement import Masklet, on_top

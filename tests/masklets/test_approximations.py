@@ -57,7 +57,7 @@ def test_presets_are_starting_points() -> None:
 
 
 def test_stock_has_no_approximations() -> None:
-    with pytest.raises(SettingsError, match=r"merge_iou.*: stock sam2 has no such approximation"):
+    with pytest.raises(SettingsError, match=r"merge_iou.*: engine stock has no such approximation"):
         MaskletSettings.from_preset("fast", engine="stock")
 
 

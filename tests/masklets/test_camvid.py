@@ -11,8 +11,8 @@ from sam2vss_lib import MaskletStore, generate_masklets, open_dataset, refine
 from sam2vss_lib.datasets import VOID, Dataset
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.metrics import MetricSuite
-from sam2vss_lib.predictions import PredictionFolder
-from sam2vss_lib.refinement import RefineSettings
+from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.refinement.settings import RefineSettings
 from tests.masklets.common import LOOSE
 from tests.metrics.clips import oracle_values
 

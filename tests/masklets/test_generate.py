@@ -154,7 +154,7 @@ def test_finished_clip_is_not_computed_again(
 ) -> None:
     path = stored[0] / f"{small_world.clips[0].name}.parquet"
     written = path.stat().st_mtime_ns
-    monkeypatch.setattr(stock, "write_clip", None)
+    monkeypatch.setattr(stock.StockEngine, "write_clip", None)
     ticks: list[str] = []
     run = generate_masklets(small_world, demo_model, LOOSE, stored[0], progress=ticks.append)
     assert (run.clips, run.reused, run.frames, run.masklets) == (1, 1, 0, 0)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sam2vss_lib.datasets import open_dataset
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.study.run.runner import find_notebooks, plan_notebook, run_notebook
 
 

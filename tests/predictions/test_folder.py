@@ -15,7 +15,7 @@ from PIL import Image
 
 from sam2vss_lib.datasets import Clip, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 
 SIZE = (24, 32)
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sam2vss_lib.metrics import MetricSuite, paired_gain
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.study.results.tables import Row
 from sam2vss_lib.study.stages.stages import Evaluated
 

@@ -19,8 +19,8 @@ from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.isam2.encoders import Encoder, encode_frame, encoder_identity
 from sam2vss_lib.isam2.features.pooling import MaskletPool, Pooled, pool_features
 from sam2vss_lib.isam2.features.store import WHOLE_WINDOW, FeatureRows, FeatureStore
-from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
-from sam2vss_lib.refinement import check_fit, count_votes, winning_classes
+from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore, check_fit
+from sam2vss_lib.refinement.counting import count_votes, winning_classes
 from sam2vss_lib.storage.records import check_same_inputs, sha256_files
 
 

@@ -10,7 +10,7 @@ from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.predictions import PredictionFolder, write_labels
+from sam2vss_lib.predictions.folder import PredictionFolder, write_labels
 from sam2vss_lib.predictions.importers.formats import FORMATS
 from sam2vss_lib.predictions.importers.results import PickledResults
 from sam2vss_lib.predictions.importers.sources import (

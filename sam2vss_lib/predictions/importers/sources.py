@@ -12,7 +12,7 @@ from sam2vss_lib.datasets.images import read_id_image
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.datasets.panoptic import labels_from_panoptic, labels_from_segments
 from sam2vss_lib.datasets.segments import SegmentIndex, read_segments
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.records import sha256_files
 

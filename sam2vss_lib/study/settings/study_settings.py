@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from sam2vss_lib.isam2.classifiers import ClassifierSettings
+from sam2vss_lib.isam2.classifiers.settings import ClassifierSettings
 from sam2vss_lib.masklets.approximations import PRESETS
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.refinement import Overlap, RefineSettings, Vote
+from sam2vss_lib.refinement.settings import Overlap, RefineSettings, Vote
 from sam2vss_lib.study.settings.base_system import BaseSystem
 from sam2vss_lib.study.settings.encoder_system import EncoderSystem
 from sam2vss_lib.validation import resolve_device, validated

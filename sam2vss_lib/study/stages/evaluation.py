@@ -11,7 +11,7 @@ import torch
 from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import MetricSuite
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import read_json, write_json
 from sam2vss_lib.storage.records import sha256_files
 from sam2vss_lib.study.stages.provenance import Provenance

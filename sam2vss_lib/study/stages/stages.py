@@ -13,13 +13,11 @@ from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import PROTOCOL, MetricSuite
-from sam2vss_lib.predictions import PredictionFolder
-from sam2vss_lib.predictions.importers import (
-    PredictionSource,
-    convert_predictions,
-    open_predictions,
-)
-from sam2vss_lib.refinement import Vote, refine
+from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.predictions.importers.convert import convert_predictions, open_predictions
+from sam2vss_lib.predictions.importers.sources import PredictionSource
+from sam2vss_lib.refinement.refine import refine
+from sam2vss_lib.refinement.settings import Vote
 from sam2vss_lib.segmentors import load_segmentor, segment
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.places import PROJECT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2vss_lib.isam2.classifiers import TrainingSet
+from sam2vss_lib.isam2.classifiers.training_set import TrainingSet
 from sam2vss_lib.isam2.features.store import FeatureRows, FeatureStore
 
 DIM, NAMES = 6, ("sky", "road", "car")

@@ -9,13 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.isam2.classifiers import (
-    Classifier,
-    ClassifierSettings,
-    fit,
-    load_classifier,
-    save_classifier,
-)
+from sam2vss_lib.isam2.classifiers.files import load_classifier, save_classifier
+from sam2vss_lib.isam2.classifiers.mlp import Classifier
+from sam2vss_lib.isam2.classifiers.settings import ClassifierSettings
+from sam2vss_lib.isam2.classifiers.training import fit
 from sam2vss_lib.storage.files import sha256_file
 from tests.isam2.classifiers.common import DIM, ENCODER, NAMES, planted, training_set
 from tests.isam2.features.common import ColourEncoder

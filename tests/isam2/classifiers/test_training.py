@@ -10,16 +10,12 @@ from pydantic import ValidationError
 
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.errors import DataError, RunError, SettingsError
-from sam2vss_lib.isam2.classifiers import (
-    Classifier,
-    ClassifierSettings,
-    fit,
-    read_training_set,
-    save_classifier,
-    train_classifier,
-)
 from sam2vss_lib.isam2.classifiers import training as training_module
-from sam2vss_lib.isam2.classifiers.training_set import validation_clips
+from sam2vss_lib.isam2.classifiers.files import save_classifier
+from sam2vss_lib.isam2.classifiers.mlp import Classifier
+from sam2vss_lib.isam2.classifiers.settings import ClassifierSettings
+from sam2vss_lib.isam2.classifiers.training import fit, train_classifier
+from sam2vss_lib.isam2.classifiers.training_set import read_training_set, validation_clips
 from sam2vss_lib.isam2.features.store import FeatureRows, FeatureStore
 from sam2vss_lib.storage.records import RECORD_NAME
 from tests.isam2.classifiers.common import DIM, ENCODER, NAMES, planted, training_set, write_planted

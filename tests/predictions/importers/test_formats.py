@@ -12,8 +12,8 @@ import pytest
 
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.predictions import PredictionFolder
-from sam2vss_lib.predictions.importers import convert_predictions, open_predictions
+from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.predictions.importers.convert import convert_predictions, open_predictions
 from tests.formats import (
     FakeClip,
     degraded,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.predictions.importers import open_predictions
+from sam2vss_lib.predictions.importers.convert import open_predictions
 from sam2vss_lib.predictions.importers.pickled import find_arrays, read_array
 from tests.formats import degraded, fake_clips, write_mmseg, write_vspw
 

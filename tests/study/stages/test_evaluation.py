@@ -9,7 +9,7 @@ import pytest
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import MetricSuite
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.study.run.doctor import examine, to_text
 from sam2vss_lib.study.stages.evaluation import (
     count_predictions,

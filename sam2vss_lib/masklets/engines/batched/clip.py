@@ -52,6 +52,24 @@ class _OpenWindow:
     parts: Iterator[TrackedFrame]
 
 
+class BatchedEngine:
+    """All objects of a window in batches; a `MaskletEngine`."""
+
+    def __init__(
+        self, model: Sam2Model, settings: MaskletSettings, max_objects_per_batch: int | None
+    ) -> None:
+        self._tracker = WindowTracker(
+            model,
+            max_objects_per_batch=max_objects_per_batch,
+            precision=settings.precision,
+            approximations=settings.approximations,
+        )
+
+    def write_clip(self, clip: Clip, writers: Mapping[MaskletSettings, ClipWriter]) -> Work:
+        """Compute a clip's masklets for every setting and hand their rows to the writers."""
+        return write_clip(clip, writers, self._tracker)
+
+
 def write_clip(
     clip: Clip, writers: Mapping[MaskletSettings, ClipWriter], tracker: WindowTracker
 ) -> Work:

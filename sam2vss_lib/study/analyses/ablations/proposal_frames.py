@@ -13,8 +13,8 @@ from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import PairedGain
 from sam2vss_lib.metrics.bootstrap import paired_share_gain
-from sam2vss_lib.predictions import PredictionFolder
-from sam2vss_lib.refinement import count_votes
+from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.refinement.counting import count_votes
 from sam2vss_lib.study.results.tables import interval_text
 from sam2vss_lib.study.stages import Study
 

@@ -22,7 +22,8 @@ from sam2vss_lib.masklets.rows import encode_masks, mask_columns, visible_parts
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.metrics import MetricSuite
-from sam2vss_lib.refinement import count_votes, paint, winning_classes
+from sam2vss_lib.refinement.counting import count_votes, winning_classes
+from sam2vss_lib.refinement.painting import paint
 from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, PartCost
 
 Mask = NDArray[np.bool_]

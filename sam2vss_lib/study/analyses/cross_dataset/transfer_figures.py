@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from sam2vss_lib.refinement.votes import VOTES
 from sam2vss_lib.study.analyses.cross_dataset.transfer import METRICS
-from sam2vss_lib.study.analyses.main_results.rows import VOTE_NAMES
-from sam2vss_lib.study.results.style import BETTER, NEUTRAL
+from sam2vss_lib.study.results.style import NEUTRAL, SERIES
 
 TRANSFER_CAPTION = (
     "Gain of refinement by data set, one dot a system, with 95 % intervals over clips; below, in "
@@ -19,7 +19,6 @@ TRANSFER_CAPTION = (
 )
 TRANSFER_ALT = "One panel per metric: dots of gains in points, in one line per data set."
 _MARKERS = "osD^vP*X"
-_COLOURS = {"frame vote": BETTER, "window vote": "#E69F00"}
 _INK = "#333333"
 _BAND = 0.8  # share of a data set's band that its systems are spread over
 _LINE_IN = 0.09  # inches a system
@@ -53,7 +52,7 @@ def figure_transfer(gains: pd.DataFrame) -> Figure:
     votes = dict.fromkeys(_parts(system)[1] for system in of_ours["system"])
     handles = [
         *(_handle(_INK, markers[base], base) for base in bases),
-        *(_handle(_COLOURS[vote], "o", vote) for vote in votes),
+        *(_handle(_colour(vote), "o", vote) for vote in votes),
         _handle(NEUTRAL, "o", "paper"),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=6, fontsize=7, frameon=False)
@@ -66,9 +65,14 @@ def _handle(colour: str, marker: str, label: str) -> Line2D:
 
 def _parts(system: str) -> tuple[str, str]:
     """Base system and vote of a refined row's label."""
-    by_window = VOTE_NAMES["masklet"]
-    base = system.replace(by_window, "").removeprefix("SAM2-")
-    return base, "window vote" if by_window in system else "frame vote"
+    rule = next(rule for rule in reversed(VOTES.values()) if rule.suffix in system)
+    return system.replace(rule.suffix, "").removeprefix("SAM2-"), rule.title
+
+
+def _colour(title: str) -> str:
+    """Of a vote, by its place among all."""
+    places = [rule.title for rule in VOTES.values()]
+    return SERIES[places.index(title) % len(SERIES)]
 
 
 def _draw(axis: Any, part: list[Any], place: int, markers: dict[str, str]) -> None:
@@ -78,6 +82,6 @@ def _draw(axis: Any, part: list[Any], place: int, markers: dict[str, str]) -> No
         colour, marker = NEUTRAL, "o"
         if line["source"] == "ours":
             base, vote = _parts(line["system"])
-            colour, marker = _COLOURS[vote], markers[base]
+            colour, marker = _colour(vote), markers[base]
         axis.plot([line["low"], line["high"]], [y, y], color=colour, linewidth=1.2, zorder=2)
         axis.plot([line["gain"]], [y], color=colour, marker=marker, markersize=4, zorder=3)

@@ -10,13 +10,13 @@ import torch
 
 from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.masklets.store import ClipMasklets
-from sam2vss_lib.predictions import PredictionFolder
-from sam2vss_lib.refinement import count_votes, winning_classes
+from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.refinement.counting import count_votes, winning_classes
+from sam2vss_lib.refinement.votes import VOTES
 from sam2vss_lib.study.results.tables import Row
 from sam2vss_lib.study.stages import Study
 
 METRIC = "mVC8"
-_VOTES = {"frame": "frame vote", "masklet": "window vote"}
 
 
 def flipped_votes(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
@@ -88,7 +88,7 @@ def flipped_percent(
 
 def flips_table(flips: pd.DataFrame) -> pd.DataFrame:
     """The clips of `vote_flips`, to read, those with most flips first."""
-    gains = {vote: name for vote, name in _VOTES.items() if vote in flips}
+    gains = {vote: rule.title for vote, rule in VOTES.items() if vote in flips}
     lines = [
         {
             "Base system": line["system"],

@@ -8,12 +8,9 @@ from typing import Literal
 
 from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.errors import DataError, SettingsError, first_line
-from sam2vss_lib.isam2.classifiers import (
-    Classifier,
-    TrainingSet,
-    read_training_set,
-    train_classifier,
-)
+from sam2vss_lib.isam2.classifiers.mlp import Classifier
+from sam2vss_lib.isam2.classifiers.training import train_classifier
+from sam2vss_lib.isam2.classifiers.training_set import TrainingSet, read_training_set
 from sam2vss_lib.isam2.encoders import Encoder, load_encoder
 from sam2vss_lib.isam2.features import (
     FeatureSettings,
@@ -24,7 +21,7 @@ from sam2vss_lib.isam2.features import (
 from sam2vss_lib.isam2.segment import segment_masklets
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.study.settings import EncoderSystem, IndependentSettings, StudySettings
 from sam2vss_lib.study.stages.stages import Evaluated, Labelled, Study

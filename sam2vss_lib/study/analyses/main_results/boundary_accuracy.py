@@ -15,7 +15,7 @@ from sam2vss_lib.datasets import VOID
 from sam2vss_lib.metrics.bootstrap import paired_share_gain
 from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX, distance_bins
 from sam2vss_lib.metrics.iou import class_counts
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import read_json, write_json
 from sam2vss_lib.study.results.tables import Row
 from sam2vss_lib.study.results.wording import span

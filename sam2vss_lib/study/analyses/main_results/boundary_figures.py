@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sam2vss_lib.study.analyses.main_results.rows import VOTE_NAMES
+from sam2vss_lib.refinement.votes import VOTES
 from sam2vss_lib.study.results.style import BETTER, NEUTRAL, note
 
 BOUNDARY_CAPTION = (
@@ -63,7 +63,7 @@ def _draw(axis: Any, part: pd.DataFrame, starts: list[int], base_system: str) ->
         lines = part[part["system"] == system]
         style = _STYLES[place % len(_STYLES)]
         moved = x + 0.12 * (2 * place - len(refined) + 1)
-        vote = next(v for v in reversed(VOTE_NAMES.values()) if v in system)
+        vote = next(r.suffix for r in reversed(VOTES.values()) if r.suffix in system)
         axis.plot(moved, lines["refined"], markersize=3, label=f"refined{vote}", **style)
         ends = (lines["base"] + lines["low"], lines["base"] + lines["high"])
         axis.vlines(moved, *ends, color=style["color"], linewidth=1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sam2vss_lib.metrics import paired_gain
+from sam2vss_lib.refinement.votes import VOTES
 from sam2vss_lib.study.paper import paper_rows
 from sam2vss_lib.study.results.tables import Row, rows_not_run
 from sam2vss_lib.study.settings import BaseSystem
 from sam2vss_lib.study.stages import Study
 
-VOTE_NAMES = {"frame": "", "masklet": " (window vote)"}
 _REFINED = "SAM2-"
 
 
@@ -31,7 +31,7 @@ def refinement_rows(study: Study, table: int) -> list[Row]:
 def _system_rows(study: Study, system: BaseSystem, table: int) -> list[Row]:
     """The base row and one refined row per vote."""
     method, backbone, votes = system.method, system.backbone, study.settings.votes
-    names = [f"{_REFINED}{method}{VOTE_NAMES[vote]}" for vote in votes]
+    names = [f"{_REFINED}{method}{VOTES[vote].suffix}" for vote in votes]
     if reason := study.why_not(system):
         status = f"not run: {reason}"
         rows = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sam2vss_lib.datasets import Dataset, open_dataset
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.study.analyses.ablations.proposal_frames import (
     frame_kinds,
     kinds_reading,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sam2vss_lib.datasets import open_dataset
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.analyses.cross_dataset import transfer
 from sam2vss_lib.study.analyses.cross_dataset.transfer_figures import figure_transfer

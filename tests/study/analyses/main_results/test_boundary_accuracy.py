@@ -9,7 +9,7 @@ import pytest
 
 from sam2vss_lib.metrics.bootstrap import resampling_weights
 from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX
-from sam2vss_lib.predictions import PredictionFolder
+from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.study.analyses.main_results.boundary_accuracy import (
     accuracy_by_distance,
     boundary_reading,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.predictions.importers import FORMATS
+from sam2vss_lib.predictions.importers.formats import FORMATS
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
 from sam2vss_lib.study.settings import make_settings
 from sam2vss_lib.study.stages import Study

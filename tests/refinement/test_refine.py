@@ -14,16 +14,11 @@ from pydantic import ValidationError
 from sam2vss_lib.datasets import VOID, Dataset, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.predictions import PredictionFolder
-from sam2vss_lib.refinement import (
-    Overlap,
-    RefineSettings,
-    Vote,
-    count_votes,
-    paint,
-    refine,
-    winning_classes,
-)
+from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.refinement.counting import count_votes, winning_classes
+from sam2vss_lib.refinement.painting import paint
+from sam2vss_lib.refinement.refine import refine
+from sam2vss_lib.refinement.settings import Overlap, RefineSettings, Vote
 from tests.masklets.common import disjoint, forget_what_is_ours, write_masklets
 from tests.oracles.refinement import Masklet, refine_window
 
@@ -174,7 +169,7 @@ def case(tiny_vspw: Path, tmp_path: Path) -> Case:
 
 
 @pytest.mark.parametrize("overlap", get_args(Overlap))
-@pytest.mark.parametrize("vote", get_args(Vote))
+@pytest.mark.parametrize("vote", ["frame", "masklet"])
 @pytest.mark.parametrize("seed", range(3))
 def test_equal_to_the_oracle(
     tiny_vspw: Path, tmp_path: Path, seed: int, vote: Vote, overlap: Overlap
@@ -192,7 +187,7 @@ def test_the_two_votes_differ_but_not_in_windows_of_one_frame(
 ) -> None:
     results = {}
     for lengths in ((2, 2, 1), (1, 1, 1, 1, 1)):
-        for vote in get_args(Vote):
+        for vote in ("frame", "masklet"):
             case = Case(tiny_vspw, tmp_path / f"{vote}{len(lengths)}", lengths=lengths)
             case.refine(vote)
             results[len(lengths), vote] = case.refined()

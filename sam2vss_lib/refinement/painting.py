@@ -1,0 +1,66 @@
+"""Masklets painted in their classes, and which of them is on top where they overlap (Eq. 1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2vss_lib.datasets.labels import VOID
+from sam2vss_lib.masklets.store import FrameMasklets
+from sam2vss_lib.refinement.settings import Overlap
+
+
+def paint(prediction: Tensor, masks: Tensor, classes: Tensor, priority: Tensor) -> Tensor:
+    """Give every mask its class, and pixels under several masks that of highest priority (Eq. 1).
+
+    Args:
+        prediction: (H, W) uint8, kept outside the masks.
+        masks: (n, H, W) bool.
+        classes: (n,) uint8; masks of class 255 paint nothing.
+        priority: (n,) numbers; among equals the later mask wins.
+
+    Returns:
+        (H, W) uint8.
+    """
+    painted, of_mask = prediction.clone(), classes.tolist()
+    for index in priority.argsort(stable=True).tolist():
+        if of_mask[index] != VOID:
+            painted.masked_fill_(masks[index], of_mask[index])
+    return painted
+
+
+def paint_frame(
+    labels: Tensor,
+    part: FrameMasklets,
+    classes: Tensor,
+    overlap: Overlap,
+    masks: Tensor | None = None,
+) -> Tensor:
+    """Paint the masklets of one frame in their classes (Eq. 1).
+
+    Args:
+        labels: (H, W) uint8, kept where no masklet paints.
+        part: the frame's n masklets.
+        classes: (n,) uint8 on the device of `labels`; masklets of class 255 paint nothing.
+        overlap: which masklet is on top.
+        masks: (n, H, W) bool, `part.masks()` where the caller has them already.
+
+    Returns:
+        (H, W) uint8.
+    """
+    if overlap == "logit":
+        masks = torch.from_numpy(part.masks("rle_visible")).to(labels.device)
+    elif masks is None:
+        masks = torch.from_numpy(part.masks()).to(labels.device)
+    priority = torch.from_numpy(_priority(part, overlap)).to(labels.device)
+    return paint(labels, masks, classes, priority)
+
+
+def _priority(part: FrameMasklets, overlap: Overlap) -> NDArray[Any]:
+    """Higher is on top; visible parts are disjoint, so their order is of no matter."""
+    if overlap in ("predicted_iou", "stability"):
+        return part.values(overlap)
+    return -part.values("area")

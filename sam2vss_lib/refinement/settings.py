@@ -1,0 +1,31 @@
+"""How masklets vote, and how their overlaps are resolved."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from sam2vss_lib.refinement.votes import VOTES
+
+Vote = Annotated[str, AfterValidator(VOTES.checked)]
+Overlap = Literal["area", "predicted_iou", "stability", "logit"]
+
+
+class RefineSettings(BaseModel):
+    """What refined labels depend on beside predictions and masklets.
+
+    A pixel under several masklets takes its class from the smallest of them (`area`), from that of
+    the highest proposal score (`predicted_iou`, `stability`), or from that with the largest `logit`
+    at the pixel. Masklets without any vote take no part, except under `logit`, where the store
+    knows the winner only: its pixels keep the prediction. On a window's first frame the logits of
+    all prompts are about equal, and `logit` then prefers the higher predicted IoU.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    vote: Vote = Field(default="frame", description=VOTES.in_words())
+    overlap: Overlap = Field(
+        default="area",
+        description="what is on top: small area, or most predicted_iou, stability, logit",
+    )

@@ -1,0 +1,16 @@
+"""The frame vote: a masklet's class is the most frequent one under it on that frame (Eq. 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from sam2vss_lib.refinement.counting import winning_classes
+from sam2vss_lib.refinement.window import Window
+
+
+def frame_vote(window: Window) -> Iterator[Tensor]:
+    """Refined labels, (H, W) uint8, frame by frame."""
+    for index in range(len(window)):
+        yield window.painted(index, winning_classes(window.votes(index)))
