@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.metrics.iou import Floats, ratio
-from sam2vss_lib.metrics.sums import ClipSums, Sums
+from sam2vss_lib.metrics.iou import ratio
+from sam2vss_lib.metrics.metric import Floats, Sums
+from sam2vss_lib.metrics.sums import ClipSums
 from sam2vss_lib.metrics.values import headline_values
 
 FEW_CLIPS = "too few clips have a value of their own for an interval over clips"

@@ -2,21 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.metrics.iou import Floats, is_labelled, ratio
+from sam2vss_lib.metrics.iou import is_labelled, ratio
+from sam2vss_lib.metrics.metric import AnySums, Floats, Metric, Sums
+from sam2vss_lib.metrics.protocol import MetricSettings
 
 RATIO_SUMS = ("vc_code", "vc_eq4")
 """Additive sums: of window ratios (vc_code) and of a clip's mean window ratio (vc_eq4)."""
 
 RATIO_COUNTS = ("vc_code_windows", "vc_eq4_clips")
 """Additive numbers of the terms in them."""
+
+
+class Consistency(Metric):
+    """mVC_n."""
+
+    headline: ClassVar = {"mVC": "vc_code"}
+    definitions: ClassVar = {
+        "vc_code": "Share of the pixels constant in the ground truth over n frames that are also "
+        "constant in the prediction; mean over all windows of all clips but each clip's last one.",
+        "vc_eq4": "Eq. 4: share of the labelled pixels constant in the ground truth over n frames "
+        "that the prediction gives that label in every frame; mean over windows, then over clips.",
+    }
+
+    def __init__(self, settings: MetricSettings) -> None:
+        super().__init__(settings)
+        self._tracker = ConsistencyTracker(settings.window_lengths)
+
+    @classmethod
+    def headline_of(cls, settings: MetricSettings) -> dict[str, str]:
+        """One metric for every window length."""
+        return {f"mVC{n}": cls.headline["mVC"] for n in settings.window_lengths}
+
+    @classmethod
+    def zeros(cls, settings: MetricSettings) -> Sums:
+        """`RATIO_SUMS` and `RATIO_COUNTS`, each followed by `_<n>`."""
+        found: Sums = {}
+        for n in settings.window_lengths:
+            found |= {f"{name}_{n}": np.zeros((), np.float64) for name in RATIO_SUMS}
+            found |= {f"{name}_{n}": np.zeros((), np.int64) for name in RATIO_COUNTS}
+        return found
+
+    @classmethod
+    def values(cls, sums: AnySums, settings: MetricSettings) -> dict[str, dict[str, Floats]]:
+        """See `Metric.values`."""
+        return {f"mVC{n}": consistency_values(sums, n) for n in settings.window_lengths}
+
+    @classmethod
+    def reasons(cls, settings: MetricSettings, longest_frames: int) -> dict[str, str]:
+        """See `Metric.reasons`."""
+        return {
+            f"mVC{n}": f"windows of {n} frames need longer clips, the longest has {longest_frames} "
+            "frames"
+            if longest_frames <= n
+            else f"no pixel of the ground truth keeps its label over {n} frames"
+            for n in settings.window_lengths
+        }
+
+    def count(self, prediction: Tensor, ground_truth: Tensor) -> Tensor:
+        """Nothing per class: (0, C); windows are counted in the tracker."""
+        self._tracker.update(prediction, ground_truth)
+        shape = (0, self.settings.num_classes)
+        return torch.zeros(shape, dtype=torch.int64, device=ground_truth.device)
+
+    def add(self, counts: NDArray[np.int64]) -> None:
+        """Nothing per class."""
+
+    def sums(self) -> Sums:
+        """The clip's sums."""
+        return {name: np.asarray(value) for name, value in self._tracker.sums().items()}
 
 
 class ConsistencyTracker:
@@ -117,7 +177,7 @@ def _defined(ratios: list[float]) -> Floats:
     return values[~np.isnan(values)]
 
 
-def consistency_values(sums: Mapping[str, NDArray[Any]], window_frames: int) -> dict[str, Floats]:
+def consistency_values(sums: AnySums, window_frames: int) -> dict[str, Floats]:
     """Both definitions of mVC_n from summed sums.
 
     Args:

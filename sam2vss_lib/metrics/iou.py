@@ -2,17 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.metrics.protocol import VOID
+from sam2vss_lib.metrics.metric import AnySums, Floats, Metric, Numbers, Sums
+from sam2vss_lib.metrics.protocol import VOID, MetricSettings
 
-Floats = NDArray[np.float64]
-Numbers = NDArray[Any]
+REGION_SUMS = ("intersection", "ground_truth", "prediction")
+"""Additive (C,) pixel counts, as `iou_counts` gives them."""
+
+
+class RegionOverlap(Metric):
+    """mIoU and FWIoU."""
+
+    headline: ClassVar = {"mIoU": "vspw", "FWIoU": "fwiou"}
+    definitions: ClassVar = {
+        "vspw": "Class IoU over all pixels of the data set, mean over classes with ground truth.",
+        "mmseg": "Class IoU over all pixels of the data set, mean over classes with ground truth "
+        "or prediction.",
+        "fwiou": "Class IoU over all pixels of the data set, weighted by ground-truth pixels.",
+    }
+
+    def __init__(self, settings: MetricSettings) -> None:
+        super().__init__(settings)
+        self._total = np.zeros((len(REGION_SUMS), settings.num_classes), np.int64)
+
+    @classmethod
+    def zeros(cls, settings: MetricSettings) -> Sums:
+        """(C,) int64 each."""
+        return {name: np.zeros(settings.num_classes, np.int64) for name in REGION_SUMS}
+
+    @classmethod
+    def values(cls, sums: AnySums, settings: MetricSettings) -> dict[str, dict[str, Floats]]:
+        """See `Metric.values`."""
+        region = [sums[name] for name in REGION_SUMS]
+        return {
+            "mIoU": {"vspw": mean_iou_vspw(*region), "mmseg": mean_iou_mmseg(*region)},
+            "FWIoU": {"fwiou": frequency_weighted_iou(*region)},
+        }
+
+    @classmethod
+    def reasons(cls, settings: MetricSettings, longest_frames: int) -> dict[str, str]:
+        """See `Metric.reasons`."""
+        return dict.fromkeys(cls.headline, "the ground truth is void everywhere")
+
+    def count(self, prediction: Tensor, ground_truth: Tensor) -> Tensor:
+        """(3, C) int64, see `iou_counts`."""
+        return iou_counts(prediction, ground_truth, self.settings.num_classes)
+
+    def add(self, counts: NDArray[np.int64]) -> None:
+        """Take in a frame's (3, C)."""
+        self._total += counts
+
+    def sums(self) -> Sums:
+        """The clip's `REGION_SUMS`."""
+        return dict(zip(REGION_SUMS, self._total, strict=True))
 
 
 def class_counts(labels: Tensor, mask: Tensor, num_classes: int) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.metrics.registry import BUILT_IN, METRICS, metric_kinds
 
 VOID = 255
 """Label of pixels without ground truth, and of pixels a prediction leaves unlabelled."""
@@ -44,7 +45,7 @@ class MetricSettings:
     @property
     def metric_names(self) -> tuple[str, ...]:
         """The headline metrics in the order in which they are reported."""
-        return ("mIoU", "FWIoU", "mBIoU", *(f"mVC{n}" for n in self.window_lengths))
+        return tuple(PROTOCOL.headline_of(self))
 
 
 def _check_range(name: str, values: tuple[int, ...], low: int, high: int) -> None:
@@ -54,26 +55,30 @@ def _check_range(name: str, values: tuple[int, ...], low: int, high: int) -> Non
         raise SettingsError(f"{name}: expected distinct integers in {low}..{high}, got {values}")
 
 
-@dataclass(frozen=True)
 class MetricProtocol:
     """A set of definitions under one name, so that two files of results can be compared safely.
 
-    Attributes:
-        id: changes whenever a definition or a default does.
-        headline: definition behind each headline metric.
-        definitions: every definition in one sentence.
+    It is never tuned to published values.
     """
 
-    id: str
-    headline: dict[str, str]
-    definitions: dict[str, str]
+    @property
+    def id(self) -> str:
+        """Changes whenever a definition or a default does, and names metrics that were added."""
+        return "+".join(("sam2vss-1", *(name for name in METRICS if name not in BUILT_IN)))
+
+    @property
+    def headline(self) -> dict[str, str]:
+        """Definition behind each headline metric."""
+        return {k: v for kind in metric_kinds() for k, v in kind.headline.items()}
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """Every definition in one sentence."""
+        return _VOID | {k: v for kind in metric_kinds() for k, v in kind.definitions.items()}
 
     def headline_of(self, settings: MetricSettings) -> dict[str, str]:
         """Definition behind each headline metric by its name under "variants" in the results."""
-        names = dict(self.headline)
-        consistency = names.pop("mVC")
-        names["mBIoU"] += f"_r{settings.radii_px[0]}"
-        return names | {f"mVC{n}": consistency for n in settings.window_lengths}
+        return {k: v for kind in metric_kinds() for k, v in kind.headline_of(settings).items()}
 
     def describe(self, settings: MetricSettings) -> dict[str, Any]:
         """The protocol with the settings in use, as plain values for `metrics.json`."""
@@ -84,43 +89,14 @@ class MetricProtocol:
         return {
             "id": self.id,
             "headline": self.headline_of(settings),
-            "definitions": dict(self.definitions),
+            "definitions": self.definitions,
             "settings": asdict(settings) | lists,
         }
 
 
-PROTOCOL = MetricProtocol(
-    id="sam2vss-1",
-    headline={
-        "mIoU": "vspw",
-        "FWIoU": "fwiou",
-        "mBIoU": "inner_image",
-        "mVC": "vc_code",
-    },
-    definitions={
-        "void": "Ground truth 255 never counts, except as a label of its own in vc_code; "
-        "prediction 255 is an error of the true class and a false positive of no class.",
-        "vspw": "Class IoU over all pixels of the data set, mean over classes with ground truth.",
-        "mmseg": "Class IoU over all pixels of the data set, mean over classes with ground truth "
-        "or prediction.",
-        "fwiou": "Class IoU over all pixels of the data set, weighted by ground-truth pixels.",
-        "band": "Pixels of a region within r pixels (square kernel) of another label; void is "
-        "another label, and the outside of the frame is one if frame_edge_is_boundary.",
-        "inner_image": "IoU of each class inside B, the bands of all ground-truth regions; mean "
-        "over the image's classes in B, mean over images with a band.",
-        "inner_dataset": "IoU of each class inside B over the data set; mean over classes in B.",
-        "inner_pooled": "a / (2 - a) with a the accuracy inside B (Eq. 6 with all classes "
-        "pooled); mean over images with a band.",
-        "twosided_image": "IoU of each class between its ground-truth mask's dilation and "
-        "erosion; mean over the image's classes with a band, mean over images with a band.",
-        "cheng_dataset": "IoU of the ground truth's and the prediction's bands of each class over "
-        "the data set; mean over classes with a ground-truth band.",
-        "agnostic": "IoU of the unions of all bands of ground truth and of prediction, whatever "
-        "their class; mean over images where either has one.",
-        "vc_code": "Share of the pixels constant in the ground truth over n frames that are also "
-        "constant in the prediction; mean over all windows of all clips but each clip's last one.",
-        "vc_eq4": "Eq. 4: share of the labelled pixels constant in the ground truth over n frames "
-        "that the prediction gives that label in every frame; mean over windows, then over clips.",
-    },
-)
-"""The definitions behind every table of this study; never tuned to published values."""
+_VOID = {
+    "void": "Ground truth 255 never counts, except as a label of its own in vc_code; prediction "
+    "255 is an error of the true class and a false positive of no class.",
+}
+PROTOCOL = MetricProtocol()
+"""The definitions behind every table of this study."""

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from sam2vss_lib.metrics.bootstrap import FEW_CLIPS, confidence_interval
-from sam2vss_lib.metrics.iou import Floats, class_iou
+from sam2vss_lib.metrics.iou import REGION_SUMS, class_iou
+from sam2vss_lib.metrics.metric import Floats, Sums
 from sam2vss_lib.metrics.protocol import PROTOCOL
-from sam2vss_lib.metrics.sums import REGION_SUMS, ClipSums, Sums
+from sam2vss_lib.metrics.registry import metric_kinds
+from sam2vss_lib.metrics.sums import ClipSums
 from sam2vss_lib.metrics.values import headline_values, variant_values
 
 
@@ -64,8 +66,7 @@ def build_result(sums: ClipSums, samples: int = 2000, seed: int = 0) -> MetricsR
     headline = PROTOCOL.headline_of(settings)
     metrics = {metric: variants[metric][headline[metric]] for metric in settings.metric_names}
     intervals = confidence_interval(sums, samples, seed)
-    # FWIoU has one definition only.
-    del variants["FWIoU"]
+    variants = {metric: named for metric, named in variants.items() if len(named) > 1}
     return MetricsResult(
         protocol=PROTOCOL.describe(settings),
         frames=int(total["frames"]),
@@ -125,12 +126,7 @@ def _reasons(sums: ClipSums) -> dict[str, str]:
     if not sums.clips:
         return dict.fromkeys(settings.metric_names, "no clip was evaluated")
     longest = int(sums.stacked()["frames"].max())
-    void = "the ground truth is void everywhere"
-    reasons = {"mIoU": void, "FWIoU": void, "mBIoU": "no frame has a boundary between regions"}
-    for n in settings.window_lengths:
-        reasons[f"mVC{n}"] = (
-            f"windows of {n} frames need longer clips, the longest has {longest} frames"
-            if longest <= n
-            else f"no pixel of the ground truth keeps its label over {n} frames"
-        )
-    return reasons
+    found: dict[str, str] = {}
+    for kind in metric_kinds():
+        found |= kind.reasons(settings, longest)
+    return found

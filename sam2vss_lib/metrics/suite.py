@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.metrics.boundary import boundary_counts, boundary_sums
-from sam2vss_lib.metrics.consistency import ConsistencyTracker
-from sam2vss_lib.metrics.iou import iou_counts, is_labelled
+from sam2vss_lib.metrics.iou import is_labelled
+from sam2vss_lib.metrics.metric import Sums
 from sam2vss_lib.metrics.protocol import MetricSettings
+from sam2vss_lib.metrics.registry import metric_kinds
 from sam2vss_lib.metrics.result import MetricsResult, build_result
-from sam2vss_lib.metrics.sums import REGION_SUMS, ClipSums, empty_sums
+from sam2vss_lib.metrics.sums import ClipSums
 
 
 class MetricSuite:
@@ -143,13 +142,13 @@ class _ClipCounter:
     def __init__(self, clip: str, settings: MetricSettings) -> None:
         self.clip = clip
         self._settings = settings
-        self._sums = empty_sums(settings)
-        self._tracker = ConsistencyTracker(settings.window_lengths)
+        self._frames = 0
+        self._metrics = [kind(settings) for kind in metric_kinds()]
         self._size: torch.Size | None = None
 
     def check(self, prediction: Tensor, ground_truth: Tensor) -> None:
         """Raise a DataError naming clip and frame unless both maps fit the clip."""
-        place = f"clip {self.clip}, frame {int(self._sums['frames'])}"
+        place = f"clip {self.clip}, frame {self._frames}"
         size = ground_truth.shape if self._size is None else self._size
         for name, labels in (
             ("ground truth", ground_truth),
@@ -171,29 +170,15 @@ class _ClipCounter:
 
     def count(self, prediction: Tensor, ground_truth: Tensor) -> None:
         """Add one frame; all counts reach the host in one piece, to wait for a GPU only once."""
-        settings, sums = self._settings, self._sums
-        counts = torch.cat(
-            [iou_counts(prediction, ground_truth, settings.num_classes)]
-            + [
-                boundary_counts(
-                    prediction,
-                    ground_truth,
-                    settings.num_classes,
-                    radius_px,
-                    settings.frame_edge_is_boundary,
-                )
-                for radius_px in settings.radii_px
-            ]
-        )
-        region, *bands = torch.split(counts.cpu(), [3] + [7] * len(settings.radii_px))
-        sums["frames"] += 1
-        for name, row in zip(REGION_SUMS, region.numpy(), strict=True):
-            sums[name] += row
-        for radius_px, band in zip(settings.radii_px, bands, strict=True):
-            for name, value in boundary_sums(band.numpy()).items():
-                sums[f"{name}_r{radius_px}"] += value
-        self._tracker.update(prediction, ground_truth)
+        counts = [metric.count(prediction, ground_truth) for metric in self._metrics]
+        on_host = torch.cat(counts).cpu()
+        for metric, own in zip(self._metrics, on_host.split([*map(len, counts)]), strict=True):
+            metric.add(own.numpy())
+        self._frames += 1
 
-    def finished_sums(self) -> dict[str, Any]:
-        """The clip's sums, with the consistency of its windows."""
-        return self._sums | {k: np.asarray(v) for k, v in self._tracker.sums().items()}
+    def finished_sums(self) -> Sums:
+        """The clip's sums."""
+        found: Sums = {"frames": np.array(self._frames)}
+        for metric in self._metrics:
+            found |= metric.sums()
+        return found

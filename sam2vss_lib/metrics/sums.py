@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.metrics import boundary, consistency
+from sam2vss_lib.metrics.metric import Sums
 from sam2vss_lib.metrics.protocol import PROTOCOL, MetricSettings
+from sam2vss_lib.metrics.registry import metric_kinds
 from sam2vss_lib.storage.files import atomic_path
 
 FORMAT_VERSION = 1
-REGION_SUMS = ("intersection", "ground_truth", "prediction")
-
-Sums = dict[str, NDArray[Any]]
 
 _UNREADABLE = (
     OSError,
@@ -39,22 +37,10 @@ _UNREADABLE = (
 
 def empty_sums(settings: MetricSettings) -> Sums:
     """Zeros of every sum's shape and dtype: (C,) or () int64 counts, () float64 ratio sums."""
-    per_class = list(REGION_SUMS)
-    ratios: list[str] = []
-    numbers = ["frames"]
-    for radius_px in settings.radii_px:
-        tail = f"_r{radius_px}"
-        per_class += [name + tail for name in boundary.CLASS_SUMS]
-        ratios += [name + tail for name in boundary.IMAGE_SUMS]
-        numbers += [name + tail for name in boundary.IMAGE_COUNTS]
-    for n in settings.window_lengths:
-        ratios += [f"{name}_{n}" for name in consistency.RATIO_SUMS]
-        numbers += [f"{name}_{n}" for name in consistency.RATIO_COUNTS]
-    return (
-        {name: np.zeros(settings.num_classes, np.int64) for name in per_class}
-        | {name: np.zeros((), np.float64) for name in ratios}
-        | {name: np.zeros((), np.int64) for name in numbers}
-    )
+    found: Sums = {"frames": np.zeros((), np.int64)}
+    for kind in metric_kinds():
+        found |= kind.zeros(settings)
+    return found
 
 
 @dataclass

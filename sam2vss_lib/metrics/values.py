@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from numpy.typing import NDArray
-
-from sam2vss_lib.metrics.boundary import boundary_values
-from sam2vss_lib.metrics.consistency import consistency_values
-from sam2vss_lib.metrics.iou import (
-    Floats,
-    frequency_weighted_iou,
-    mean_iou_mmseg,
-    mean_iou_vspw,
-)
+from sam2vss_lib.metrics.metric import AnySums, Floats
 from sam2vss_lib.metrics.protocol import PROTOCOL, MetricSettings
-from sam2vss_lib.metrics.sums import REGION_SUMS
-
-AnySums = Mapping[str, NDArray[Any]]
+from sam2vss_lib.metrics.registry import metric_kinds
 
 
 def variant_values(sums: AnySums, settings: MetricSettings) -> dict[str, dict[str, Floats]]:
@@ -31,17 +17,9 @@ def variant_values(sums: AnySums, settings: MetricSettings) -> dict[str, dict[st
     Returns:
         metric -> definition -> (...) float64 in percent, NaN where it cannot be computed.
     """
-    region = [sums[name] for name in REGION_SUMS]
-    values = {
-        "mIoU": {"vspw": mean_iou_vspw(*region), "mmseg": mean_iou_mmseg(*region)},
-        "FWIoU": {"fwiou": frequency_weighted_iou(*region)},
-        "mBIoU": {
-            name: value
-            for radius_px in settings.radii_px
-            for name, value in boundary_values(sums, radius_px).items()
-        },
-    }
-    values |= {f"mVC{n}": consistency_values(sums, n) for n in settings.window_lengths}
+    values: dict[str, dict[str, Floats]] = {}
+    for kind in metric_kinds():
+        values |= kind.values(sums, settings)
     return {
         metric: {name: 100.0 * value for name, value in named.items()}
         for metric, named in values.items()
