@@ -27,7 +27,8 @@ from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.refine import refine
-from sam2vss_lib.segmentors import load_segmentor, segment
+from sam2vss_lib.segmentors.registry import load_segmentor
+from sam2vss_lib.segmentors.segment import segment
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
 
 _MASKLETS = Path(__file__).resolve().parents[1] / "sam2vss_lib" / "masklets"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sam2vss_lib.cli.from_settings import with_settings
 from sam2vss_lib.cli.options import (
     ClassesOption,
     DatasetOption,
@@ -23,23 +24,21 @@ from sam2vss_lib.cli.options import (
 )
 from sam2vss_lib.cli.scale import ClipWork, Places, RayOption, WorkersOption, run_stage
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.refinement.settings import RefineSettings
 
 if TYPE_CHECKING:
     from sam2vss_lib.metrics import MetricSuite
     from sam2vss_lib.predictions.folder import PredictionFolder
-    from sam2vss_lib.refinement.settings import RefineSettings
 
 
+@with_settings(RefineSettings)
 def refine_command(
+    settings: RefineSettings,
     dataset: DatasetOption,
     predictions: Annotated[Path, typer.Option("--predictions", help="Base predictions.")],
     masklets: Annotated[Path, typer.Option("--masklets", help="Masklet store.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of refined predictions.")],
     split: SplitOption = "val",
-    vote: Annotated[str, typer.Option(help="frame or masklet (its whole window).")] = "frame",
-    overlap: Annotated[
-        str, typer.Option(help="area (small on top), predicted_iou, stability or logit.")
-    ] = "area",
     label_offset: OffsetOption = 0,
     num_classes: ClassesOption = None,
     max_clips: MaxClipsOption = None,
@@ -50,10 +49,7 @@ def refine_command(
 ) -> None:
     """Give every masklet the class most frequent under it in a base model's predictions."""
     from sam2vss_lib.predictions.folder import PredictionFolder
-    from sam2vss_lib.refinement.settings import RefineSettings
-    from sam2vss_lib.validation import validated
 
-    settings = validated(RefineSettings, {"vote": vote, "overlap": overlap}, "option")
     opened = open_clips(dataset, split, num_classes, max_clips)
     require_folders(predictions=predictions, masklets=masklets)
     classes = opened.num_classes

@@ -39,7 +39,7 @@ class MaskletSettings(Approximations, frozen=True):
     points_per_batch: int = Field(default=64, ge=1, description="prompts decoded together")
     fill_hole_area_px: Literal[0] = Field(default=0, description="largest hole filled in a mask")
     engine: Annotated[str, AfterValidator(ENGINES.checked)] = Field(
-        default="batched", description=ENGINES.in_words()
+        default="batched", description=f"what makes the masklets ({ENGINES.in_words()})"
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="autocast type"

@@ -24,8 +24,8 @@ class RefineSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    vote: Vote = Field(default="frame", description=VOTES.in_words())
+    vote: Vote = Field(default="frame", description=f"how masklets vote ({VOTES.in_words()})")
     overlap: Overlap = Field(
         default="area",
-        description="what is on top: small area, or most predicted_iou, stability, logit",
+        description="masklet on top: the smallest, or the one with the most",
     )

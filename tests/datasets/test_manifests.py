@@ -18,7 +18,7 @@ from sam2vss_lib.datasets.manifests import (
 )
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.predictions.importers.formats import FORMATS
-from sam2vss_lib.segmentors import segmentor_names
+from sam2vss_lib.segmentors.registry import segmentor_names
 from sam2vss_lib.storage.places import manifest_path
 
 SIZES = ("tiny", "small", "base_plus", "large")

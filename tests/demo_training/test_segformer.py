@@ -15,7 +15,7 @@ from demo_training.segmentors.segformer import train
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.segmentors import load_segmentor
+from sam2vss_lib.segmentors.registry import load_segmentor
 from sam2vss_lib.segmentors.segformer.segformer import build_segformer, load_segformer
 from sam2vss_lib.storage.files import read_json
 

@@ -6,8 +6,7 @@ import pytest
 from sam2vss_lib.datasets.demo import DEMO_SPLITS
 from sam2vss_lib.datasets.demo.world import CLASS_NAMES, World
 from sam2vss_lib.datasets.labels import ground_truth_from_mask
-from sam2vss_lib.segmentors import load_segmentor
-from sam2vss_lib.segmentors.registry import DEMO_MODELS, demo_file
+from sam2vss_lib.segmentors.registry import DEMO_MODELS, demo_file, load_segmentor
 from sam2vss_lib.segmentors.temporal.clip_head import CLIP_FRAMES
 
 

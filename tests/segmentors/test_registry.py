@@ -6,7 +6,7 @@ import pytest
 from safetensors.torch import save_file
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.segmentors import load_segmentor, segmentor_names
+from sam2vss_lib.segmentors.registry import load_segmentor, segmentor_names
 from sam2vss_lib.segmentors.segformer.segformer import build_segformer
 
 

@@ -11,9 +11,9 @@ import torch
 from sam2vss_lib.datasets import Clip, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.predictions.folder import PredictionFolder
-from sam2vss_lib.segmentors import segment
-from sam2vss_lib.segmentors.base import InferenceOptions
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer
+from sam2vss_lib.segmentors.segment import segment
+from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.storage.records import RECORD_NAME
 
 

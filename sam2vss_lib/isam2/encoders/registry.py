@@ -13,7 +13,7 @@ from sam2vss_lib.isam2.encoders.sam2 import Sam2Encoder, Sam2Level
 from sam2vss_lib.isam2.encoders.segmentors import segmentor_encoder
 from sam2vss_lib.isam2.encoders.timm_models import load_timm
 from sam2vss_lib.masklets.sam2 import load_sam2
-from sam2vss_lib.segmentors import load_segmentor
+from sam2vss_lib.segmentors.registry import load_segmentor
 
 
 def load_encoder(spec: str, device: str | torch.device = "cpu") -> Encoder:

@@ -18,10 +18,11 @@ from torch import Tensor
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.segmentors.base import InferenceOptions, Prediction, batches
+from sam2vss_lib.segmentors.base import Prediction, batches
 from sam2vss_lib.segmentors.mmseg_names import is_published, segformer_from_published
 from sam2vss_lib.segmentors.pixels import InputSize, labels_from_logits, network_input
 from sam2vss_lib.segmentors.segformer.mit import least_side_px, set_published_eps
+from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.segmentors.weights import load_fitting, read_weights, weights_file
 from sam2vss_lib.storage.files import sha256_file
 

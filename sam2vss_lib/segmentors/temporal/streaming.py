@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.segmentors.base import InferenceOptions, Prediction, batches
+from sam2vss_lib.segmentors.base import Prediction, batches
 from sam2vss_lib.segmentors.pixels import InputSize, labels_from_logits, network_input
+from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.segmentors.temporal.clip_head import (
     CLIP_FRAMES,
     REACH_FRAMES,

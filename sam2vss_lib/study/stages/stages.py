@@ -18,7 +18,8 @@ from sam2vss_lib.predictions.importers.convert import convert_predictions, open_
 from sam2vss_lib.predictions.importers.sources import PredictionSource
 from sam2vss_lib.refinement.refine import refine
 from sam2vss_lib.refinement.settings import Vote
-from sam2vss_lib.segmentors import load_segmentor, segment
+from sam2vss_lib.segmentors.registry import load_segmentor
+from sam2vss_lib.segmentors.segment import segment
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.storage.records import is_finished, mark_finished

@@ -14,10 +14,11 @@ from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.isam2.encoders import Encoder, encode_frame, load_encoder, segmentor_encoder
 from sam2vss_lib.isam2.encoders.base import concatenate_maps
 from sam2vss_lib.isam2.features import pool_features
-from sam2vss_lib.segmentors import load_segmentor
-from sam2vss_lib.segmentors.base import InferenceOptions, Prediction
+from sam2vss_lib.segmentors.base import Prediction
 from sam2vss_lib.segmentors.pixels import network_input, normalise
+from sam2vss_lib.segmentors.registry import load_segmentor
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer
+from sam2vss_lib.segmentors.settings import InferenceOptions
 from tests.isam2.features.common import ColourEncoder
 from tests.segmentors.temporal.test_clip_head import make_clip, make_segmentor
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.isam2.encoders.segmentors import segmentor_encoder
-from sam2vss_lib.segmentors import load_segmentor
-from sam2vss_lib.segmentors.base import InferenceOptions
 from sam2vss_lib.segmentors.pixels import network_input
+from sam2vss_lib.segmentors.registry import load_segmentor
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer
+from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.segmentors.temporal.architectures import TemporalArchitecture, build_temporal
 from sam2vss_lib.segmentors.temporal.clip_head import (
     FrameFeatures,

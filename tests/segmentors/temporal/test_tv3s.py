@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.segmentors import load_segmentor
+from sam2vss_lib.segmentors.registry import load_segmentor
 from sam2vss_lib.segmentors.temporal import selective_scan
 from sam2vss_lib.segmentors.temporal.clip_head import CarriesState
 from sam2vss_lib.segmentors.temporal.state_space import window_groups

@@ -1,0 +1,88 @@
+"""Options of a command made from the fields of its settings: names, defaults and help said once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import Annotated, Any, Literal, Optional, get_args, get_origin
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from sam2vss_lib.validation import validated
+
+
+def with_settings(
+    settings: type[BaseModel],
+    *,
+    without: Collection[str] = (),
+    preset: Callable[[str], dict[str, Any]] | None = None,
+    preset_fields: Collection[str] = (),
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of its settings, which it takes as its first argument.
+
+    What a value must be is for the settings to say, in one line.
+
+    Args:
+        settings: the model whose fields become options.
+        without: fields that do not.
+        preset: values by name of a preset; adds the option --preset, to be changed by the others.
+        preset_fields: fields without a default of their own here, as the preset has one.
+    """
+    fields = {n: f for n, f in settings.model_fields.items() if n not in without}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        first, *others = signature.parameters.values()
+
+        @wraps(command)
+        def run(**options: Any) -> None:
+            values = {name: options.pop(name) for name in fields}
+            if preset is not None:
+                given = {n: v for n, v in values.items() if v is not None or n not in preset_fields}
+                values = {**preset(options.pop("preset")), **given}
+            command(**{first.name: validated(settings, values, "option")}, **options)
+
+        made = [_option(name, field, unset=name in preset_fields) for name, field in fields.items()]
+        if preset is not None:
+            made.insert(0, _PRESET)
+        required = [p for p in others if p.default is inspect.Parameter.empty]
+        optional = [p for p in others if p not in required]
+        parameters = [
+            p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*required, *made, *optional)
+        ]
+        run.__dict__["__signature__"] = signature.replace(parameters=parameters)
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return decorate
+
+
+_PRESET = inspect.Parameter(
+    "preset",
+    inspect.Parameter.KEYWORD_ONLY,
+    default="exact",
+    annotation=Annotated[
+        str, typer.Option(help="exact, or fast: approximations; other options change it.")
+    ],
+)
+
+
+def _option(name: str, field: FieldInfo, *, unset: bool) -> inspect.Parameter:
+    """A keyword with typer's annotation; one that is unset takes its default elsewhere."""
+    kind: Any = field.annotation
+    help_text = field.description or ""
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
+        kind, help_text = type(choices[0]), f"{help_text} ({', '.join(map(str, choices))})"
+    if unset and type(None) not in get_args(kind):
+        kind = Optional[kind]  # noqa: UP045 - of a type that is only known here
+    help_text = f"{help_text[:1].upper()}{help_text[1:]}."
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None if unset else field.default,
+        annotation=Annotated[kind, typer.Option(help=help_text)],
+    )
