@@ -119,12 +119,6 @@ def masklets_command(
     recent_memories: Annotated[
         int | None, typer.Option(help="Remembered masks in use, the first frame's aside.")
     ] = None,
-    memory_pool: Annotated[
-        int | None, typer.Option(help="Side of squares of remembered tokens averaged to one.")
-    ] = None,
-    image_size_px: Annotated[
-        int | None, typer.Option(help="Side of the model's input, its own when not given.")
-    ] = None,
     compile_encoder: Annotated[
         bool | None, typer.Option(help="Run the image encoder through torch.compile.")
     ] = None,
@@ -148,8 +142,6 @@ def masklets_command(
         "merge_iou": merge_iou,
         "memory_stride_frames": memory_stride_frames,
         "recent_memories": recent_memories,
-        "memory_pool": memory_pool,
-        "image_size_px": image_size_px,
         "compile_encoder": compile_encoder,
     }
     settings = validated(
