@@ -7,7 +7,7 @@ approximated: the formulas of the modules are kept, only the order of products c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -95,22 +95,34 @@ def _attend_narrow(attention: Any, q: Tensor, k: Tensor, values: Tensor) -> Tens
     """`attend`, mixing values before their projection: a mean of projections is that of the mean.
 
     Memories have a quarter of the width of keys. PyTorch's fused kernel for CPUs wants both of one
-    width, so the scores are spelled out, for as many objects or queries as stay in a core's cache.
+    width, so the scores are spelled out, a tile that stays in a core's cache at a time.
     """
-    n, m = k.shape[:2]
-    q = (q * _scale(attention)).expand(n, -1, -1)
-    objects = max(1, _SCORES // (q.shape[1] * m))
-    blocks = math.ceil(objects * q.shape[1] * m / max(_SCORES, m))
-    queries = math.ceil(q.shape[1] / blocks)
-    mixed = values.new_empty(n, q.shape[1], values.shape[2])
-    for i in range(0, n, objects):
-        some = slice(i, i + objects)
-        for j in range(0, q.shape[1], queries):
-            scores = torch.bmm(q[some, j : j + queries], k[some].transpose(1, 2)).float()
-            weights = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
-            total = weights.sum(-1, keepdim=True)
-            mixed[some, j : j + queries] = torch.bmm(weights, values[some]) / total
+    q = (q * _scale(attention)).expand(len(k), -1, -1)
+    mixed = values.new_empty(*q.shape[:2], values.shape[2])
+    for tile in _tiles(len(q), q.shape[1], k.shape[1]):
+        objects, _ = tile
+        scores = torch.bmm(q[tile], k[objects].transpose(1, 2)).float()
+        weights = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
+        mixed[tile] = torch.bmm(weights, values[objects]) / weights.sum(-1, keepdim=True)
     return attention.out_proj(attention.v_proj(mixed))
+
+
+def _tiles(objects: int, queries: int, keys: int) -> Iterator[tuple[slice, slice]]:
+    """Which objects and queries are worked on at a time: some whole objects, or a part of one.
+
+    An object of more than `_SCORES` scores is cut into even parts, of at least a query each.
+
+    >>> [(some.stop - some.start, part.stop) for some, part in _tiles(6, 100, 1_000)]
+    [(3, 100), (3, 100)]
+    >>> [(some.stop - some.start, part.stop) for some, part in _tiles(1, 100, 8_000)]
+    [(1, 34), (1, 68), (1, 102)]
+    """
+    together = max(1, _SCORES // (queries * keys))
+    parts = min(queries, math.ceil(queries * keys / _SCORES))
+    length = math.ceil(queries / parts)
+    for first in range(0, objects, together):
+        for begin in range(0, queries, length):
+            yield slice(first, first + together), slice(begin, begin + length)
 
 
 def rotate(attention: Any, x: Tensor, count: int) -> Tensor:
