@@ -38,8 +38,6 @@ _ALONE: tuple[dict[str, Any], ...] = (
     {"merge_iou": 0.7},
     {"memory_stride_frames": 4},
     {"recent_memories": 1},
-    {"memory_pool": 2},
-    {"image_size_px": 224},
 )
 
 

@@ -28,5 +28,5 @@ class RunError(Sam2VssError):
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's text, or its type where it has none."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+    """The first line of an error's text that is not empty, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -32,13 +32,11 @@ class LabelledFrame:
     labels: NDArray[np.uint8]
 
 
-def read_frames(dataset: Dataset) -> list[LabelledFrame]:
-    """Read all frames of a data set with their ground truth (about 0.3 MB each at 240x320)."""
-    return [frame for clip in read_clips(dataset) for frame in clip]
+Clips = Sequence[Sequence[LabelledFrame]]
 
 
 def read_clips(dataset: Dataset) -> list[list[LabelledFrame]]:
-    """Read all clips of a data set with their ground truth."""
+    """Read all clips of a data set with their ground truth (about 0.3 MB a frame of 240x320)."""
     return [
         [LabelledFrame(clip.frame(i), clip.ground_truth(i)) for i in range(clip.num_frames)]
         for clip in dataset
@@ -59,8 +57,9 @@ def random_batch(
     Returns:
         Images (B, 3, crop, crop) float32 in 0..255 and labels (B, crop, crop) int64.
     """
-    crops = [random_crop(frames[int(rng.integers(len(frames)))], crop_px, rng) for _ in range(size)]
-    return torch.stack([image for image, _ in crops]), torch.stack([labels for _, labels in crops])
+    # no random number is drawn for the place in a clip of one frame
+    images, labels = random_clips([[frame] for frame in frames], (0,), size, crop_px, rng)
+    return images[:, 0], labels[:, 0]
 
 
 @dataclass(frozen=True)
@@ -76,22 +75,6 @@ class Crop:
     window: tuple[slice, slice]
     mirrored: bool
     gain: NDArray[np.float64]
-
-
-def random_crop(
-    frame: LabelledFrame, crop_px: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """One augmented crop: a window of random size, resized to the crop.
-
-    Args:
-        frame: the whole frame.
-        crop_px: side of the crop.
-        rng: source of all randomness.
-
-    Returns:
-        Image (3, crop, crop) float32 in 0..255 and labels (crop, crop) int64.
-    """
-    return apply_crop(frame, draw_crop(frame.labels.shape, crop_px, rng), crop_px)
 
 
 def draw_crop(size_px: tuple[int, ...], crop_px: int, rng: np.random.Generator) -> Crop:
@@ -125,7 +108,7 @@ def apply_crop(frame: LabelledFrame, crop: Crop, crop_px: int) -> tuple[Tensor, 
 
 
 def random_clips(
-    clips: Sequence[Sequence[LabelledFrame]],
+    clips: Clips,
     offsets_frames: Sequence[int],
     size: int,
     crop_px: int,

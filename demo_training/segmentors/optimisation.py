@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from demo_training.segmentors.augmentation import LabelledFrame
 from sam2vss_lib.datasets import VOID
-from sam2vss_lib.errors import DataError
+from sam2vss_lib.errors import DataError, first_line
 from sam2vss_lib.segmentors.pixels import resize
 from sam2vss_lib.storage.files import atomic_path
 
@@ -183,8 +183,8 @@ def _resume(path: Path, recipe: str, network: nn.Module, optimiser: torch.optim.
     try:
         state: Any = torch.load(path, weights_only=True)
     except Exception as error:  # the unpickler fed arbitrary bytes raises many things
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path}: not a readable checkpoint ({reason}); delete it") from None
+        said = f"{path}: not a readable checkpoint ({first_line(error)}); delete it"
+        raise DataError(said) from None
     if not isinstance(state, dict) or state.get("recipe") != recipe:
         raise DataError(f"{path}: of another architecture or recipe; delete it or use new --out")
     network.load_state_dict(state["network"])

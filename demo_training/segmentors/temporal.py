@@ -8,8 +8,6 @@ are written.
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -18,19 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from demo_training.segmentors.augmentation import LabelledFrame, random_clips, read_clips
+from demo_training.segmentors.augmentation import Clips, random_clips
+from demo_training.segmentors.command import run_command
 from demo_training.segmentors.optimisation import (
     TrainSettings,
     class_weights,
-    export,
     optimise,
     pixel_loss,
 )
-from demo_training.segmentors.segformer import measure
-from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.segmentors.mmseg_names import SEGFORMER_HEAD_NAMES
 from sam2vss_lib.segmentors.pixels import normalise
-from sam2vss_lib.segmentors.registry import demo_file, embedded_temporal, load_segmentor
+from sam2vss_lib.segmentors.registry import demo_file, embedded_temporal
 from sam2vss_lib.segmentors.temporal.architectures import (
     TemporalArchitecture,
     build_temporal,
@@ -38,9 +34,6 @@ from sam2vss_lib.segmentors.temporal.architectures import (
 )
 from sam2vss_lib.segmentors.temporal.clip_head import REFERENCE_OFFSETS_FRAMES, TemporalNetwork
 from sam2vss_lib.segmentors.weights import read_weights
-from sam2vss_lib.storage.files import write_json
-
-_log = logging.getLogger(__name__)
 
 #: weight of the classifications beside the final one, as in the published recipes
 _AUXILIARY = 0.5
@@ -59,7 +52,7 @@ RECIPES: dict[str, TrainSettings] = {
 def train(
     architecture: TemporalArchitecture,
     start: Mapping[str, Tensor],
-    clips: Sequence[Sequence[LabelledFrame]],
+    clips: Clips,
     settings: TrainSettings,
     checkpoint: Path,
 ) -> TemporalNetwork:
@@ -82,9 +75,8 @@ def train(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = build_temporal(architecture)
+        network = build_temporal(architecture).train()
     _begin_with(network, start)
-    network.train()
     network.backbone.requires_grad_(False).eval()
     weight = class_weights([frame for clip in clips for frame in clip], architecture.num_classes)
 
@@ -165,24 +157,15 @@ def _decoder_as_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, export and measure the temporal demo models."""
-    parser = argparse.ArgumentParser(description="Train the temporal demo models.")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and models")
-    parser.add_argument("--only", choices=[*RECIPES], help="train one of them")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    clips = read_clips(open_dataset("demo", "train"))
-    for name in [options.only] if options.only else RECIPES:
-        stem = name.replace("-", "_")
-        architecture = embedded_temporal(name)
+
+    def trained(name: str, clips: Clips, checkpoint: Path) -> dict[str, Tensor]:
         start = read_weights(demo_file(f"segformer-{name.split('-')[1]}", ".safetensors"))
-        checkpoint = options.out / f"{stem}.pt"
-        network = train(architecture, start, clips, RECIPES[name], checkpoint)
-        weights = options.out / f"{stem}.safetensors"
-        state = network.state_dict()
-        export({k: v for k, v in state.items() if k.startswith("decode_head.")}, weights)
-        result = measure(load_segmentor(f"{name}:{weights}"), open_dataset("demo", "val"))
-        write_json(options.out / f"{stem}_metrics.json", result.to_dict())
-        _log.info("%s on demo val: %s", name, result.metrics)
+        network = train(embedded_temporal(name), start, clips, RECIPES[name], checkpoint)
+        state = network.state_dict().items()
+        return {key: value for key, value in state if key.startswith("decode_head.")}
+
+    names = {name: name for name in RECIPES}
+    run_command("the temporal demo models", names, trained, arguments)
 
 
 if __name__ == "__main__":

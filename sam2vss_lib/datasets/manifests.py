@@ -1,4 +1,4 @@
-"""Typed access to the facts in `data_manifests/`: data sets, checkpoints, base systems."""
+"""Typed access to the facts in `data_manifests/`: data sets and checkpoints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.places import manifest_path
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-EntryT = TypeVar("EntryT", "DatasetFacts", "CheckpointFacts", "SystemFacts")
+EntryT = TypeVar("EntryT", "DatasetFacts", "CheckpointFacts")
 
 
 class _Facts(BaseModel):
@@ -79,25 +79,6 @@ class CheckpointFacts(_Facts):
     licence: str
 
 
-class SystemFacts(_Facts):
-    """A base system of the paper: what its authors publish; by backbone, as the tables name it."""
-
-    name: str  # as in paper_tables.csv
-    title: str
-    native: str | None  # how its names in `sam2vss segment` begin
-    predictions: str  # a format of `sam2vss predictions formats`
-    repository: Annotated[str, Field(pattern=r"^https://")]
-    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None
-    configs: dict[str, str | None]
-    weights: dict[str, Annotated[str, Field(pattern=r"^https://")] | None]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
-    sha256_reason: str
-    licence: str
-    input: str
-    citation: str
-    notes: list[str]
-
-
 class _DatasetsFile(_Facts):
     format_version: Literal[1]
     datasets: list[DatasetFacts]
@@ -106,11 +87,6 @@ class _DatasetsFile(_Facts):
 class _CheckpointsFile(_Facts):
     format_version: Literal[1]
     checkpoints: list[CheckpointFacts]
-
-
-class _SystemsFile(_Facts):
-    format_version: Literal[1]
-    systems: list[SystemFacts]
 
 
 def load_datasets_manifest(path: Path | None = None) -> dict[str, DatasetFacts]:
@@ -147,22 +123,6 @@ def load_checkpoints_manifest(path: Path | None = None) -> dict[str, CheckpointF
     """
     path = path or manifest_path("checkpoints.yaml")
     return _by_name(_read_yaml(path, _CheckpointsFile).checkpoints, path)
-
-
-def load_systems_manifest(path: Path | None = None) -> dict[str, SystemFacts]:
-    """Read `models.yaml`.
-
-    Args:
-        path: another file of the same form; default is the project's.
-
-    Returns:
-        The base systems by name, in the file's order.
-
-    Raises:
-        DataError: the file is missing or malformed; the message names file and field.
-    """
-    path = path or manifest_path("models.yaml")
-    return _by_name(_read_yaml(path, _SystemsFile).systems, path)
 
 
 def _read_yaml(path: Path, model: type[ModelT]) -> ModelT:

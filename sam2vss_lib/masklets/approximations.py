@@ -28,12 +28,6 @@ class Approximations(BaseModel, frozen=True, extra="forbid", strict=True, allow_
     recent_memories: int | None = Field(
         default=None, ge=0, description="remembered masks in use, the first frame's aside"
     )
-    memory_pool: int = Field(
-        default=1, ge=1, description="side of squares of remembered tokens averaged to one"
-    )
-    image_size_px: int | None = Field(
-        default=None, ge=64, multiple_of=32, description="side of the model's input"
-    )
     compile_encoder: bool = Field(
         default=False, description="run the image encoder through torch.compile; last bits differ"
     )

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from demo_training.segmentors import command
 from demo_training.segmentors import segformer as training
-from demo_training.segmentors.augmentation import LabelledFrame, random_batch, read_frames
+from demo_training.segmentors.augmentation import LabelledFrame, random_batch, read_clips
 from demo_training.segmentors.optimisation import TrainSettings, export
 from demo_training.segmentors.segformer import train
 from sam2vss_lib.datasets import Dataset, open_dataset
@@ -32,7 +33,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def labelled(demo: Path) -> list[LabelledFrame]:
-    return read_frames(open_dataset(demo, "train"))
+    return [frame for clip in read_clips(open_dataset(demo, "train")) for frame in clip]
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_training_lowers_the_loss(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings = replace(SETTINGS, steps=60, lr=1e-2, checkpoint_steps=15)
-    with caplog.at_level("INFO", logger="sam2vss_lib"):
+    with caplog.at_level("INFO", logger="demo_training"):
         train(architecture, labelled, settings, tmp_path / "state.pt")
     losses = [record.args[2] for record in caplog.records if isinstance(record.args, tuple)]
     assert len(losses) == 4
@@ -140,7 +141,7 @@ def test_the_command_trains_exports_and_measures(
         assert root == "demo"
         return open_dataset(demo, split)
 
-    monkeypatch.setattr(training, "open_dataset", small)
+    monkeypatch.setattr(command, "open_dataset", small)
     monkeypatch.setattr(training, "RECIPES", {"segformer-micro": replace(SETTINGS, steps=1)})
     training.main(["--out", str(tmp_path), "--only", "micro"])
     weights = tmp_path / "segformer_micro.safetensors"

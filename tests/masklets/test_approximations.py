@@ -24,8 +24,6 @@ SOME = {
     "merge_iou": 0.7,
     "memory_stride_frames": 2,
     "recent_memories": 1,
-    "memory_pool": 2,
-    "image_size_px": 128,
     "compile_encoder": True,
 }
 
@@ -46,6 +44,14 @@ def test_each_approximation_has_a_hash_of_its_own() -> None:
         assert one.identity()[name] == value
 
 
+@pytest.mark.parametrize("gone", ["memory_pool", "image_size_px"])
+def test_an_approximation_of_earlier_versions_is_refused_in_one_line(gone: str) -> None:
+    message = f"unknown setting '{gone}'"
+    with pytest.raises(SettingsError, match=message) as caught:
+        MaskletSettings.from_preset("exact", **{gone: 2})
+    assert "\n" not in str(caught.value)
+
+
 def test_presets_are_starting_points() -> None:
     fast = MaskletSettings.from_preset("fast", window=8, memory_stride_frames=1)
     assert fast.in_use() == {k: v for k, v in FAST.in_use().items() if k != "memory_stride_frames"}
@@ -63,8 +69,8 @@ def test_stock_has_no_approximations() -> None:
 
 def test_a_study_takes_a_preset() -> None:
     places = {"profile": "demo", "out_dir": "out", "stages_dir": "stages", "dataset": "demo"}
-    fast = StudySettings.model_validate({**places, "preset": "fast", "memory_pool": 2})
-    assert fast.masklets.in_use() == {**FAST.in_use(), "memory_pool": 2}
+    fast = StudySettings.model_validate({**places, "preset": "fast", "compile_encoder": True})
+    assert fast.masklets.in_use() == {**FAST.in_use(), "compile_encoder": True}
     assert StudySettings.model_validate(places).masklets == MaskletSettings()
 
 

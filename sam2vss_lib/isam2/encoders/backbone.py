@@ -112,7 +112,7 @@ def make_backbone(
     try:
         with torch.inference_mode():
             found = forward(torch.zeros(1, 3, side_px, side_px, device=device))
-    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+    except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
         raise SettingsError(
             f"encoder {name}: cannot encode {side_px} x {side_px} px ({first_line(error)})"
         ) from None

@@ -1,4 +1,7 @@
-"""Any vision encoder of `transformers`, from a folder or from the local Hugging Face cache."""
+"""Any vision encoder of `transformers`, from a folder or from the local Hugging Face cache.
+
+Those of `timm` among them, which transformers wraps where timm is installed.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def load_transformers(
         device: where to put the model.
 
     Raises:
-        SettingsError: no name, or a model whose output is no map.
+        SettingsError: no name, a model whose output is no map, or a size that it does not take.
         DataError: no such model here, unreadable, or weights that do not fit its configuration.
     """
     from transformers import AutoModel
@@ -49,15 +52,19 @@ def load_transformers(
     network = network.float().to(torch.device(device)).eval()
     config = network.config
     own = _single_side(getattr(config, "image_size", None))
-    side = side_px or own or _DEFAULT_SIDE_PX
+    mean, std, said_side = _preprocessing(folder)
+    side = side_px or own or said_side or _DEFAULT_SIDE_PX
     # position embeddings of a fixed size must be stretched where the model does not by itself
     options = {"interpolate_pos_encoding": True} if own and side != own else {}
     patch = _single_side(getattr(config, "patch_size", None))
+    channels = getattr(config, "num_features", None)  # timm's alone say it
 
     def forward(x: Tensor) -> Tensor:
-        return as_map(network(pixel_values=x, **options).last_hidden_state[0], side, patch)
+        found = network(pixel_values=x, **options).last_hidden_state[0]
+        if found.ndim == 3 and channels == found.shape[2] != found.shape[0]:  # channels last
+            found = found.permute(2, 0, 1)
+        return as_map(found, side, patch)
 
-    mean, std = _transformers_normalisation(folder)
     weights = {path.name: sha256_file(path) for path in sorted(folder.glob("*.safetensors"))}
     identity = ["transformers", weights, sha256_file(folder / "config.json"), [mean, std], side]
     return make_backbone(f"transformers:{name}", identity, side, (mean, std), forward, device)
@@ -78,14 +85,14 @@ def _transformers_folder(name: str) -> Path:
         ) from None
 
 
-def _transformers_normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of the colours, ImageNet's where the model does not say."""
+def _preprocessing(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...], int | None]:
+    """Mean and deviation of the colours, ImageNet's where the model does not say; timm's side."""
     path = folder / "preprocessor_config.json"
-    if not path.is_file():
-        return IMAGENET
-    said = read_json(path)
-    mean, std = said.get("image_mean", IMAGENET[0]), said.get("image_std", IMAGENET[1])
-    return tuple(map(float, mean)), tuple(map(float, std))
+    timm: dict[str, Any] = read_json(folder / "config.json").get("pretrained_cfg", {})
+    said = read_json(path) if path.is_file() else {}
+    mean = said.get("image_mean") or timm.get("mean", IMAGENET[0])
+    std = said.get("image_std") or timm.get("std", IMAGENET[1])
+    return tuple(map(float, mean)), tuple(map(float, std)), timm.get("input_size", [None])[-1]
 
 
 def _single_side(value: Any) -> int | None:

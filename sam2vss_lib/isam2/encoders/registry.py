@@ -1,4 +1,4 @@
-"""Encoders by name: `sam2:CHECKPOINT`, a base model, `transformers:FOLDER`, `timm:NAME:FILE`."""
+"""Encoders by name: `sam2:CHECKPOINT`, a base model, `transformers:FOLDER`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sam2vss_lib.isam2.encoders.base import Encoder
 from sam2vss_lib.isam2.encoders.hugging_face import load_transformers
 from sam2vss_lib.isam2.encoders.sam2 import Sam2Encoder, Sam2Level
 from sam2vss_lib.isam2.encoders.segmentors import segmentor_encoder
-from sam2vss_lib.isam2.encoders.timm_models import load_timm
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.segmentors.registry import load_segmentor
 
@@ -28,12 +27,12 @@ def load_encoder(spec: str, device: str | torch.device = "cpu") -> Encoder:
             one of its features (SegFormers: `4`, the last stage, `1` to `3`, or `all`; CFFM, MRCFA
             and TV3S: `fuse`, `c4`, or `clip`, which reads the references too);
             `transformers:NAME@SIDE`, a folder in Hugging Face layout or the name of a model in the
-            local Hugging Face cache, and the side in px to which frames are squashed;
-            `timm:NAME:FILE@SIDE`, an architecture of timm and a `.safetensors` file.
+            local Hugging Face cache (timm's too, where timm is installed), and the side in px to
+            which frames are squashed.
         device: where to put the model.
 
     Raises:
-        SettingsError: the name or what follows it is unknown, or timm is not installed.
+        SettingsError: the name or what follows it is unknown.
         DataError: the weights are missing, unreadable, or do not fit.
     """
     before, _, after = spec.rpartition("@")
@@ -44,9 +43,6 @@ def load_encoder(spec: str, device: str | torch.device = "cpu") -> Encoder:
         return Sam2Encoder(model, cast(Sam2Level, feature or "fpn16"))
     if kind == "transformers":
         return load_transformers(rest, _side_px(spec, feature), device)
-    if kind == "timm":
-        architecture, _, weights = rest.partition(":")
-        return load_timm(architecture, weights, _side_px(spec, feature), device)
     return segmentor_encoder(load_segmentor(name, device), feature)
 
 

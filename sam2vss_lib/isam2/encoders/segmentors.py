@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,19 +18,6 @@ from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
 from sam2vss_lib.storage.files import sha256_json
 
 _STAGES = ("1", "2", "3", "4", "all")
-
-
-@runtime_checkable
-class OffersEncoder(Protocol):
-    """A base model that knows best which of its features are its encoder's."""
-
-    def encoder(self, feature: str | None = None) -> Encoder:
-        """The encoder; `feature` is one of the model's own names, None its default.
-
-        Raises:
-            SettingsError: there is no such feature.
-        """
-        ...
 
 
 class SegFormerEncoder:
@@ -96,16 +83,13 @@ def segmentor_encoder(segmentor: Segmentor, feature: str | None = None) -> Encod
     """The encoder of a base model.
 
     Args:
-        segmentor: a SegFormer, a temporal model, or one that offers its encoder itself
-            (`OffersEncoder`).
+        segmentor: a SegFormer or a temporal model.
         feature: which features; by default the last stage of a SegFormer, the fused stages of a
-            temporal model, else the model's default.
+            temporal model.
 
     Raises:
         SettingsError: the model has no such feature, or offers no encoder.
     """
-    if isinstance(segmentor, OffersEncoder):
-        return segmentor.encoder(feature)
     if isinstance(segmentor, SegFormer):
         return SegFormerEncoder(segmentor, feature or _STAGES[3])
     if isinstance(segmentor, TemporalSegmentor):

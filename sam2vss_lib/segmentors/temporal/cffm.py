@@ -17,18 +17,16 @@ from torch import Tensor, nn
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.pixels import resize
-from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
-from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY
+from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY, WIDE, TemporalHead
 from sam2vss_lib.segmentors.temporal.focal_attention import FocalGeometry
 from sam2vss_lib.segmentors.temporal.focal_block import FocalDecoder
 
-_WIDE = (64, 128, 320, 512)
 #: arguments of `CffmHead` for the published encoders; all others have their defaults
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "mit_b0": {"in_channels": (32, 64, 160, 256), "depth": 1},
-    "mit_b1": {"in_channels": _WIDE, "depth": 2},
-    "mit_b2": {"in_channels": _WIDE, "depth": 2},
-    "mit_b5": {"in_channels": _WIDE, "depth": 4},
+    "mit_b1": {"in_channels": WIDE, "depth": 2},
+    "mit_b2": {"in_channels": WIDE, "depth": 2},
+    "mit_b5": {"in_channels": WIDE, "depth": 4},
 }
 
 
@@ -45,7 +43,7 @@ class CffmFeatures:
     reduced: Tensor
 
 
-class CffmHead(MlpDecoder):
+class CffmHead(TemporalHead):
     """The head of CFFM on a Mix Transformer, for a target and its reference frames.
 
     Args:
@@ -65,7 +63,7 @@ class CffmHead(MlpDecoder):
 
     def __init__(
         self,
-        in_channels: Sequence[int] = _WIDE,
+        in_channels: Sequence[int] = WIDE,
         num_classes: int = 124,
         embed_dim: int = 256,
         depth: int = 2,
@@ -94,14 +92,6 @@ class CffmHead(MlpDecoder):
         height, width = fused.shape[-2:]
         size = (height // self._reduction, width // self._reduction)
         return CffmFeatures(fused, resize(fused, size))
-
-    def fused(self, features: CffmFeatures) -> Tensor:
-        """The fused map of frames by themselves, for Eq. 3: (B, E, h_1, w_1)."""
-        return features.fused
-
-    def frame_logits(self, features: CffmFeatures) -> Tensor:
-        """Logits of frames by themselves, as for frames without references: (B, C, h_1, w_1)."""
-        return self.classify(features.fused)
 
     def clip_features(self, frames: Sequence[CffmFeatures]) -> Tensor:
         """The target as it is and as its references refine it, for Eq. 3.

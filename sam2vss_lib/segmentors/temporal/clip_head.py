@@ -7,6 +7,7 @@ references.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any, Protocol, cast, runtime_checkable
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from sam2vss_lib.segmentors.segformer.mit import MixTransformer
+from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
 
 #: what a head keeps of a batch of frames: a dataclass of float tensors (B, D, ...) or of tuples of
-#: them; else the head's own business
+#: them, `fused` (B, E, h_1, w_1) among them; else the head's own business
 FrameFeatures = Any
 #: metadata of a field of such a dataclass that is not read of references
 TARGET_ONLY = {"target_only": True}
@@ -26,6 +28,8 @@ TARGET_ONLY = {"target_only": True}
 REFERENCE_OFFSETS_FRAMES = (-9, -6, -3)
 #: no frame further back is ever read
 REACH_FRAMES = -REFERENCE_OFFSETS_FRAMES[0]
+#: channels of the stages of a Mix Transformer from B1 on
+WIDE = (64, 128, 320, 512)
 #: frames of a full clip; shorter ones are one frame, which gets `frame_logits`
 CLIP_FRAMES = len(REFERENCE_OFFSETS_FRAMES) + 1
 #: the published test code fills up the clips of a video's early frames so
@@ -39,31 +43,31 @@ _EARLY_CLIPS = {
 }
 
 
-class TemporalHead(Protocol):
-    """A head (an `nn.Module`) with the parameter names of the published checkpoints.
+class TemporalHead(MlpDecoder, ABC):
+    """A head with the parameter names of the published checkpoints.
 
     Maps are finest first, frames oldest first with the target last; C is the number of classes.
     """
 
+    @abstractmethod
     def frame_features(self, stages: Sequence[Tensor]) -> FrameFeatures:
-        """What the head keeps of frames, from four maps (B, C_i, h_i, w_i)."""
-        ...
+        """What depends on frames alone and is kept of them, from four maps (B, C_i, h_i, w_i)."""
 
     def fused(self, features: FrameFeatures) -> Tensor:
         """The output of SegFormer's decoder before its classifier: (B, E, h_1, w_1)."""
-        ...
+        return features.fused
 
     def frame_logits(self, features: FrameFeatures) -> Tensor:
-        """Logits of frames by themselves: (B, C, h_1, w_1)."""
-        ...
+        """Logits of frames by themselves, for want of references: (B, C, h_1, w_1)."""
+        return self.classify(self.fused(features))
 
+    @abstractmethod
     def clip_features(self, frames: Sequence[FrameFeatures]) -> Tensor:
         """What the last classifier reads of the targets of full clips: (B, D, h', w')."""
-        ...
 
+    @abstractmethod
     def clip_logits(self, frames: Sequence[FrameFeatures]) -> Tensor:
         """Logits of the targets of full clips: (B, C, h_1, w_1)."""
-        ...
 
 
 @runtime_checkable

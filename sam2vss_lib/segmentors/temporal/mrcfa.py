@@ -16,17 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2vss_lib.segmentors.pixels import resize
-from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
 from sam2vss_lib.segmentors.temporal.affinity import CrossFrameAffinities, take
-from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY
+from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY, WIDE, TemporalHead
 
-_WIDE = (64, 128, 320, 512)
 #: arguments of `MrcfaHead` for the published encoders; all others have their defaults
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "mit_b0": {"in_channels": (32, 64, 160, 256), "keep_ratio": 0.8},
-    "mit_b1": {"in_channels": _WIDE, "deep": True},
-    "mit_b2": {"in_channels": _WIDE},
-    "mit_b5": {"in_channels": _WIDE},
+    "mit_b1": {"in_channels": WIDE, "deep": True},
+    "mit_b2": {"in_channels": WIDE},
+    "mit_b5": {"in_channels": WIDE},
 }
 
 
@@ -51,7 +49,7 @@ class MrcfaFeatures:
     keys: tuple[Tensor, ...]
 
 
-class MrcfaHead(MlpDecoder):
+class MrcfaHead(TemporalHead):
     """The head of MRCFA on a Mix Transformer, for a target and three reference frames.
 
     Args:
@@ -67,7 +65,7 @@ class MrcfaHead(MlpDecoder):
 
     def __init__(
         self,
-        in_channels: Sequence[int] = _WIDE,
+        in_channels: Sequence[int] = WIDE,
         num_classes: int = 124,
         embed_dim: int = 256,
         *,
@@ -109,14 +107,6 @@ class MrcfaHead(MlpDecoder):
             queries=affinities.queries((second, third, fourth)),
             keys=affinities.keys(reduced),
         )
-
-    def frame_logits(self, features: MrcfaFeatures) -> Tensor:
-        """Logits of frames on their own, (B, C, h_1, w_1), for want of reference frames."""
-        return self.classify(features.fused)
-
-    def fused(self, features: MrcfaFeatures) -> Tensor:
-        """The map after fusion, (B, E, h_1, w_1)."""
-        return features.fused
 
     def clip_features(self, frames: Sequence[MrcfaFeatures]) -> Tensor:
         """What the final classifier reads: the target's map plus the mean of what was retrieved.

@@ -1,4 +1,4 @@
-"""The selective scan of Mamba in plain torch, or with the kernel of `mamba-ssm` where there is one.
+"""The selective scan of Mamba in plain torch.
 
 Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", section 3: a linear
 recurrence of S numbers per channel, whose step depends on the token. Here a scan may begin with the
@@ -7,9 +7,7 @@ state that another one ended with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
-from importlib import import_module
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -18,7 +16,6 @@ from torch import Tensor
 #: numbers in each of the few tensors that a stretch of tokens needs at a time: on a CPU they should
 #: stay in its cache (2 MiB each), on a GPU they should be many
 _CHUNK_NUMBERS = {"cpu": 2**19, "cuda": 2**26}
-_ALL_TOKENS = 2**31  # more than any sequence has
 
 
 def selective_scan(
@@ -39,11 +36,18 @@ def selective_scan(
         y (N, L, D) and h_L (N, D, S), float32.
     """
     x, dt, a, b, c, d = (tensor.float() for tensor in (x, dt, a, b, c, d))
-    kernel = find_kernel(x.device)
+    ys, end = list[Tensor](), _first(state, x, a)
+    reads = c.permute(1, 2, 0)[..., None]  # (L, S, N, 1)
     with torch.autocast(x.device.type, enabled=False):
-        if kernel is not None:
-            return scan_with_kernel(kernel, x, dt, a, b, c, d, state)
-        return _scan(x, dt, a, b, c, d, state)
+        for states in _states(x, dt, a, b, end):
+            stretch, reads = reads.split((len(states), len(reads) - len(states)))
+            # A sum of S products, as multiplying such small matrices is several times slower.
+            y = stretch[:, 0] * states[:, 0]
+            for s in range(1, states.shape[1]):
+                y = y.addcmul_(stretch[:, s], states[:, s])
+            ys.append(y)
+            end = states[-1]
+        return torch.cat(ys).transpose(0, 1) + d * x, _last(end)
 
 
 def final_state(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, state: Tensor | None = None) -> Tensor:
@@ -60,31 +64,11 @@ def final_state(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, state: Tensor | Non
         h_L (N, D, S), float32.
     """
     x, dt, a, b = (tensor.float() for tensor in (x, dt, a, b))
-    kernel = find_kernel(x.device)
     with torch.autocast(x.device.type, enabled=False):
-        if kernel is not None:
-            unread, skip = torch.zeros_like(b), x.new_zeros(x.shape[2])
-            return scan_with_kernel(kernel, x, dt, a, b, unread, skip, state)[1]
         end = _first(state, x, a)
         for states in _states(x, dt, a, b, end):
             end = states[-1]
         return _last(end)
-
-
-def _scan(
-    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, state: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    ys, end = list[Tensor](), _first(state, x, a)
-    reads = c.permute(1, 2, 0)[..., None]  # (L, S, N, 1)
-    for states in _states(x, dt, a, b, end):
-        stretch, reads = reads.split((len(states), len(reads) - len(states)))
-        # A sum of S products, as multiplying such small matrices is several times slower.
-        y = stretch[:, 0] * states[:, 0]
-        for s in range(1, states.shape[1]):
-            y = y.addcmul_(stretch[:, s], states[:, s])
-        ys.append(y)
-        end = states[-1]
-    return torch.cat(ys).transpose(0, 1) + d * x, _last(end)
 
 
 def _states(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, state: Tensor) -> Iterator[Tensor]:
@@ -94,7 +78,7 @@ def _states(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, state: Tensor) -> Itera
     broadcasting along a last axis of only S numbers is slow.
     """
     a = a.t()[:, None]  # (S, 1, D)
-    tokens = _chunk_tokens(state.numel(), state.device)
+    tokens = stretch_tokens(state.numel(), state.device)
     parts = (tensor.transpose(0, 1).split(tokens) for tensor in (x, dt, b))
     for x_, dt_, b_ in zip(*parts, strict=True):  # (l, N, D or S) each
         decay = (dt_[:, None] * a).exp_()
@@ -123,14 +107,8 @@ def stretch_tokens(state_numbers: int, device: torch.device) -> int:
         device: where the scan runs.
 
     Returns:
-        At least 1; all tokens where a kernel scans them.
+        At least 1.
     """
-    if find_kernel(device) is not None:
-        return _ALL_TOKENS
-    return _chunk_tokens(state_numbers, device)
-
-
-def _chunk_tokens(state_numbers: int, device: torch.device) -> int:
     return max(1, _CHUNK_NUMBERS.get(device.type, 2**19) // state_numbers)
 
 
@@ -160,57 +138,3 @@ class _Recurrence(torch.autograd.Function):
 
 def _recurrence(decay: Tensor, drive: Tensor, start: Tensor) -> Tensor:
     return torch.Tensor(_Recurrence.apply(decay, drive, start))
-
-
-@cache
-def find_kernel(device: torch.device) -> Callable[..., Any] | None:
-    """The fused scan of `mamba-ssm`, if it is installed and the device is a GPU."""
-    if device.type != "cuda":
-        return None
-    try:
-        return import_module("mamba_ssm.ops.selective_scan_interface").selective_scan_fn
-    except ImportError:
-        return None
-
-
-def scan_with_kernel(
-    kernel: Callable[..., Any],
-    x: Tensor,
-    dt: Tensor,
-    a: Tensor,
-    b: Tensor,
-    c: Tensor,
-    d: Tensor,
-    state: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """`selective_scan` by `selective_scan_fn`, which has no argument for the state to begin with.
-
-    The scan is linear in that state, so that its share is added to what the kernel gives: the state
-    decays by exp(a (dt_1 + ... + dt_t)).
-
-    Args:
-        kernel: `mamba_ssm.ops.selective_scan_interface.selective_scan_fn`; time comes last in its
-            arguments.
-        x: as in `selective_scan`, likewise all others.
-        dt: (N, L, D).
-        a: (D, S).
-        b: (N, L, S).
-        c: (N, L, S).
-        d: (D,).
-        state: (N, D, S) or None.
-
-    Returns:
-        y (N, L, D) and h_L (N, D, S).
-    """
-    last_axis = (tensor.transpose(1, 2).contiguous() for tensor in (x, dt, b, c))
-    x_, dt_, b_, c_ = last_axis
-    y, end = kernel(x_, dt_, a, b_, c_, d, return_last_state=True)
-    y = y.transpose(1, 2)
-    if state is None:
-        return y, end
-    shares = list[Tensor]()
-    tokens = _chunk_tokens(state.numel(), state.device)
-    for elapsed, part in zip(dt.cumsum(1).split(tokens, 1), c.split(tokens, 1), strict=True):
-        left = torch.exp(elapsed[..., None] * a) * state[:, None]  # (N, l, D, S)
-        shares.append((left @ part[..., None]).squeeze(-1))
-    return y + torch.cat(shares, 1), end + torch.exp(dt.sum(1)[..., None] * a) * state

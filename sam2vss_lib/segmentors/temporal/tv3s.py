@@ -16,16 +16,14 @@ from torch import Tensor, nn
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.pixels import resize
-from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
-from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY
+from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY, WIDE, TemporalHead
 from sam2vss_lib.segmentors.temporal.state_space import BlockState, WindowedBlocks
 
-_WIDE = (64, 128, 320, 512)
 #: arguments of `Tv3sHead` for the published encoders; all others have their defaults
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
-    "mit_b1": {"in_channels": _WIDE},
-    "mit_b2": {"in_channels": _WIDE},
-    "mit_b5": {"in_channels": _WIDE},
+    "mit_b1": {"in_channels": WIDE},
+    "mit_b2": {"in_channels": WIDE},
+    "mit_b5": {"in_channels": WIDE},
 }
 
 
@@ -42,7 +40,7 @@ class Tv3sFeatures:
     grid: Tensor
 
 
-class Tv3sHead(MlpDecoder):
+class Tv3sHead(TemporalHead):
     """The head of TV3S on a Mix Transformer.
 
     It reads a target with its references, as CFFM and MRCFA do (the published mode 0), or frame
@@ -68,7 +66,7 @@ class Tv3sHead(MlpDecoder):
 
     def __init__(
         self,
-        in_channels: Sequence[int] = _WIDE,
+        in_channels: Sequence[int] = WIDE,
         num_classes: int = 124,
         embed_dim: int = 256,
         *,
@@ -99,14 +97,6 @@ class Tv3sHead(MlpDecoder):
         size = [max(1, ceil(side / self._window)) * self._window for side in sides]
         grid = resize(fused, size).permute(0, 2, 3, 1).contiguous()
         return Tv3sFeatures(fused, grid)
-
-    def frame_logits(self, features: Tv3sFeatures) -> Tensor:
-        """Logits of frames on their own, (B, C, h_1, w_1), for want of reference frames."""
-        return self.classify(features.fused)
-
-    def fused(self, features: Tv3sFeatures) -> Tensor:
-        """The map after fusion, (B, E, h_1, w_1)."""
-        return features.fused
 
     def clip_features(self, frames: Sequence[Tv3sFeatures]) -> Tensor:
         """What the final classifier reads.

@@ -12,7 +12,7 @@ from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import MetricSuite
 from sam2vss_lib.predictions.folder import PredictionFolder
-from sam2vss_lib.storage.files import read_json, write_json
+from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.storage.records import sha256_files
 from sam2vss_lib.study.stages.provenance import Provenance
 
@@ -92,15 +92,3 @@ def write_metrics(
     suite.save(sums_path(path))
     write_json(path, written)
     return written
-
-
-def read_metrics(path: Path) -> dict[str, Any]:
-    """Read a `metrics.json`.
-
-    Raises:
-        DataError: missing, no JSON, or of another format version.
-    """
-    value: Any = read_json(path)
-    if not isinstance(value, dict) or value.get("format_version") != FORMAT_VERSION:
-        raise DataError(f"{path}: not a metrics file of format version {FORMAT_VERSION}")
-    return value

@@ -1,9 +1,8 @@
 """Encoders of other libraries, from local files only."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,12 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.isam2.encoders import load_encoder
 from sam2vss_lib.isam2.encoders.backbone import as_map
 from sam2vss_lib.isam2.encoders.hugging_face import load_transformers
-from sam2vss_lib.storage.files import write_json
+from sam2vss_lib.storage.files import read_json, write_json
 
 SMALL: dict[str, Any] = {
     "hidden_size": 16,
@@ -117,6 +115,29 @@ def test_normalisation_is_the_models(tmp_path: Path, image: np.ndarray) -> None:
     assert not torch.allclose(before.encode(image), after.encode(image))
 
 
+def test_models_of_timm_say_size_colours_and_width_in_their_configuration(
+    tmp_path: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for the wrapper of `transformers`, as timm is not among the pinned packages."""
+    config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1])
+    folder = save(transformers.ResNetModel(config), tmp_path)
+    timm = {"input_size": [3, 64, 64], "mean": [0.4] * 3, "std": [0.3] * 3}
+    said = {"num_features": 12, "pretrained_cfg": timm}
+    write_json(folder / "config.json", {**read_json(folder / "config.json"), **said})
+    encoder = load_transformers(str(folder))
+    assert (encoder.mean, encoder.std) == ((0.4,) * 3, (0.3,) * 3)
+    found = encoder.encode(image)
+    assert found.shape == (12, 8, 8)
+    forward: Any = transformers.ResNetModel.forward
+
+    def channels_last(self: Any, pixel_values: torch.Tensor) -> Any:
+        maps = forward(self, pixel_values).last_hidden_state
+        return SimpleNamespace(last_hidden_state=maps.permute(0, 2, 3, 1))
+
+    monkeypatch.setattr(transformers.ResNetModel, "forward", channels_last)
+    assert torch.equal(load_transformers(str(folder)).encode(image), found)
+
+
 def test_weights_of_a_head_may_be_left_out_others_not(tmp_path: Path) -> None:
     folder = save(make_vit(), tmp_path)
     state = load_file(folder / "model.safetensors")
@@ -138,6 +159,9 @@ def test_what_is_no_model_gives_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a transformers model") as caught:
         load_encoder(f"transformers:{tmp_path}")
     assert "\n" not in str(caught.value)
+    write_json(tmp_path / "config.json", {"architecture": "resnet18", "pretrained_cfg": {}})
+    with pytest.raises(DataError, match=r"not a transformers model \(.*timm"):
+        load_encoder(f"transformers:{tmp_path}")
     with pytest.raises(SettingsError, match="'large' after @ is no side in px"):
         load_encoder(f"transformers:{tmp_path}@large")
 
@@ -151,53 +175,3 @@ def test_tokens_become_a_map_row_by_row() -> None:
     assert torch.equal(as_map(wanted, 30, None), wanted)
     with pytest.raises(SettingsError, match="neither map nor tokens"):
         as_map(patches[0], 30, 10)
-
-
-def test_without_timm_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(SettingsError, match="encoder timm:vit_tiny: the package timm is not inst"):
-        load_encoder("timm:vit_tiny:weights.safetensors")
-
-
-class ChannelsLast(nn.Module):
-    """What timm's interface promises, with a map whose channels come last."""
-
-    num_features = 5
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(3, 5, 8, 8)
-
-    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        return self.patches(x).permute(0, 2, 3, 1)
-
-
-def test_timm_models_by_its_interface(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, image: np.ndarray
-) -> None:
-    def create_model(name: str, **options: Any) -> nn.Module:
-        if name != "tiny":
-            raise RuntimeError(f"Unknown model ({name})")
-        if "img_size" in options:
-            raise TypeError("img_size")
-        return ChannelsLast()
-
-    entry = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3}
-    fake: Any = ModuleType("timm")
-    fake.create_model = create_model
-    fake.data = SimpleNamespace(resolve_model_data_config=lambda network: entry)
-    monkeypatch.setitem(sys.modules, "timm", fake)
-    weights = tmp_path / "tiny.safetensors"
-    state = ChannelsLast().state_dict()
-    save_file({**state, "head.weight": torch.zeros(2, 5)}, weights)
-    encoder = load_encoder(f"timm:tiny:{weights}")
-    assert (encoder.name, encoder.dim, encoder.stride) == ("timm:tiny", 5, 8)
-    assert encoder.encode(image).shape == (5, 4, 4)
-    assert load_encoder(f"timm:tiny:{weights}@64").encode(image).shape == (5, 8, 8)
-    with pytest.raises(SettingsError, match="encoder timm:other: Unknown model"):
-        load_encoder(f"timm:other:{weights}")
-    with pytest.raises(DataError, match=r"no \.safetensors file; give timm:tiny:FILE"):
-        load_encoder("timm:tiny")
-    save_file({"patches.bias": state["patches.bias"]}, weights)
-    with pytest.raises(DataError, match=r"1 weights missing or misshapen, such as patches\.weight"):
-        load_encoder(f"timm:tiny:{weights}")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.isam2.encoders import Encoder, encode_frame, load_encoder, segmentor_encoder
+from sam2vss_lib.isam2.encoders import encode_frame, load_encoder, segmentor_encoder
 from sam2vss_lib.isam2.encoders.base import concatenate_maps
 from sam2vss_lib.isam2.features import pool_features
 from sam2vss_lib.segmentors.base import Prediction
@@ -19,7 +19,6 @@ from sam2vss_lib.segmentors.pixels import network_input, normalise
 from sam2vss_lib.segmentors.registry import load_segmentor
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer
 from sam2vss_lib.segmentors.settings import InferenceOptions
-from tests.isam2.features.common import ColourEncoder
 from tests.segmentors.temporal.test_clip_head import make_clip, make_segmentor
 
 
@@ -100,13 +99,7 @@ class Other:
             yield Prediction(torch.zeros(frame.shape[:2], dtype=torch.uint8))
 
 
-class Offering(Other):
-    def encoder(self, feature: str | None = None) -> Encoder:
-        return ColourEncoder(name=f"colour {feature}")
-
-
-def test_other_base_models_offer_their_encoder_or_have_none() -> None:
-    assert segmentor_encoder(Offering(), "fuse").name == "colour fuse"
+def test_other_base_models_have_no_encoder() -> None:
     with pytest.raises(SettingsError, match="model other offers no encoder"):
         segmentor_encoder(Other())
 

@@ -1,7 +1,5 @@
 """The scan: against single steps, across cuts, backwards, and by somebody else's kernel."""
 
-import sys
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,8 +11,6 @@ from transformers.models.mamba.modeling_mamba import MambaMixer
 from sam2vss_lib.segmentors.temporal import selective_scan as module
 from sam2vss_lib.segmentors.temporal.selective_scan import (
     final_state,
-    find_kernel,
-    scan_with_kernel,
     selective_scan,
     stretch_tokens,
 )
@@ -66,13 +62,11 @@ def test_equals_single_steps(
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("with_kernel", [False, True])
 @pytest.mark.parametrize("with_state", [False, True])
 def test_final_state_is_that_of_single_steps(
-    with_state: bool, with_kernel: bool, monkeypatch: pytest.MonkeyPatch
+    with_state: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(module._CHUNK_NUMBERS, "cpu", 80)
-    monkeypatch.setattr(module, "find_kernel", lambda _device: fake_kernel if with_kernel else None)
     *arguments, state = inputs()
     start = state if with_state else None
     _, wanted = step_by_step(*arguments, state=start)
@@ -80,14 +74,10 @@ def test_final_state_is_that_of_single_steps(
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_a_stretch_is_cut_to_the_cache_but_never_for_a_kernel(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_stretch_is_cut_to_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     monkeypatch.setitem(module._CHUNK_NUMBERS, "cpu", 80)
     assert [stretch_tokens(numbers, cpu) for numbers in (1, 39, 80, 81)] == [80, 2, 1, 1]
-    monkeypatch.setattr(module, "find_kernel", lambda _device: fake_kernel)
-    assert stretch_tokens(81, cpu) > 10**9
 
 
 def test_a_cut_scan_is_the_whole_one() -> None:
@@ -112,71 +102,3 @@ def test_mixer_equals_that_of_transformers() -> None:
     tokens = torch.randn(2, 30, 24)
     with torch.inference_mode():
         torch.testing.assert_close(ours(tokens, None)[0], theirs(tokens), rtol=0, atol=1e-5)
-
-
-def fake_kernel(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None = None,
-    z: Tensor | None = None,
-    delta_bias: Tensor | None = None,
-    delta_softplus: bool = False,
-    return_last_state: bool = False,
-) -> Any:
-    """With the signature and the shapes of `mamba_ssm`'s."""
-    assert D is not None
-    assert all(tensor.is_contiguous() for tensor in (u, delta, A, B, C, D))
-    ordered = [tensor.transpose(1, 2) for tensor in (u, delta, B, C)]
-    y, end = step_by_step(ordered[0], ordered[1], A, ordered[2], ordered[3], D, None)
-    return (y.transpose(1, 2), end) if return_last_state else y.transpose(1, 2)
-
-
-@pytest.mark.parametrize("with_state", [False, True])
-@pytest.mark.parametrize("chunk_numbers", [80, 10**6])
-def test_kernel_gives_the_same_from_any_state(
-    with_state: bool, chunk_numbers: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(module._CHUNK_NUMBERS, "cpu", chunk_numbers)
-    *arguments, state = inputs()
-    start = state if with_state else None
-    for found, wanted in zip(
-        scan_with_kernel(fake_kernel, *arguments, state=start),
-        step_by_step(*arguments, state=start),
-        strict=True,
-    ):
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
-
-
-def test_kernel_is_found_on_a_gpu_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    find_kernel.cache_clear()
-    for name in ("mamba_ssm", "mamba_ssm.ops"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    name = "mamba_ssm.ops.selective_scan_interface"
-    monkeypatch.setitem(sys.modules, name, None)  # import fails
-    assert find_kernel(torch.device("cuda")) is None
-    find_kernel.cache_clear()
-    interface: Any = ModuleType(name)
-    interface.selective_scan_fn = fake_kernel
-    monkeypatch.setitem(sys.modules, name, interface)
-    assert find_kernel(torch.device("cuda")) is fake_kernel
-    assert find_kernel(torch.device("cpu")) is None
-    find_kernel.cache_clear()
-
-
-def test_scan_takes_the_kernel_that_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = list[int]()
-
-    def counting(*arguments: Any, **keywords: Any) -> Any:
-        calls.append(1)
-        return fake_kernel(*arguments, **keywords)
-
-    *arguments, state = inputs()
-    monkeypatch.setattr(module, "find_kernel", lambda _device: counting)
-    found, _ = selective_scan(*arguments, state=state)
-    assert calls
-    torch.testing.assert_close(
-        found, step_by_step(*arguments, state=state)[0], rtol=1e-4, atol=1e-4
-    )

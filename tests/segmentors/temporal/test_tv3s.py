@@ -81,25 +81,6 @@ def test_windows_in_stretches_equal_the_slow_reading(
     np.testing.assert_allclose(fast_logits(head, frames).numpy(), wanted, atol=1e-4)
 
 
-def test_windows_read_by_a_kernel_equal_the_slow_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    lengths = list[int]()
-
-    def kernel(*time_last: Tensor, return_last_state: bool) -> tuple[Tensor, Tensor]:
-        assert return_last_state
-        x, dt, a, b, c, d = time_last
-        lengths.append(x.shape[2])
-        x, dt, b, c = (tensor.transpose(1, 2) for tensor in (x, dt, b, c))
-        y, end = selective_scan._scan(x, dt, a, b, c, d, None)
-        return y.transpose(1, 2), end
-
-    monkeypatch.setitem(selective_scan._CHUNK_NUMBERS, "cpu", 3000)
-    monkeypatch.setattr(selective_scan, "find_kernel", lambda _device: kernel)
-    head, frames = make_head(depth=1), make_frames(4, 16, 24)
-    wanted = slow_logits(head, frames, 4, 2)
-    np.testing.assert_allclose(fast_logits(head, frames).numpy(), wanted, atol=1e-4)
-    assert lengths == [3 * 16, 16]  # of the references, then of the target: never cut
-
-
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(2, 6), st.data())
 def test_any_size_equals_the_slow_reading(

@@ -1,4 +1,4 @@
-"""Objects that are tracked together, and how they are put together, split and dropped."""
+"""Objects that are tracked together: how they are put together, split, dropped and merged."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sam2vss_lib.masklets.engines.batched.memory.memories import Memories
 from sam2vss_lib.masklets.sam2 import Sam2Model
@@ -91,3 +92,34 @@ def suitable_size(model: Sam2Model) -> int:
         return int(np.clip(_CPU_BYTES // per_object, *_CPU_SIZES))
     free, _ = torch.cuda.mem_get_info(model.device)
     return int(np.clip(free // 2 // per_object, 1, _CUDA_SIZE_LIMIT))
+
+
+def overlaps(masks: Tensor) -> NDArray[np.float64]:
+    """(n, n) IoU of (n, H, W) bool masks; that of an empty mask with any is 0."""
+    with torch.autocast(masks.device.type, enabled=False):
+        pixels = masks.flatten(1).float()
+        shared = (pixels @ pixels.T).double()
+    areas = shared.diagonal()
+    return (shared / (areas[:, None] + areas - shared).clamp_min(1)).cpu().numpy()
+
+
+def first_alike(masks: Tensor, iou: float) -> NDArray[np.int64]:
+    """Which mask each is taken for: itself, or the first kept one that it overlaps enough.
+
+    A grid of points proposes many an object more than once, a little differently; SAM2 then draws
+    the tracks together within a few frames, and `merge_iou` follows them as one from there.
+
+    Args:
+        masks: (n, H, W) bool, the best first.
+        iou: from which on two masks are taken for one.
+
+    Returns:
+        (n,) indices; an index that stands at its own place is of a mask that is kept.
+    """
+    alike = overlaps(masks) >= iou
+    found = np.arange(len(masks))
+    for index in range(1, len(masks)):
+        earlier = np.flatnonzero(alike[index, :index] & (found[:index] == np.arange(index)))
+        if len(earlier):
+            found[index] = earlier[0]
+    return found

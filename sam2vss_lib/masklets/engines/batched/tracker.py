@@ -16,6 +16,7 @@ from sam2vss_lib.errors import RunError, SettingsError
 from sam2vss_lib.masklets.approximations import EXACT, Approximations
 from sam2vss_lib.masklets.engines.batched.chunks import (
     Chunk,
+    first_alike,
     first_chunks,
     halves,
     packed,
@@ -23,13 +24,11 @@ from sam2vss_lib.masklets.engines.batched.chunks import (
     without,
 )
 from sam2vss_lib.masklets.engines.batched.coverage import check_covered
-from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, with_compiled_encoder
 from sam2vss_lib.masklets.engines.batched.heads import Heads
 from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach
 from sam2vss_lib.masklets.engines.batched.memory.reader import MemoryReader
 from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
-from sam2vss_lib.masklets.engines.batched.merging import first_alike
-from sam2vss_lib.masklets.engines.batched.variants import at_image_size, with_compiled_encoder
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
 _GIVEN_LOGIT = 10.0  # stock's logit of a mask that was given: plus or minus this
@@ -58,7 +57,7 @@ class WindowTracker:
     """Carries masks from a window's first frame on, many objects per call of the model.
 
     Attributes:
-        model: the SAM2 model, at the size that its input is to have.
+        model: the SAM2 model, its encoder compiled where that is asked for.
         max_objects_per_batch: objects that run together at most; halved whenever the device runs
             out of memory.
         halvings: how often that has happened.
@@ -86,7 +85,6 @@ class WindowTracker:
         """
         if max_objects_per_batch is not None and max_objects_per_batch < 1:
             raise SettingsError("max_objects_per_batch: must be at least 1")
-        model = at_image_size(model, approximations.image_size_px)
         self.model = with_compiled_encoder(model) if approximations.compile_encoder else model
         self._precision = precision
         predictor = self.model.predictor
@@ -94,7 +92,7 @@ class WindowTracker:
         self._merge_iou = approximations.merge_iou
         self._reach = Reach(predictor, approximations)
         with torch.inference_mode():
-            self._reader = MemoryReader(predictor, self._reach, approximations.memory_pool)
+            self._reader = MemoryReader(predictor, self._reach)
             self._writer = MemoryWriter(predictor)
             self._heads = Heads(predictor)
         self.max_objects_per_batch = max_objects_per_batch or suitable_size(self.model)
@@ -209,7 +207,6 @@ class WindowTracker:
         maps = None
         if self._reach.remembers(offset):
             maps = self._writer.write(features.s16, low, scores > 0, given=offset == 0)
-            maps = self._reader.pooled(maps) if offset > 0 else maps
         memories = chunk.memories.with_frame(offset, maps, pointers, self._reach)
         return low, scores, memories
 

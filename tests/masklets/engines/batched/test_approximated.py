@@ -4,27 +4,24 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch._dynamo.exc import BackendCompilerFailed
 
-from sam2vss_lib.errors import RunError, SettingsError
+from sam2vss_lib.errors import RunError
 from sam2vss_lib.masklets.approximations import Approximations
-from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
-from sam2vss_lib.masklets.engines.batched.memory.attention import (
-    attend,
-    fit_rotary_codes,
-    pooled_rotary_codes,
-    pooled_tokens,
+from sam2vss_lib.masklets.engines.batched.encoder import (
+    EncodedFrames,
+    encode,
+    model_input,
+    with_compiled_encoder,
 )
 from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach
 from sam2vss_lib.masklets.engines.batched.memory.reader import MemoryReader
 from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
-from sam2vss_lib.masklets.engines.batched.variants import at_image_size, with_compiled_encoder
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -52,7 +49,6 @@ def tracked(
     ("without_effect", "changes"),
     [
         ({"recent_memories": 3}, {"recent_memories": 2}),  # the demo model has three
-        ({"image_size_px": 256}, {"memory_pool": 2}),  # its own size
         ({"merge_iou": 1.0}, {"memory_stride_frames": 2}),
     ],
 )
@@ -75,10 +71,9 @@ def test_fewer_memories_are_read(demo_model: Sam2Model) -> None:
     def tokens(frame: int, **changes: Any) -> Any:
         approximations = Approximations.model_validate(changes)
         reach = Reach(predictor, approximations)
-        reader = MemoryReader(predictor, reach, approximations.memory_pool)
+        reader = MemoryReader(predictor, reach)
         maps = {0: torch.rand(2, side**2, 32)}
-        later = reader.pooled(torch.rand(2, side**2, 32))
-        maps |= {t: later for t in range(1, frame) if reach.remembers(t)}
+        maps |= {t: torch.rand(2, side**2, 32) for t in range(1, frame) if reach.remembers(t)}
         seen = Memories(maps, {t: torch.rand(2, 128) for t in range(frame)})
         reach.pointer_frames = lambda _frame: [0, frame - 1]  # type: ignore[method-assign]
         return reader._tokens(frame, seen, torch.ones(2))
@@ -86,11 +81,6 @@ def test_fewer_memories_are_read(demo_model: Sam2Model) -> None:
     assert tokens(5).values.shape[1] == 4 * side**2 + pointers
     assert tokens(5, recent_memories=1).values.shape[1] == 2 * side**2 + pointers
     assert tokens(5, memory_stride_frames=3).values.shape[1] == 2 * side**2 + pointers
-    pooled = tokens(5, memory_pool=2)
-    assert pooled.values.shape[1] == (1 + 3 / 4) * side**2 + pointers
-    assert (pooled.whole, pooled.pooled) == (side**2, 3 * side**2 // 4)
-    # every pixel of every map counts once, whatever stands for it
-    assert pooled.counts.sum() == 4 * side**2 + pointers
 
 
 def test_memories_are_made_of_every_third_frame_only(
@@ -124,54 +114,6 @@ def test_nothing_is_dropped_too_early(
         kept = {t for t in kept if reach.maps(t, frame)}
         kept |= {frame} if reach.remembers(frame) else set()
         assert len(kept) <= 5
-
-
-@pytest.mark.parametrize("narrow", [True, False])
-def test_a_key_that_stands_for_four_is_as_good_as_four(demo_model: Sam2Model, narrow: bool) -> None:
-    layer = demo_model.predictor.memory_attention.layers[0]
-    attention = layer.cross_attn_image if narrow else layer.self_attn
-    width = 32 if narrow else 128
-    torch.manual_seed(0)
-    q, k, values = torch.randn(2, 7, 128), torch.randn(2, 5, 128), torch.randn(2, 5, width)
-    counts = torch.tensor([1.0, 4.0, 1.0, 4.0, 4.0])
-    times = counts.long()
-    with torch.inference_mode():
-        found = attend(attention, q, k, values, counts)
-        repeated = [x.repeat_interleave(times, 1) for x in (k, values)]
-        torch.testing.assert_close(found, attend(attention, q, *repeated), rtol=1e-4, atol=1e-5)
-
-
-def test_pooled_codes_are_those_of_the_middle_of_a_square(demo_model: Sam2Model) -> None:
-    attention = demo_model.predictor.memory_attention.layers[0].cross_attn_image
-    fit_rotary_codes(attention, 16, torch.device("cpu"))
-    codes = pooled_rotary_codes(attention, 2)
-    assert codes is not None
-    rates = 100.0 ** -(np.arange(0, 128, 4)[:32] / 128)  # theta of the configuration
-    y, x = np.divmod(np.arange(64), 8)
-    middles = [2 * axis + 0.5 for axis in (x, y)]
-    angles = np.concatenate([np.outer(axis, rates) for axis in middles], 1)
-    np.testing.assert_allclose(codes.numpy(), np.exp(1j * angles), atol=1e-5)
-    tokens = torch.rand(2, 256, 3)
-    expected = torch.nn.functional.avg_pool2d(tokens.mT.unflatten(2, (16, 16)), 2).flatten(2).mT
-    torch.testing.assert_close(pooled_tokens(tokens, 2), expected)
-
-
-def test_squares_must_fit(demo_model: Sam2Model) -> None:
-    with pytest.raises(SettingsError, match="memory_pool: 3 does not divide 16"):
-        WindowTracker(demo_model, approximations=Approximations(memory_pool=3))
-
-
-def test_another_size_leaves_the_model_as_it_was(
-    demo_model: Sam2Model, features: list[EncodedFrames]
-) -> None:
-    before = tracked(demo_model, features)
-    smaller = at_image_size(demo_model, 128)
-    assert smaller.predictor.image_size == 128
-    found = tracked(demo_model, encoded(smaller, scene(SIZE)[:FRAMES]), image_size_px=128)
-    assert found[0].shape == before[0].shape
-    assert all(
-        torch.equal(a, b) for a, b in zip(before, tracked(demo_model, features), strict=True)
-    )
 
 
 def test_a_compiled_encoder_reads_frames_one_by_one(
@@ -226,12 +168,10 @@ def test_without_a_compiler_there_is_one_line(
     merge_iou=st.sampled_from([None, 0.6]),
     stride=st.integers(1, 3),
     recent=st.integers(0, 3),
-    pool=st.sampled_from([1, 2, 4]),
-    image_size_px=st.sampled_from([128, 192]),
 )
-@example((64, 48), 1, 0.05, 2, 0.6, 3, 1, 2, 128)  # one frame
-@example((64, 48), 3, 1.0, 2, 0.6, 3, 1, 2, 128)  # no proposals
-@example((40, 61), 5, 0.05, 1, 0.6, 2, 0, 4, 192)  # an object, or three
+@example((64, 48), 1, 0.05, 2, 0.6, 3, 1)  # one frame
+@example((64, 48), 3, 1.0, 2, 0.6, 3, 1)  # no proposals
+@example((40, 61), 5, 0.05, 1, 0.6, 2, 0)  # an object, or three
 def test_masklets_are_whole(
     size: tuple[int, int],
     frames: int,
@@ -240,8 +180,6 @@ def test_masklets_are_whole(
     merge_iou: float | None,
     stride: int,
     recent: int,
-    pool: int,
-    image_size_px: int,
 ) -> None:
     chosen = MaskletSettings(
         window=3,
@@ -252,8 +190,6 @@ def test_masklets_are_whole(
         merge_iou=merge_iou,
         memory_stride_frames=stride,
         recent_memories=recent,
-        memory_pool=pool,
-        image_size_px=image_size_px,
     )
     with tempfile.TemporaryDirectory() as folder:
         dataset = write_clip(Path(folder) / "data", size, frames, seed=0)

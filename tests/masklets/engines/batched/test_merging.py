@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2vss_lib.masklets.approximations import Approximations
+from sam2vss_lib.masklets.engines.batched.chunks import first_alike, overlaps
 from sam2vss_lib.masklets.engines.batched.clip import _encoded_visible_parts
-from sam2vss_lib.masklets.engines.batched.merging import first_alike, overlaps
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.rows import encode_masks, visible_parts
 from sam2vss_lib.masklets.sam2 import Sam2Model

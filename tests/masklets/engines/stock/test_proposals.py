@@ -110,8 +110,6 @@ def test_hash_follows_every_setting() -> None:
         "merge_iou": 0.8,
         "memory_stride_frames": 2,
         "recent_memories": 1,
-        "memory_pool": 2,
-        "image_size_px": 224,
         "compile_encoder": True,
     }
     assert set(changed) | {"fill_hole_area_px"} == set(MaskletSettings.model_fields)

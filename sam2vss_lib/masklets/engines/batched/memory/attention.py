@@ -7,7 +7,7 @@ approximated: the formulas of the modules are kept, only the order of products c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -71,9 +71,7 @@ def image_to_tokens(
     return torch.baddbmm(image + attention.out_proj.bias, weights.transpose(1, 2), folded_v)
 
 
-def attend(
-    attention: Any, q: Tensor, k: Tensor, values: Tensor, counts: Tensor | None = None
-) -> Tensor:
+def attend(attention: Any, q: Tensor, k: Tensor, values: Tensor) -> Tensor:
     """Softmax attention of projected and rotated tokens, with the projections of values and output.
 
     Args:
@@ -81,69 +79,71 @@ def attend(
         q: (b, p, I), b is 1 or n.
         k: (n, m, I).
         values: (n, m, V) what values are projected from.
-        counts: (m,) float32, how many tokens each key stands for; None for one each.
 
     Returns:
         (n, p, C), without the residual.
     """
     narrow = attention.num_heads == 1 and values.shape[2] < q.shape[2]
     if narrow and q.device.type == "cpu":
-        return _attend_narrow(attention, q, k, values, counts)
+        return _attend_narrow(attention, q, k, values)
     q, k, v = (_heads_of(x, attention.num_heads) for x in (q, k, attention.v_proj(values)))
-    bias = None if counts is None else counts.log().to(q.dtype)[None]
-    out = F.scaled_dot_product_attention(q.expand(len(k), -1, -1, -1), k, v, attn_mask=bias)
+    out = F.scaled_dot_product_attention(q.expand(len(k), -1, -1, -1), k, v)
     return attention.out_proj(out.transpose(1, 2).flatten(2))
 
 
-def _attend_narrow(
-    attention: Any, q: Tensor, k: Tensor, values: Tensor, counts: Tensor | None
-) -> Tensor:
+def _attend_narrow(attention: Any, q: Tensor, k: Tensor, values: Tensor) -> Tensor:
     """`attend`, mixing values before their projection: a mean of projections is that of the mean.
 
     Memories have a quarter of the width of keys. PyTorch's fused kernel for CPUs wants both of one
-    width, so the scores are spelled out, for as many objects or queries as stay in a core's cache.
+    width, so the scores are spelled out, a tile that stays in a core's cache at a time.
     """
-    n, m = k.shape[:2]
-    q = (q * _scale(attention)).expand(n, -1, -1)
-    objects = max(1, _SCORES // (q.shape[1] * m))
-    blocks = math.ceil(objects * q.shape[1] * m / max(_SCORES, m))
-    queries = math.ceil(q.shape[1] / blocks)
-    mixed = values.new_empty(n, q.shape[1], values.shape[2])
-    if counts is not None:
-        values = values * counts[:, None]
-    for i in range(0, n, objects):
-        some = slice(i, i + objects)
-        for j in range(0, q.shape[1], queries):
-            scores = torch.bmm(q[some, j : j + queries], k[some].transpose(1, 2)).float()
-            weights = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
-            total = weights.sum(-1, keepdim=True) if counts is None else weights @ counts[:, None]
-            mixed[some, j : j + queries] = torch.bmm(weights, values[some]) / total
+    q = (q * _scale(attention)).expand(len(k), -1, -1)
+    mixed = values.new_empty(*q.shape[:2], values.shape[2])
+    for tile in _tiles(len(q), q.shape[1], k.shape[1]):
+        objects, _ = tile
+        scores = torch.bmm(q[tile], k[objects].transpose(1, 2)).float()
+        weights = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
+        mixed[tile] = torch.bmm(weights, values[objects]) / weights.sum(-1, keepdim=True)
     return attention.out_proj(attention.v_proj(mixed))
 
 
-def rotate(
-    attention: Any, x: Tensor, count: int, *, start: int = 0, codes: Tensor | None = None
-) -> Tensor:
+def _tiles(objects: int, queries: int, keys: int) -> Iterator[tuple[slice, slice]]:
+    """Which objects and queries are worked on at a time: some whole objects, or a part of one.
+
+    An object of more than `_SCORES` scores is cut into even parts, of at least a query each.
+
+    >>> [(some.stop - some.start, part.stop) for some, part in _tiles(6, 100, 1_000)]
+    [(3, 100), (3, 100)]
+    >>> [(some.stop - some.start, part.stop) for some, part in _tiles(1, 100, 8_000)]
+    [(1, 34), (1, 68), (1, 102)]
+    """
+    together = max(1, _SCORES // (queries * keys))
+    parts = min(queries, math.ceil(queries * keys / _SCORES))
+    length = math.ceil(queries / parts)
+    for first in range(0, objects, together):
+        for begin in range(0, queries, length):
+            yield slice(first, first + together), slice(begin, begin + length)
+
+
+def rotate(attention: Any, x: Tensor, count: int) -> Tensor:
     """Rotate tokens by their place in the image, as sam2's `RoPEAttention` does.
 
     Args:
         attention: a sam2 attention; one without rotary codes leaves its tokens as they are.
         x: (b, m, I) freshly projected queries or keys, which may be overwritten.
-        count: how many tokens are pixels, a multiple of the codes.
-        start: the first of them.
-        codes: (p, d / 2) complex, of the pixels of one image; by default the attention's own.
+        count: how many tokens, the first ones, are pixels: a multiple of the attention's codes.
 
     Returns:
         (b, m, I).
     """
-    if not isinstance(attention, RoPEAttention) or count == 0:
+    if not isinstance(attention, RoPEAttention):
         return x
-    codes = attention.freqs_cis if codes is None else codes
-    pixels = x[:, start : start + count].float()  # a view, unless under autocast
+    codes: Any = attention.freqs_cis  # (p, d / 2) complex
+    pixels = x[:, :count].float()  # a view, unless under autocast
     pairs = pixels.unflatten(2, (attention.num_heads, -1, 2))
     torch.view_as_complex(pairs).unflatten(1, (-1, len(codes))).mul_(codes[:, None])
     if pixels.dtype != x.dtype:
-        x[:, start : start + count] = pixels
+        x[:, :count] = pixels
     return x
 
 
@@ -153,22 +153,6 @@ def fit_rotary_codes(attention: Any, side: int, device: torch.device) -> None:
         if len(attention.freqs_cis) != side * side:
             attention.freqs_cis = attention.compute_cis(end_x=side, end_y=side)
         attention.freqs_cis = attention.freqs_cis.to(device)
-
-
-def pooled_rotary_codes(attention: Any, pool: int) -> Tensor | None:
-    """Codes of the middles of squares of pixels; None of an attention without any."""
-    if not isinstance(attention, RoPEAttention):
-        return None
-    codes: Any = attention.freqs_cis
-    mean = pooled_tokens(torch.view_as_real(codes).flatten(1)[None], pool)[0]
-    return torch.view_as_complex(F.normalize(mean.unflatten(1, (-1, 2)), dim=-1))
-
-
-def pooled_tokens(x: Tensor, pool: int) -> Tensor:
-    """Means of (n, p, C) pixels over squares of pool x pool: (n, p / pool^2, C)."""
-    side = int(x.shape[1] ** 0.5)
-    squares = x.unflatten(1, (side // pool, pool, side // pool, pool))
-    return squares.mean((2, 4)).flatten(1, 2)
 
 
 def in_blocks(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

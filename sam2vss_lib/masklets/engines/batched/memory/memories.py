@@ -17,7 +17,7 @@ class Memories:
     """Memories of n objects that may still be read, by frame of the window.
 
     Attributes:
-        maps: (n, p, M) bfloat16, as stock keeps them; pooled ones are shorter.
+        maps: (n, p, M) bfloat16, as stock keeps them.
         pointers: (n, C) object pointers.
     """
 

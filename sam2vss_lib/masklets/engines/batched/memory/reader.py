@@ -8,13 +8,10 @@ import torch
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
-from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.masklets.engines.batched.memory.attention import (
     attend,
     fit_rotary_codes,
     in_blocks,
-    pooled_rotary_codes,
-    pooled_tokens,
     rotate,
 )
 from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach
@@ -25,9 +22,7 @@ class _Tokens(NamedTuple):
 
     values: Tensor  # (n, m, M)
     keys: Tensor  # (n, m, M) values with codes of place and time
-    whole: int  # how many of them, the first ones, are pixels
-    pooled: int  # how many of the next are squares of pixels
-    counts: Tensor | None  # (m,) pixels that each stands for; None for one each
+    pixels: int  # how many of them, the first ones, are of maps
 
 
 class MemoryReader:
@@ -36,37 +31,20 @@ class MemoryReader:
     Args:
         predictor: a sam2 `SAM2Base`.
         reach: which memories are read.
-        pool: side of the squares of pixels that all maps but the first frame's are averaged over.
-
-    Raises:
-        SettingsError: the squares do not fit the maps.
     """
 
-    def __init__(self, predictor: Any, reach: Reach, pool: int = 1) -> None:
-        self._predictor, self._reach, self._pool = predictor, reach, pool
-        self._side = predictor.sam_image_embedding_size
-        if self._side % pool:
-            raise SettingsError(f"memory_pool: {pool} does not divide {self._side}")
-        device = predictor.device
+    def __init__(self, predictor: Any, reach: Reach) -> None:
+        self._predictor, self._reach = predictor, reach
+        side, device = predictor.sam_image_embedding_size, predictor.device
         for layer in predictor.memory_attention.layers:
             for attention in (layer.self_attn, layer.cross_attn_image):
-                fit_rotary_codes(attention, self._side, device)
+                fit_rotary_codes(attention, side, device)
         with torch.inference_mode():
-            shape = (1, 1, self._side, self._side)
-            square = torch.empty(shape, device=device)
+            square = torch.empty((1, 1, side, side), device=device)
             neck = predictor.image_encoder.neck.position_encoding
             self._codes = neck(square).flatten(2).transpose(1, 2)  # (1, p, C)
             maps = predictor.memory_encoder.position_encoding(square)
             self._map_codes = maps.flatten(2).transpose(1, 2)  # (1, p, M)
-            self._pooled_codes = pooled_tokens(self._map_codes, pool)
-            self._pooled_rotary_codes = [
-                pooled_rotary_codes(layer.cross_attn_image, pool)
-                for layer in predictor.memory_attention.layers
-            ]
-
-    def pooled(self, maps: Tensor) -> Tensor:
-        """A later frame's (n, p, M) maps as they are to be kept."""
-        return maps if self._pool == 1 else pooled_tokens(maps.float(), self._pool).to(maps.dtype)
 
     def read(self, frame: int, s16: Tensor, memories: Memories, spans: Tensor) -> Tensor:
         """Features of a frame seen through each object's memories.
@@ -86,9 +64,9 @@ class MemoryReader:
         if attention.pos_enc_at_input:
             x = x + 0.1 * self._codes
         # the first layer's self-attention is the same for all objects
-        for layer, codes in zip(attention.layers, self._pooled_rotary_codes, strict=True):
+        for layer in attention.layers:
             x = self._look_around(layer, x)
-            x = self._look_back(layer, x, past, codes)
+            x = self._look_back(layer, x, past)
             hidden = layer.activation(layer.linear1(layer.norm3(x)))
             x = x + layer.linear2(hidden)
         return attention.norm(x)
@@ -100,25 +78,21 @@ class MemoryReader:
         k = rotate(attention, attention.k_proj(coded), x.shape[1])
         return x + attend(attention, q, k, y)
 
-    def _look_back(self, layer: Any, x: Tensor, past: _Tokens, codes: Tensor | None) -> Tensor:
+    def _look_back(self, layer: Any, x: Tensor, past: _Tokens) -> Tensor:
         attention, y = layer.cross_attn_image, layer.norm2(x)
         coded = y + self._codes if layer.pos_enc_at_cross_attn_queries else y
         q = rotate(attention, attention.q_proj(coded), x.shape[1])
         k = attention.k_proj(past.keys if layer.pos_enc_at_cross_attn_keys else past.values)
-        k = rotate(attention, k, past.whole)
-        k = rotate(attention, k, past.pooled, start=past.whole, codes=codes)
-        return x + attend(attention, q, k, past.values, past.counts)
+        return x + attend(attention, q, rotate(attention, k, past.pixels), past.values)
 
     def _tokens(self, frame: int, memories: Memories, spans: Tensor) -> _Tokens:
         """All memories that a frame reads: the first frame's map, later ones, pointers."""
         predictor, n = self._predictor, len(spans)
         frames = self._reach.map_frames(frame)
         times = predictor.maskmem_tpos_enc[[index for _, index in frames]].flatten(1, 2)
-        first = self._map_codes + times[:1]
-        later = (self._pooled_codes + times[1:]).flatten(0, 1)[None]  # (1, (k - 1) p', M)
-        codes = torch.cat([first, later], 1).expand(n, -1, -1)
+        codes = (self._map_codes + times).flatten(0, 1).expand(n, -1, -1)  # (n, k p, M)
         tokens = [memories.maps[t] for t, _ in frames]
-        pixels, pooled = codes.shape[1], later.shape[1] if self._pool > 1 else 0
+        pixels = codes.shape[1]
         if predictor.use_obj_ptrs_in_encoder:
             past = self._reach.pointer_frames(frame)
             pointers = torch.stack([memories.pointers[t] for t in past], 1)  # (n, f, C)
@@ -127,11 +101,8 @@ class MemoryReader:
             ages = torch.tensor([frame - t for t in past], dtype=torch.float32, device=spans.device)
             ages = self._time_codes(ages / spans[:, None])
             codes = torch.cat([codes, ages.repeat_interleave(split, 1)], 1)
-        values, counts = torch.cat(tokens, 1), None
-        if pooled:
-            counts = torch.ones(codes.shape[1], device=codes.device)
-            counts[pixels - pooled : pixels] = self._pool**2
-        return _Tokens(values, values + codes, pixels - pooled, pooled, counts)
+        values = torch.cat(tokens, 1)
+        return _Tokens(values, values + codes, pixels)
 
     def _time_codes(self, ages: Tensor) -> Tensor:
         """(n, f) ages to (n, f, M) codes of time."""
