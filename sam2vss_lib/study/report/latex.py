@@ -2,8 +2,9 @@ r"""The study's tables in LaTeX, to be put into a paper by \input; they need boo
 
 from __future__ import annotations
 
+from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.report.sections import Section, printed_text
-from sam2vss_lib.study.results.schema import Gain, Metric, Result, ResultRow
+from sam2vss_lib.study.results.schema import Metric, Result, ResultRow
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",

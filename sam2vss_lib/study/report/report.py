@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.metrics import Gain
 from sam2vss_lib.storage.files import write_text
 from sam2vss_lib.study.report.latex import latex_tables
 from sam2vss_lib.study.report.sections import (
@@ -20,7 +21,7 @@ from sam2vss_lib.study.report.sections import (
     printed_text,
     read_sections,
 )
-from sam2vss_lib.study.results.schema import Gain, Metric, Result, ResultRow
+from sam2vss_lib.study.results.schema import Metric, Result, ResultRow
 from sam2vss_lib.study.run.runner import find_notebooks
 
 #: cell status -> (mark, meaning); the mark stands beside the number, so colour is never needed

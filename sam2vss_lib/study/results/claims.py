@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sam2vss_lib.metrics import PairedGain
+from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.results.tables import Row
 
 Verdict = Literal["holds", "does not hold", "undecided"]
@@ -59,7 +59,7 @@ def refinement_claims(rows: list[Row]) -> list[Claim]:
     return claims
 
 
-def judge(statement: str, gain: PairedGain, direction: Direction) -> Claim:
+def judge(statement: str, gain: Gain, direction: Direction) -> Claim:
     """Hold a statement about the direction of a gain against its interval."""
     return Claim(
         statement=statement,
@@ -70,7 +70,7 @@ def judge(statement: str, gain: PairedGain, direction: Direction) -> Claim:
     )
 
 
-def _verdict(gain: PairedGain, direction: Direction) -> Verdict:
+def _verdict(gain: Gain, direction: Direction) -> Verdict:
     if gain.gain is None or gain.low is None or gain.high is None:
         return "undecided"
     low, high = gain.low, gain.high

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.metrics import Gain
 
 FORMAT_VERSION = 1
 Verdict = Literal[
@@ -31,14 +32,6 @@ class Metric(_Part):
     label: str = ""
     unit: str = "%"
     digits: int = Field(default=2, ge=0)
-
-
-class Gain(_Part):
-    """A difference to the row's reference, with its 95 % interval over clips."""
-
-    gain: float | None = None
-    low: float | None = None
-    high: float | None = None
 
 
 class ResultRow(_Part):

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from sam2vss_lib.metrics import PairedGain
+from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
-from sam2vss_lib.study.results.schema import Gain, TextTable
+from sam2vss_lib.study.results.schema import TextTable
 from sam2vss_lib.study.stages.stages import Evaluated
 
 Name = tuple[str, str]  # method (or setting) and backbone, as the paper prints them
@@ -37,7 +37,7 @@ class Row:
     status: str
     reference: Name | None = None
     evaluated: Evaluated | None = None
-    gains: dict[str, PairedGain] = field(default_factory=dict)
+    gains: dict[str, Gain] = field(default_factory=dict)
     printed_as: Name | None = None
 
     @property
@@ -194,7 +194,7 @@ def _text(value: float | None, digits: int, *, sign: bool = False) -> str:
     return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
 
 
-def interval_text(gain: PairedGain | Gain | None) -> str:
+def interval_text(gain: Gain | None) -> str:
     """A gain with its interval, to read; a dash where there is none."""
     if gain is None or gain.gain is None:
         return "–"

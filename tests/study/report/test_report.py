@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from sam2vss_lib.cli import app
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.report.latex import escape
 from sam2vss_lib.study.report.report import footnotes, gain_text, interval_glyph, write_report
 from sam2vss_lib.study.report.sections import cell_status, printed_text
-from sam2vss_lib.study.results.schema import Gain, Result, ResultRow, parse_result
+from sam2vss_lib.study.results.schema import Result, ResultRow, parse_result
 from tests.study.report.browser import find_browser, visit
 
 METRICS = ("mIoU", "FWIoU", "mBIoU", "mVC8", "mVC16")

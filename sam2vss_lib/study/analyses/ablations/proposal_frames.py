@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.metrics import PairedGain
+from sam2vss_lib.metrics import Gain
 from sam2vss_lib.metrics.bootstrap import paired_share_gain
 from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.refinement import count_votes
@@ -32,7 +32,7 @@ class FrameKind(NamedTuple):
     frames: int
     purity: float
     right: float
-    gain: PairedGain
+    gain: Gain
 
 
 def frame_kinds(study: Study) -> list[FrameKind]:

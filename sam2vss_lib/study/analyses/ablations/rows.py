@@ -11,7 +11,7 @@ import pandas as pd
 from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.metrics import PairedGain, paired_gain
+from sam2vss_lib.metrics import Gain, paired_gain
 from sam2vss_lib.study.paper import PAPER_METRICS
 from sam2vss_lib.study.results.claims import Claim, Direction, judge
 from sam2vss_lib.study.results.tables import Row, rows_not_run
@@ -133,7 +133,7 @@ def ablation_rows(study: Study) -> list[Row]:
     return rows + rows_not_run(table, rows, f"profile {profile} does not vary it to {{row}}")
 
 
-def gain_between(study: Study, before: Any, after: Any) -> dict[str, PairedGain]:
+def gain_between(study: Study, before: Any, after: Any) -> dict[str, Gain]:
     """Paired gain of every metric from one evaluated run to another."""
     settings = study.settings
     return paired_gain(
@@ -217,7 +217,7 @@ def difference_frame(rows: list[Row]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
-def _interval(gain: PairedGain) -> tuple[float | None, float | None, float | None]:
+def _interval(gain: Gain) -> tuple[float | None, float | None, float | None]:
     return gain.gain, gain.low, gain.high
 
 

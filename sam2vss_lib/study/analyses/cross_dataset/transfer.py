@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.metrics import Gain
 from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
 from sam2vss_lib.study.paper import paper_rows, paper_value
-from sam2vss_lib.study.results.schema import Gain, ResultRow, parse_result
+from sam2vss_lib.study.results.schema import ResultRow, parse_result
 from sam2vss_lib.study.results.tables import Row, interval_text, row_values
 from sam2vss_lib.study.settings import StudySettings, load_profile, make_settings
 from sam2vss_lib.study.stages import Study
@@ -141,7 +142,8 @@ def gains_by_data(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.Da
 
 
 def _line(data: str, system: str, metric: str, gain: Gain, source: str) -> dict[str, object]:
-    return {"data": data, "system": system, "metric": metric, **gain.model_dump(), "source": source}
+    ends = {"gain": gain.gain, "low": gain.low, "high": gain.high}
+    return {"data": data, "system": system, "metric": metric, **ends, "source": source}
 
 
 def _printed_pairs(table: int) -> list[tuple[str, str, tuple[str, str]]]:

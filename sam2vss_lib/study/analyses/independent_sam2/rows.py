@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
-from sam2vss_lib.metrics import PairedGain, paired_gain
+from sam2vss_lib.metrics import Gain, paired_gain
 from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.results.claims import Claim, Direction, judge
 from sam2vss_lib.study.results.tables import Row, rows_not_run
@@ -123,7 +123,7 @@ def _status(ran: str, reason: str) -> str:
     return f"not run: {reason}" if reason else ran
 
 
-def _gains(study: IndependentStudy, before: Evaluated, after: Evaluated) -> dict[str, PairedGain]:
+def _gains(study: IndependentStudy, before: Evaluated, after: Evaluated) -> dict[str, Gain]:
     settings = study.settings
     return paired_gain(
         before.suite, after.suite, samples=settings.bootstrap_samples, seed=settings.seed
@@ -169,12 +169,12 @@ def _is_sam2(run: EncoderRun) -> bool:
 
 def _gains_by_seed(
     study: IndependentStudy, before: dict[int, Evaluated], after: dict[int, Evaluated]
-) -> dict[int, dict[str, PairedGain]]:
+) -> dict[int, dict[str, Gain]]:
     return {seed: _gains(study, before[seed], after[seed]) for seed in after}
 
 
 def _judge(
-    statement: str, metric: str, direction: Direction, gains: dict[int, dict[str, PairedGain]]
+    statement: str, metric: str, direction: Direction, gains: dict[int, dict[str, Gain]]
 ) -> SeededClaim:
     judged = [judge(statement, gain[metric], direction) for gain in gains.values()]
     first = judged[0].model_dump()

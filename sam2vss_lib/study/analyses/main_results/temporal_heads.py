@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sam2vss_lib.metrics import PairedGain, paired_gain
+from sam2vss_lib.metrics import Gain, paired_gain
 from sam2vss_lib.study.results.claims import Claim, judge
 from sam2vss_lib.study.results.tables import Row
 from sam2vss_lib.study.settings import StudySettings
@@ -26,7 +26,7 @@ class TemporalGain:
 
     row: Row
     other: Row
-    gains: dict[str, PairedGain]
+    gains: dict[str, Gain]
 
     @property
     def claim(self) -> Claim:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from sam2vss_lib.metrics import PairedGain, paired_gain
+from sam2vss_lib.metrics import Gain, paired_gain
 from sam2vss_lib.study.analyses.ablations.figures import figure_differences, figure_masklets
 from sam2vss_lib.study.analyses.ablations.rows import (
     ABLATIONS,
@@ -87,7 +87,7 @@ def test_claims_about_values_that_were_not_run_are_left_out():
     ],
 )
 def test_verdicts(direction: Any, gain: tuple[float, float, float], verdict: str):
-    assert judge("x", PairedGain(*gain, 4), direction).verdict == verdict
+    assert judge("x", Gain(*gain, 4), direction).verdict == verdict
 
 
 def test_figures_have_a_panel_per_metric_and_one_for_each_fact():

@@ -1,5 +1,6 @@
 """Gains on two data sets: from notebook 01 where settings agree, else by the shared stages."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def test_first_data_set_that_is_not_there_is_a_reason(
 def comparison() -> transfer.Comparison:
     """The rows of `tests.study.rows`, with a loss in mIoU and no other gain."""
     base, refined, _ = [ResultRow.model_validate(row_values(row)) for row in rows()]
-    gains = {"mIoU": refined.gains["mIoU"].model_copy(update={"gain": -1.0})}
+    gains = {"mIoU": replace(refined.gains["mIoU"], gain=-1.0)}
     return transfer.Comparison("first", (base, refined.model_copy(update={"gains": gains})), "")
 
 
