@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.report.sections import Section, printed_text
-from sam2vss_lib.study.results.schema import Metric, Result, ResultRow
+from sam2vss_lib.study.results.schema import Metric, Result, Row
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
@@ -52,7 +52,7 @@ def _comment(text: str) -> str:
     return " ".join(text.split())
 
 
-def _table(section: Section, rows: list[ResultRow], *, gains: bool) -> str:
+def _table(section: Section, rows: list[Row], *, gains: bool) -> str:
     """One table* with a column pair, ours and the paper's, for every metric."""
     result = section.result
     metrics = result.columns
@@ -90,7 +90,7 @@ def _unit(metric: Metric, *, gains: bool) -> str:
     return "" if gains or not metric.unit else f" ({escape(metric.unit)})"
 
 
-def _cells(result: Result, row: ResultRow, names: int, *, gains: bool) -> list[str]:
+def _cells(result: Result, row: Row, names: int, *, gains: bool) -> list[str]:
     cells = [escape(row.method), escape(row.backbone)][:names]
     for metric in result.columns:
         if gains:

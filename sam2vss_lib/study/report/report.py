@@ -21,7 +21,7 @@ from sam2vss_lib.study.report.sections import (
     printed_text,
     read_sections,
 )
-from sam2vss_lib.study.results.schema import Metric, Result, ResultRow
+from sam2vss_lib.study.results.schema import Metric, Result, Row
 from sam2vss_lib.study.run.runner import find_notebooks
 
 #: cell status -> (mark, meaning); the mark stands beside the number, so colour is never needed
@@ -148,7 +148,7 @@ def interval_glyph(gain: Gain, paper: float | None, scale: float) -> dict[str, f
     }
 
 
-def footnotes(rows: list[ResultRow]) -> dict[str, str]:
+def footnotes(rows: list[Row]) -> dict[str, str]:
     """What rows were run on, or why they were not -> a letter for each."""
     found = dict.fromkeys(row.remark for row in rows)
     return {remark: _letters(index) for index, remark in enumerate(found)}

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import pandas as pd
 
-from sam2vss_lib.metrics import Gain
+from sam2vss_lib.metrics import Gain, paired_gain
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
-from sam2vss_lib.study.results.schema import TextTable
+from sam2vss_lib.study.results.schema import Claim, Name, Row, TextTable
+from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.study.stages.stages import Evaluated
 
-Name = tuple[str, str]  # method (or setting) and backbone, as the paper prints them
 
+def table_row(
+    table: int,
+    method: str,
+    backbone: str,
+    status: str,
+    reference: Name | None = None,
+    evaluated: Evaluated | None = None,
+    gains: dict[str, Gain] | None = None,
+    printed_as: Name | None = None,
+) -> Row:
+    """A row of one of the paper's tables: our numbers beside those that the paper prints for it.
 
-@dataclass(frozen=True)
-class Row:
-    """One row of a table.
-
-    Attributes:
+    Args:
         table: number of the paper's table.
         method: such as CFFM or SAM2-CFFM, or the value of a setting.
         backbone: such as MiT-B1; "" where the table has none.
@@ -30,43 +35,41 @@ class Row:
         gains: gain over the reference by metric.
         printed_as: the paper's name of the row where it differs from ours.
     """
+    paper = _printed(table, printed_as or (method, backbone))
+    before = _printed(table, reference)
+    differences = {
+        metric: None if value is None or start is None else round(value - start, 2)
+        for (metric, value), start in zip(paper.items(), before.values(), strict=True)
+    }
+    numbers = evaluated.metrics["metrics"] if evaluated else dict.fromkeys(PAPER_METRICS)
+    return Row(
+        method=method,
+        backbone=backbone,
+        status=status,
+        ours={metric: numbers[metric] for metric in PAPER_METRICS},
+        paper=paper,
+        gains=gains or {},
+        paper_gains=differences,
+        variants=evaluated.metrics["variants"] if evaluated else None,
+        reference=reference,
+        evaluated=evaluated,
+        printed_as=printed_as,
+    )
 
-    table: int
-    method: str
-    backbone: str
-    status: str
-    reference: Name | None = None
-    evaluated: Evaluated | None = None
-    gains: dict[str, Gain] = field(default_factory=dict)
-    printed_as: Name | None = None
 
-    @property
-    def name(self) -> Name:
-        """Method and backbone."""
-        return self.method, self.backbone
+def _printed(table: int, name: Name | None) -> dict[str, float | None]:
+    return {m: None if name is None else paper_value(table, *name, m) for m in PAPER_METRICS}
 
-    @property
-    def label(self) -> str:
-        """Method and backbone in one word."""
-        return f"{self.method} {self.backbone}".strip()
 
-    @property
-    def ours(self) -> dict[str, float | None]:
-        """Our value of every metric, None where not run or not defined."""
-        if self.evaluated is None:
-            return dict.fromkeys(PAPER_METRICS)
-        return {metric: self.evaluated.metrics["metrics"][metric] for metric in PAPER_METRICS}
-
-    def paper(self, metric: str) -> float | None:
-        """The paper's value of a metric, None where it prints none."""
-        return paper_value(self.table, *(self.printed_as or self.name), metric)
-
-    def paper_gain(self, metric: str) -> float | None:
-        """The paper's value minus that of the reference row, in percentage points."""
-        if self.reference is None:
-            return None
-        value, reference = self.paper(metric), paper_value(self.table, *self.reference, metric)
-        return None if value is None or reference is None else round(value - reference, 2)
+def gains_between(
+    settings: StudySettings, before: Evaluated | None, after: Evaluated | None
+) -> dict[str, Gain]:
+    """Paired gain of every metric by the study's bootstrap; none where a side was not run."""
+    if before is None or after is None:
+        return {}
+    return paired_gain(
+        before.suite, after.suite, samples=settings.bootstrap_samples, seed=settings.seed
+    )
 
 
 def rows_not_run(table: int, rows: Sequence[Row], reason: str) -> list[Row]:
@@ -77,13 +80,11 @@ def rows_not_run(table: int, rows: Sequence[Row], reason: str) -> list[Row]:
         rows: our rows.
         reason: why there is no number; `{row}` is replaced by the row's name.
     """
-    have = {row.printed_as or row.name for row in rows}
+    have = {row.printed_name for row in rows}
     return [
-        Row(
-            table, method, backbone, f"not run: {reason.format(row=f'{method} {backbone}'.strip())}"
-        )
-        for method, backbone in paper_rows(table)
-        if (method, backbone) not in have
+        table_row(table, *name, f"not run: {reason.format(row=' '.join(name).strip())}")
+        for name in paper_rows(table)
+        if name not in have
     ]
 
 
@@ -95,20 +96,6 @@ def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
         for row in rows
         if row.reference is not None and row.gains and row.evaluated is not None
     ]
-
-
-def row_values(row: Row) -> dict[str, Any]:
-    """A row as JSON-able values for `result.json`."""
-    return {
-        "method": row.method,
-        "backbone": row.backbone,
-        "status": row.status,
-        "ours": row.ours,
-        "paper": {metric: row.paper(metric) for metric in PAPER_METRICS},
-        "gains": {metric: asdict(gain) for metric, gain in row.gains.items()},
-        "paper_gains": {metric: row.paper_gain(metric) for metric in PAPER_METRICS},
-        "variants": row.evaluated.metrics["variants"] if row.evaluated else None,
-    }
 
 
 def table_frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -124,11 +111,11 @@ def table_frame(rows: Sequence[Row]) -> pd.DataFrame:
         for metric, value in row.ours.items():
             gain = row.gains.get(metric)
             line[metric] = value
-            line[f"{metric}_paper"] = row.paper(metric)
+            line[f"{metric}_paper"] = row.paper[metric]
             line[f"{metric}_gain"] = gain and gain.gain
             line[f"{metric}_gain_low"] = gain and gain.low
             line[f"{metric}_gain_high"] = gain and gain.high
-            line[f"{metric}_gain_paper"] = row.paper_gain(metric)
+            line[f"{metric}_gain_paper"] = row.paper_gains[metric]
         lines.append({**line, "status": row.status})
     frame = pd.DataFrame(lines)
     numbers = [c for c in frame.columns if c not in ("method", "backbone", "status")]
@@ -145,7 +132,7 @@ def values_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
                 for metric, value in row.ours.items()
                 for key, text in (
                     ((metric, "ours"), _text(value, 2)),
-                    ((metric, "paper"), _text(row.paper(metric), 1)),
+                    ((metric, "paper"), _text(row.paper[metric], 1)),
                 )
             },
             ("", "Status"): row.status,
@@ -165,7 +152,7 @@ def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
                 for metric in PAPER_METRICS
                 for key, text in (
                     ((metric, "ours"), interval_text(row.gains.get(metric))),
-                    ((metric, "paper"), _text(row.paper_gain(metric), 1, sign=True)),
+                    ((metric, "paper"), _text(row.paper_gains[metric], 1, sign=True)),
                 )
             },
         }
@@ -173,6 +160,11 @@ def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
         if row.reference is not None
     ]
     return pd.DataFrame(lines)
+
+
+def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
+    """Statements with gains, intervals and verdicts, to read."""
+    return pd.DataFrame([claim.model_dump(exclude_unset=True) for claim in claims]).round(2)
 
 
 def text_table(title: str, table: pd.DataFrame) -> TextTable:

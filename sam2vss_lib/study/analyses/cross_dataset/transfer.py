@@ -15,8 +15,8 @@ from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
 from sam2vss_lib.study.paper import paper_rows, paper_value
-from sam2vss_lib.study.results.schema import ResultRow, parse_result
-from sam2vss_lib.study.results.tables import Row, interval_text, row_values
+from sam2vss_lib.study.results.schema import Row, parse_result
+from sam2vss_lib.study.results.tables import interval_text
 from sam2vss_lib.study.settings import StudySettings, load_profile, make_settings
 from sam2vss_lib.study.stages import Study
 
@@ -42,7 +42,7 @@ class Comparison:
     """
 
     dataset: str
-    rows: tuple[ResultRow, ...]
+    rows: tuple[Row, ...]
     source: str
 
 
@@ -92,18 +92,21 @@ def _computed(second: Study, profile: str) -> Comparison:
     name = data_name(first.dataset)
     study = Study(first)
     try:
-        rows = [row for row in refinement_rows(study, 1) if row.evaluated is not None]
+        rows = tuple(
+            row.model_copy(update={"evaluated": None})
+            for row in refinement_rows(study, 1)
+            if row.evaluated is not None
+        )
     except DataError as error:
         return Comparison(name, (), f"not run: {error}")
     if not rows:
         return Comparison(name, (), f"not run: no base system of profile {profile} can be run")
-    parsed = tuple(ResultRow.model_validate(row_values(row)) for row in rows)
     used = study.provenance()
     predictions = {f"{k} on {name}": v for k, v in used.predictions_sha256.items()}
     second.uses(used.checkpoint_sha256, predictions)
     second.log.extend(study.log)
     stages, reused = len(study.log), sum(run.reused == run.clips for run in study.log)
-    return Comparison(name, parsed, f"computed, {reused} of {stages} stages reused")
+    return Comparison(name, rows, f"computed, {reused} of {stages} stages reused")
 
 
 def gains_by_data(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
@@ -118,11 +121,10 @@ def gains_by_data(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.Da
         Columns `data`, `system`, `metric`, `gain`, `low`, `high`, `source` ("ours" or "paper");
         points; intervals are missing for the paper and for few clips. Ordered by `data`.
     """
-    second = [ResultRow.model_validate(row_values(row)) for row in rows]
     lines: list[dict[str, object]] = []
-    for name, part in ((first.dataset, first.rows), (dataset, second)):
+    for name, part in ((first.dataset, first.rows), (dataset, rows)):
         lines += [
-            _line(name, f"{row.method} {row.backbone}".strip(), metric, row.gains[metric], "ours")
+            _line(name, row.label, metric, row.gains[metric], "ours")
             for row in part
             for metric in METRICS
             if metric in row.gains and row.gains[metric].gain is not None
@@ -169,8 +171,7 @@ def transfer_table(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.D
     Returns:
         Two-level columns; two lines a refined system, one for each data set.
     """
-    before = {(row.method, row.backbone): row for row in first.rows}
-    after = {row.name: ResultRow.model_validate(row_values(row)) for row in rows}
+    before, after = ({row.name: row for row in found} for found in (first.rows, rows))
     lines: list[dict[tuple[str, str], str]] = []
     for row in rows:
         if row.reference is None or not {row.name, row.reference} <= before.keys():
@@ -190,7 +191,7 @@ def transfer_table(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.D
 
 def transfer_reading(first: Comparison, rows: Sequence[Row], dataset: str) -> str:
     """In a sentence: how many of the first data set's gains have the same sign on the second."""
-    before = {(row.method, row.backbone): row for row in first.rows}
+    before = {row.name: row for row in first.rows}
     gains = [
         (old, new)
         for row in rows

@@ -12,7 +12,7 @@ from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.masklets.store import ClipMasklets
 from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.refinement import count_votes, winning_classes
-from sam2vss_lib.study.results.tables import Row
+from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.stages import Study
 
 METRIC = "mVC8"

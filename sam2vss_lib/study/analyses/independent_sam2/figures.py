@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.style import BETTER, NEUTRAL, WORSE
-from sam2vss_lib.study.results.tables import Row
 
 PARTS_CAPTION = (
     "Base system X, classified masklets (I-X), the same with X below them (I-X_base), and what the "

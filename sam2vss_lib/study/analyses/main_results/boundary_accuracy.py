@@ -17,7 +17,7 @@ from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX, distance_bins
 from sam2vss_lib.metrics.iou import class_counts
 from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.storage.files import read_json, write_json
-from sam2vss_lib.study.results.tables import Row
+from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.wording import span
 from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.stages.evaluation import predictions_sha256
@@ -53,9 +53,8 @@ def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.D
     if not pairs:
         return pd.DataFrame(columns=columns)
     rows = {row.label: row for pair in pairs for row in pair}
-    runs = {label: row.evaluated for label, row in rows.items() if row.evaluated is not None}
-    counts = _counts(study, [run.predictions for run in runs.values()])
-    right = dict(zip(runs, counts.right, strict=True))
+    counts = _counts(study, [row.run.predictions for row in rows.values()])
+    right = dict(zip(rows, counts.right, strict=True))
     settings = study.settings
     lines: list[dict[str, object]] = []
     for base, refined in pairs:

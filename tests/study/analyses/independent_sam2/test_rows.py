@@ -156,7 +156,7 @@ def test_rows_are_the_first_seeds_and_gains_go_step_by_step(study: IndependentSt
     before, after = (table.loc[(m, "micro"), "mIoU"] for m in ("SegFormer", "I-SegFormer"))
     gain = table.loc[("I-SegFormer", "micro"), "mIoU_gain"]
     assert gain == pytest.approx(after - before, abs=1e-3)
-    assert rows["I-SAM2"].paper("mIoU") == 18.03
+    assert rows["I-SAM2"].paper["mIoU"] == 18.03
 
 
 def test_claims_need_all_seeds(study: IndependentStudy):
