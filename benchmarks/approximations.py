@@ -24,7 +24,7 @@ from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.refinement import refine
 from sam2vss_lib.segmentors import load_segmentor, segment
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 from sam2vss_lib.study.stages.evaluation import count_predictions
 
 BASES = ("segformer-micro", "segformer-mini")
@@ -53,7 +53,7 @@ def cases(**changes: Any) -> dict[str, MaskletSettings]:
     return {**found, "preset fast": MaskletSettings.from_preset("fast", **changes)}
 
 
-def run(*, quick: bool, repeats: int, keep: Path | None = None) -> Iterator[Row]:
+def run(*, quick: bool, repeats: int, keep: Path | None = None) -> Iterator[Comparison]:
     """One row for every approximation, beside the exact engine.
 
     Args:
@@ -81,7 +81,7 @@ def run(*, quick: bool, repeats: int, keep: Path | None = None) -> Iterator[Row]
         }
         to_stock = seconds["stock"] / seconds[name]
         promised = name == "preset fast"
-        yield Row(
+        yield Comparison(
             "approximations",
             name,
             "exact engine",

@@ -9,6 +9,7 @@ import pandas as pd
 from sam2vss_lib.metrics import Gain, paired_gain
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
 from sam2vss_lib.study.results.schema import Claim, Name, Row, TextTable
+from sam2vss_lib.study.results.text import interval_text, number_text
 from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.study.stages.stages import Evaluated
 
@@ -131,8 +132,8 @@ def values_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
                 key: text
                 for metric, value in row.ours.items()
                 for key, text in (
-                    ((metric, "ours"), _text(value, 2)),
-                    ((metric, "paper"), _text(row.paper[metric], 1)),
+                    ((metric, "ours"), number_text(value)),
+                    ((metric, "paper"), number_text(row.paper[metric], 1)),
                 )
             },
             ("", "Status"): row.status,
@@ -152,7 +153,7 @@ def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
                 for metric in PAPER_METRICS
                 for key, text in (
                     ((metric, "ours"), interval_text(row.gains.get(metric))),
-                    ((metric, "paper"), _text(row.paper_gains[metric], 1, sign=True)),
+                    ((metric, "paper"), number_text(row.paper_gains[metric], 1, sign=True)),
                 )
             },
         }
@@ -178,17 +179,3 @@ def _names(row: Row, heading: str, rows: Sequence[Row]) -> dict[tuple[str, str],
     """The leading columns; that of the backbone only where a row has one."""
     named = any(other.backbone for other in rows)
     return {("", heading): row.method} | ({("", "Backbone"): row.backbone} if named else {})
-
-
-def _text(value: float | None, digits: int, *, sign: bool = False) -> str:
-    if value is None:
-        return "–"
-    return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
-
-
-def interval_text(gain: Gain | None) -> str:
-    """A gain with its interval, to read; a dash where there is none."""
-    if gain is None or gain.gain is None:
-        return "–"
-    text = f"{gain.gain:+.2f}"
-    return text if gain.low is None else f"{text} [{gain.low:+.2f}, {gain.high:+.2f}]"

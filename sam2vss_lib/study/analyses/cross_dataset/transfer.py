@@ -16,7 +16,7 @@ from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
 from sam2vss_lib.study.paper import paper_rows, paper_value
 from sam2vss_lib.study.results.schema import Row, parse_result
-from sam2vss_lib.study.results.tables import interval_text
+from sam2vss_lib.study.results.text import interval_text, number_text
 from sam2vss_lib.study.settings import StudySettings, load_profile, make_settings
 from sam2vss_lib.study.stages import Study
 
@@ -32,7 +32,7 @@ _REFINED = "SAM2-"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class FirstResults:
     """Rows of the first data set, or why there are none.
 
     Attributes:
@@ -51,7 +51,7 @@ def data_name(dataset: str) -> str:
     return Path(dataset).name
 
 
-def first_results(study: Study) -> Comparison:
+def first_results(study: Study) -> FirstResults:
     """Rows on the data set that the systems come from, refined with the very same settings.
 
     They are read from notebook 01's result where that was made with these settings; else they are
@@ -67,7 +67,7 @@ def first_results(study: Study) -> Comparison:
     return found or _computed(study, profile)
 
 
-def _kept_result(path: Path, settings: StudySettings) -> Comparison | None:
+def _kept_result(path: Path, settings: StudySettings) -> FirstResults | None:
     """Notebook 01's rows; None if there are none or the refiner was set differently."""
     if not path.is_file():
         return None
@@ -76,7 +76,7 @@ def _kept_result(path: Path, settings: StudySettings) -> Comparison | None:
     if refiner_settings(result.settings) != refiner_settings(settings.identity()):
         return None
     dataset = data_name(str(result.settings.get("dataset")))
-    return Comparison(dataset, tuple(result.rows), f"{len(result.rows)} rows of notebook 01")
+    return FirstResults(dataset, tuple(result.rows), f"{len(result.rows)} rows of notebook 01")
 
 
 def refiner_settings(identity: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def refiner_settings(identity: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in identity.items() if name not in _OF_THE_DATA}
 
 
-def _computed(second: Study, profile: str) -> Comparison:
+def _computed(second: Study, profile: str) -> FirstResults:
     """Table 1's rows by the shared stages, or the reason why they cannot be had."""
     settings = second.settings
     of_data = {k: v for k, v in load_profile(profile, "01").items() if k in _OF_THE_DATA}
@@ -98,18 +98,18 @@ def _computed(second: Study, profile: str) -> Comparison:
             if row.evaluated is not None
         )
     except DataError as error:
-        return Comparison(name, (), f"not run: {error}")
+        return FirstResults(name, (), f"not run: {error}")
     if not rows:
-        return Comparison(name, (), f"not run: no base system of profile {profile} can be run")
+        return FirstResults(name, (), f"not run: no base system of profile {profile} can be run")
     used = study.provenance()
     predictions = {f"{k} on {name}": v for k, v in used.predictions_sha256.items()}
     second.uses(used.checkpoint_sha256, predictions)
     second.log.extend(study.log)
     stages, reused = len(study.log), sum(run.reused == run.clips for run in study.log)
-    return Comparison(name, rows, f"computed, {reused} of {stages} stages reused")
+    return FirstResults(name, rows, f"computed, {reused} of {stages} stages reused")
 
 
-def gains_by_data(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
+def gains_by_data(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
     """All gains by refinement: ours on both data sets, and the paper's on its two.
 
     Args:
@@ -160,7 +160,7 @@ def _printed_pairs(table: int) -> list[tuple[str, str, tuple[str, str]]]:
     ]
 
 
-def transfer_table(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
+def transfer_table(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
     """Systems that were run on both data sets: base mIoU and the gains of refinement, to read.
 
     Args:
@@ -182,14 +182,14 @@ def transfer_table(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.D
                 {
                     ("", "System"): row.label,
                     ("", "Data"): name,
-                    ("base", "mIoU"): "–" if base is None else f"{base:.2f}",
+                    ("base", "mIoU"): number_text(base),
                     **{("gain", m): interval_text(part[row.name].gains.get(m)) for m in METRICS},
                 }
             )
     return pd.DataFrame(lines)
 
 
-def transfer_reading(first: Comparison, rows: Sequence[Row], dataset: str) -> str:
+def transfer_reading(first: FirstResults, rows: Sequence[Row], dataset: str) -> str:
     """In a sentence: how many of the first data set's gains have the same sign on the second."""
     before = {row.name: row for row in first.rows}
     gains = [

@@ -99,11 +99,11 @@ def test_first_data_set_that_is_not_there_is_a_reason(
     assert "No system was refined on both" in transfer.transfer_reading(first, rows(), "second")
 
 
-def comparison() -> transfer.Comparison:
+def comparison() -> transfer.FirstResults:
     """The rows of `tests.study.rows`, with a loss in mIoU and no other gain."""
     base, refined, _ = rows()
     gains = {"mIoU": replace(refined.gains["mIoU"], gain=-1.0)}
-    return transfer.Comparison("first", (base, refined.model_copy(update={"gains": gains})), "")
+    return transfer.FirstResults("first", (base, refined.model_copy(update={"gains": gains})), "")
 
 
 def test_gains_are_listed_by_data_set_beside_all_of_the_papers():
