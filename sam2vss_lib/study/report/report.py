@@ -22,6 +22,7 @@ from sam2vss_lib.study.report.sections import (
     read_sections,
 )
 from sam2vss_lib.study.results.schema import Metric, Result, Row
+from sam2vss_lib.study.results.text import DASH, number_text
 from sam2vss_lib.study.run.runner import find_notebooks
 
 #: cell status -> (mark, meaning); the mark stands beside the number, so colour is never needed
@@ -80,7 +81,7 @@ def _environment(results_dir: Path) -> Environment:
     helpers: dict[str, Any] = {
         "status_of": cell_status,
         "number": number_text,
-        "printed": lambda value: printed_text(value) or "–",
+        "printed": lambda value: printed_text(value) or DASH,
         "gain_text": gain_text,
         "interval": interval_glyph,
         "scale": gain_scale,
@@ -108,14 +109,9 @@ def _count_cells(sections: list[Section]) -> Counter[str]:
     )
 
 
-def number_text(value: float | None, digits: int) -> str:
-    """A number or a dash."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
 def gain_text(value: float | None, digits: int) -> str:
     """A difference with its sign, with a true minus."""
-    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+    return number_text(value, digits, sign=True).replace("-", "−")
 
 
 def gain_scale(result: Result, metric: Metric) -> float:

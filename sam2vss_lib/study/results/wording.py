@@ -67,17 +67,6 @@ def result_values(
     }
 
 
-def span(points: Sequence[float]) -> str:
-    """Percentage points with sign, or the smallest and largest of several.
-
-    Example:
-        >>> span([1.24]), span([-0.5, 2.0, 1.0])
-        ('+1.2', '-0.5 to +2.0')
-    """
-    low, high = f"{min(points):+.1f}", f"{max(points):+.1f}"
-    return low if low == high else f"{low} to {high}"
-
-
 def reading(table: int, rows: Sequence[Row], claims: Sequence[Claim]) -> str:
     """Our reading of the result in a few sentences of Markdown, from the numbers alone."""
     run = [row for row in rows if row.evaluated is not None]

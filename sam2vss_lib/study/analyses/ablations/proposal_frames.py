@@ -15,7 +15,7 @@ from sam2vss_lib.metrics import Gain
 from sam2vss_lib.metrics.bootstrap import paired_share_gain
 from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.refinement import count_votes
-from sam2vss_lib.study.results.tables import interval_text
+from sam2vss_lib.study.results.text import interval_text
 from sam2vss_lib.study.stages import Study
 
 

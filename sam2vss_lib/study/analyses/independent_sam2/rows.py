@@ -10,6 +10,7 @@ from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.results.claims import Direction, judge
 from sam2vss_lib.study.results.schema import Claim, Row
 from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
+from sam2vss_lib.study.results.text import number_text
 from sam2vss_lib.study.settings import BaseSystem, EncoderSystem
 from sam2vss_lib.study.stages.stages import Evaluated
 
@@ -161,7 +162,7 @@ def _judge(
     """Gain and interval of the first seed, verdict of all of them, gain of every seed in words."""
     judged = [judge(statement, gain[metric], direction) for gain in gains.values()]
     said = ", ".join(
-        f"seed {seed}: {'–' if claim.gain is None else f'{claim.gain:+.2f}'}"
+        f"seed {seed}: {number_text(claim.gain, sign=True)}"
         for seed, claim in zip(gains, judged, strict=True)
     )
     agreed = len({claim.verdict for claim in judged}) == 1

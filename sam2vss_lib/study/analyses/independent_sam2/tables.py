@@ -11,10 +11,8 @@ from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun, spread
 from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
 from sam2vss_lib.study.paper import PAPER_METRICS
-from sam2vss_lib.study.results.wording import span
+from sam2vss_lib.study.results.text import DASH, range_text
 from sam2vss_lib.study.stages.stages import Evaluated
-
-_DASH = "–"
 
 
 def seeds_table(runs: list[EncoderRun]) -> pd.DataFrame:
@@ -26,7 +24,7 @@ def seeds_table(runs: list[EncoderRun]) -> pd.DataFrame:
             if by_seed:
                 found = {metric: spread(by_seed, metric) for metric in PAPER_METRICS}
                 numbers = {
-                    metric: _DASH if pair is None else f"{pair[0]:.2f} ± {pair[1]:.2f}"
+                    metric: DASH if pair is None else f"{pair[0]:.2f} ± {pair[1]:.2f}"
                     for metric, pair in found.items()
                 }
                 lines.append({"Row": label, "Seeds": str(len(by_seed)), **numbers})
@@ -181,7 +179,7 @@ def reading(runs: list[EncoderRun]) -> str:
     ):
         if chosen:
             whole, masklets, classifier = (
-                span([getattr(gap, part) for gap in chosen])
+                range_text([getattr(gap, part) for gap in chosen])
                 for part in ("of_row", "of_masklets", "of_classifier")
             )
             sentences.append(
@@ -192,4 +190,4 @@ def reading(runs: list[EncoderRun]) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return _DASH if share is None else f"{100 * share:.1f}"
+    return DASH if share is None else f"{100 * share:.1f}"

@@ -18,7 +18,7 @@ from sam2vss_lib.metrics.iou import class_counts
 from sam2vss_lib.predictions import PredictionFolder
 from sam2vss_lib.storage.files import read_json, write_json
 from sam2vss_lib.study.results.schema import Row
-from sam2vss_lib.study.results.wording import span
+from sam2vss_lib.study.results.text import range_text
 from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.stages.evaluation import predictions_sha256
 
@@ -132,7 +132,7 @@ def boundary_reading(frame: pd.DataFrame) -> str:
     if frame.empty:
         return ""
     ends = frame["distance_px"].min(), frame["distance_px"].max()
-    near, far = (span(frame.loc[frame["distance_px"] == px, "gain"].tolist()) for px in ends)
+    near, far = (range_text(frame.loc[frame["distance_px"] == px, "gain"].tolist()) for px in ends)
     return (
         f"Accuracy on boundaries changes by {near} points, and from {ends[1]} pixels on by {far} "
         f"({frame['system'].nunique()} refined rows)."

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
+from sam2vss_lib.study.results.text import range_text
 
 DEFAULTS = {4: "32", 5: "16x16", 6: "0.6", 7: "0.8"}
 ABLATION_NAMES = {4: "window", 5: "point grid", 6: "confidence", 7: "stability"}
@@ -79,7 +80,6 @@ def sweep(table: int, metric: str) -> dict[str, float]:
     return found
 
 
-def span(values: Iterable[float]) -> str:
-    """Smallest to largest, with signs."""
-    ordered = sorted(values)
-    return f"{ordered[0]:+.1f} to {ordered[-1]:+.1f}"
+def in_points(found: Iterable[Change]) -> str:
+    """Smallest to largest change, with signs."""
+    return range_text(change.points for change in found)

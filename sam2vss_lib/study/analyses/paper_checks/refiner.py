@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sam2vss_lib.study.analyses.paper_checks.printed import Change, gains, refinements, span
+from sam2vss_lib.study.analyses.paper_checks.printed import Change, gains, in_points, refinements
 from sam2vss_lib.study.paper import PAPER_METRICS, load_paper_tables
 from sam2vss_lib.study.results.schema import Claim
 
@@ -28,9 +28,7 @@ def _up(found: list[Change]) -> str:
 def _all_metrics() -> Claim:
     found = gains(1)
     wanted = len(refinements(1)) * len(PAPER_METRICS)
-    ranges = "; ".join(
-        f"{m} {span(c.points for c in found if c.metric == m)}" for m in PAPER_METRICS
-    )
+    ranges = "; ".join(f"{m} {in_points(c for c in found if c.metric == m)}" for m in PAPER_METRICS)
     return Claim(
         statement="On VSPW refinement raises every metric of every system.",
         where="Table 1; section 4.1, “across all evaluation metrics”",
@@ -47,13 +45,12 @@ def _boundary_gains_most() -> Claim:
         max((c for c in gains(1) if c.system == system), key=lambda c: c.points).metric
         for system in systems
     ]
-    boundary = [c.points for c in gains(1, ["mBIoU"])]
-    others = [c.points for c in gains(1) if c.metric != "mBIoU"]
+    boundary, others = gains(1, ["mBIoU"]), [c for c in gains(1) if c.metric != "mBIoU"]
     return Claim(
         statement="The boundary metric gains most.",
         where="Table 1; section 4.1, “notable increase in mBIoU scores”",
-        evidence=f"mBIoU {span(boundary)}, all others {span(others)} points; mBIoU gains most for "
-        f"{most.count('mBIoU')} of {len(systems)} systems",
+        evidence=f"mBIoU {in_points(boundary)}, all others {in_points(others)} points; mBIoU "
+        f"gains most for {most.count('mBIoU')} of {len(systems)} systems",
         verdict="consistent" if {*most} == {"mBIoU"} else "inconsistent",
         why="The order of gains is a stronger statement than any absolute value.",
     )
@@ -65,7 +62,7 @@ def _consistency_everywhere() -> Claim:
     return Claim(
         statement="Visual consistency improves for all backbones, MiT-B0 to MiT-B5.",
         where="Table 1; section 4.1",
-        evidence=f"{_up(found)}, {span(c.points for c in found)} points; backbones in the table: "
+        evidence=f"{_up(found)}, {in_points(found)} points; backbones in the table: "
         + ", ".join(backbones),
         verdict="consistent" if all(c.points > 0 for c in found) else "inconsistent",
         why="MiT-B3 and MiT-B4 are not in the table; the range is named by its ends.",
@@ -77,8 +74,8 @@ def _vipseg_boundary() -> Claim:
     return Claim(
         statement="On VIPSeg refinement raises mBIoU for every method.",
         where="Table 2; section 4.1.1, “mBIOU gains across all methods”",
-        evidence=f"{_up(found)}, {span(c.points for c in found)} points; on VSPW "
-        f"{span(c.points for c in gains(1, ['mBIoU']))}",
+        evidence=f"{_up(found)}, {in_points(found)} points; on VSPW "
+        f"{in_points(gains(1, ['mBIoU']))}",
         verdict="consistent" if all(c.points > 0 for c in found) else "inconsistent",
         why="The direction carries over; the size is well below half of that on VSPW.",
     )
@@ -106,7 +103,7 @@ def _overall() -> Claim:
         statement="Refinement improves segmentation across methods and data sets.",
         where="Section 6, “significantly enhances semantic segmentation performance”; abstract, "
         "“enhances overall performance”",
-        evidence=f"mIoU: {_up(found)}; on VIPSeg {span(c.points for c in vipseg)}, mean {mean:+.2f}"
+        evidence=f"mIoU: {_up(found)}; on VIPSeg {in_points(vipseg)}, mean {mean:+.2f}"
         " points; mBIoU and mVC rise everywhere",
         verdict="cannot tell",
         why="True of boundaries and consistency, which the sentence in section 6 names; of mIoU "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sam2vss_lib.study.analyses.paper_checks.printed import Change, changes, span
+from sam2vss_lib.study.analyses.paper_checks.printed import Change, changes, in_points
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
 from sam2vss_lib.study.results.schema import Claim
+from sam2vss_lib.study.results.text import range_text
 
 _BACKBONES = ("MiT-B0", "MiT-B1", "MiT-B2")
 
@@ -34,9 +35,9 @@ def _drop_of_ten_percent() -> Claim:
     return Claim(
         statement="Independent classification costs the trained models at least 10 % mIoU.",
         where="Table 3; section 4.2, “a drop of at least 10% in the quantitative accuracy”",
-        evidence=f"I-CFFM: {span(c.points for c in plain)} points, {span(relative)} % of CFFM's; "
-        f"with base fill {span(c.points for c in filled)} points, "
-        f"{span(c.percent for c in filled)} %",
+        evidence=f"I-CFFM: {in_points(plain)} points, {range_text(relative)} % of CFFM's; "
+        f"with base fill {in_points(filled)} points, "
+        f"{range_text(c.percent for c in filled)} %",
         verdict="consistent"
         if all(readings)
         else "cannot tell"
@@ -53,8 +54,7 @@ def _consistency_falls() -> Claim:
     return Claim(
         statement="Consistency falls drastically.",
         where="Table 3; section 4.2, “a drastic decline in visual consistency”",
-        evidence=f"I-CFFM minus CFFM: mVC {span(c.points for c in found)} points, mIoU "
-        f"{span(c.points for c in accuracy)}",
+        evidence=f"I-CFFM minus CFFM: mVC {in_points(found)} points, mIoU {in_points(accuracy)}",
         verdict="consistent"
         if max(c.points for c in found) < min(c.points for c in accuracy)
         else "inconsistent",
@@ -92,7 +92,7 @@ def _fill_helps() -> Claim:
         statement="Filling uncovered pixels from a base model helps.",
         where="Table 3; sections 3.1.2 and 4.2",
         evidence=f"{sum(c.points > 0 for c in found)} of {len(found)} cells rise, "
-        f"{span(c.points for c in found)} points; I-SAM2_base has mIoU "
+        f"{in_points(found)} points; I-SAM2_base has mIoU "
         f"{paper_value(3, 'I-SAM2_base', '', 'mIoU')}, the CFFM MiT-B1 that fills it {filler}",
         verdict="consistent" if all(c.points > 0 for c in found) else "inconsistent",
         why="The fill never reaches the model that does the filling; how uncovered pixels are "
