@@ -22,7 +22,7 @@ from sam2vss_lib.study.report.sections import (
     read_sections,
 )
 from sam2vss_lib.study.results.schema import Metric, Result, Row
-from sam2vss_lib.study.results.text import DASH, number_text
+from sam2vss_lib.study.results.text import DASH, gain_text, number_text
 from sam2vss_lib.study.run.runner import find_notebooks
 
 #: cell status -> (mark, meaning); the mark stands beside the number, so colour is never needed
@@ -107,11 +107,6 @@ def _count_cells(sections: list[Section]) -> Counter[str]:
         for metric, value in row.paper.items()
         if value is not None
     )
-
-
-def gain_text(value: float | None, digits: int) -> str:
-    """A difference with its sign, with a true minus."""
-    return number_text(value, digits, sign=True).replace("-", "−")
 
 
 def gain_scale(result: Result, metric: Metric) -> float:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.style import BETTER, INK, WORSE, note
+from sam2vss_lib.study.results.text import gain_text
 
 _GAIN_COLOURS = LinearSegmentedColormap.from_list("gain", [WORSE, "white", BETTER])
 
@@ -57,7 +58,7 @@ def figure_gains(frame: pd.DataFrame, quantity: str) -> Figure:
     largest = float(np.nanmax(np.abs(values))) or 1.0
     image = axis.imshow(values, cmap=_GAIN_COLOURS, vmin=-largest, vmax=largest, aspect="auto")
     for (y, x), value in np.ndenumerate(values):
-        text = "–" if np.isnan(value) else f"{value:+.1f}".replace("-", "−")
+        text = gain_text(None if np.isnan(value) else value, 1)
         dark = abs(value) > 0.7 * largest
         colour = "white" if dark else INK
         axis.text(x, y, text, ha="center", va="center", fontsize=6, color=colour)

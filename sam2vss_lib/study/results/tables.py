@@ -123,6 +123,12 @@ def table_frame(rows: Sequence[Row]) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(numbers, "float64")).round(4)
 
 
+def grouped_table(lines: Sequence[dict[tuple[str, str], str]]) -> pd.DataFrame:
+    """Lines of text by the group and the name of a column, as a table with both as its head."""
+    table = pd.DataFrame(lines)
+    return table.set_axis(pd.MultiIndex.from_tuples(table.columns), axis=1) if lines else table
+
+
 def values_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
     """A table to read: per metric our value and the paper's in separate columns."""
     lines = [
@@ -140,7 +146,7 @@ def values_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
         }
         for row in rows
     ]
-    return pd.DataFrame(lines)
+    return grouped_table(lines)
 
 
 def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
@@ -160,7 +166,7 @@ def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
         for row in rows
         if row.reference is not None
     ]
-    return pd.DataFrame(lines)
+    return grouped_table(lines)
 
 
 def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:

@@ -19,6 +19,11 @@ def number_text(value: float | None, digits: int = 2, *, sign: bool = False) -> 
     return DASH if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
 
 
+def gain_text(value: float | None, digits: int) -> str:
+    """A difference with its sign, with a true minus."""
+    return number_text(value, digits, sign=True).replace("-", "−")
+
+
 def interval_text(gain: Gain | None, digits: int = 2) -> str:
     """A gain with its interval; a dash where there is none.
 

@@ -16,6 +16,7 @@ from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
 from sam2vss_lib.study.paper import paper_rows, paper_value
 from sam2vss_lib.study.results.schema import Row, parse_result
+from sam2vss_lib.study.results.tables import grouped_table
 from sam2vss_lib.study.results.text import interval_text, number_text
 from sam2vss_lib.study.settings import StudySettings, load_profile, make_settings
 from sam2vss_lib.study.stages import Study
@@ -186,7 +187,7 @@ def transfer_table(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd
                     **{("gain", m): interval_text(part[row.name].gains.get(m)) for m in METRICS},
                 }
             )
-    return pd.DataFrame(lines)
+    return grouped_table(lines)
 
 
 def transfer_reading(first: FirstResults, rows: Sequence[Row], dataset: str) -> str:
