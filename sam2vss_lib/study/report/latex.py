@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sam2vss_lib.study.report.sections import Section, printed_text
 from sam2vss_lib.study.results.latex import escape, latex_table
-from sam2vss_lib.study.results.schema import Metric, Row
-from sam2vss_lib.study.results.tables import grouped_table
+from sam2vss_lib.study.results.schema import Row
+from sam2vss_lib.study.results.tables import headings, paired_table
 from sam2vss_lib.study.results.text import DASH, gain_text, interval_text, number_text
 
 
@@ -34,33 +34,24 @@ def latex_tables(sections: list[Section]) -> str:
 def _table(section: Section, rows: list[Row], *, gains: bool) -> str:
     """A column pair, ours and the paper's, for every metric."""
     result = section.result
-    headings = result.headings[: 2 if any(row.backbone for row in rows) else 1]
+    digits = {metric.name: metric.digits for metric in result.columns}
+
+    def cells(row: Row, metric: str) -> tuple[str, str]:
+        if gains:
+            ours = interval_text(row.gains.get(metric), digits[metric]).replace("-", "−")
+            return ours, gain_text(row.paper_gains.get(metric), 1)
+        ours = number_text(row.ours.get(metric), digits[metric])
+        return ours, printed_text(row.paper.get(metric)) or DASH
+
+    groups = {
+        metric.name: (metric.label or metric.name)
+        + ("" if gains or not metric.unit else f" ({metric.unit})")
+        for metric in result.columns
+    }
     ours = "ours (demo)" if result.demo else "ours"
-    lines = [
-        {("", heading): name for heading, name in zip(headings, row.name, strict=False)}
-        | {
-            (_group(metric, gains=gains), of): text
-            for metric in result.columns
-            for of, text in zip((ours, "paper"), _pair(row, metric, gains=gains), strict=True)
-        }
-        for row in rows
-    ]
+    table = paired_table(rows, headings(rows, *result.headings), groups, cells, ours)
     what = "Gains in points with 95\\,\\% intervals" if gains else "Values"
     demo = r"\textbf{Demo data, not comparable with the paper.} " if result.demo else ""
     caption = f"{demo}{escape(section.title)}. {what}. {escape(result.caption)}"
     label = f"{section.name}-gains" if gains else section.name
-    return latex_table(grouped_table(lines), caption, label, wide=True)
-
-
-def _group(metric: Metric, *, gains: bool) -> str:
-    name = metric.label or metric.name
-    return name if gains or not metric.unit else f"{name} ({metric.unit})"
-
-
-def _pair(row: Row, metric: Metric, *, gains: bool) -> tuple[str, str]:
-    """Our number and the paper's, or our gain and the paper's."""
-    name, digits = metric.name, metric.digits
-    if gains:
-        ours = interval_text(row.gains.get(name), digits).replace("-", "−")
-        return ours, gain_text(row.paper_gains.get(name), 1)
-    return number_text(row.ours.get(name), digits), printed_text(row.paper.get(name)) or DASH
+    return latex_table(table, caption, label, wide=True)

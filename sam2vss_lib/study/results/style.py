@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 #: Okabe-Ito colours, safe for colour-blind readers
 BETTER, WORSE, NEUTRAL = "#0072B2", "#D55E00", "#999999"
-INK = "#333333"
+INK, ORANGE = "#333333", "#E69F00"
 
 
 def note(text: str) -> Figure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
@@ -12,6 +12,8 @@ from sam2vss_lib.study.results.schema import Claim, Name, Row, TextTable
 from sam2vss_lib.study.results.text import interval_text, number_text
 from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.study.stages.stages import Evaluated
+
+_GROUPS = {metric: metric for metric in PAPER_METRICS}
 
 
 def table_row(
@@ -129,44 +131,61 @@ def grouped_table(lines: Sequence[dict[tuple[str, str], str]]) -> pd.DataFrame:
     return table.set_axis(pd.MultiIndex.from_tuples(table.columns), axis=1) if lines else table
 
 
+def paired_table(
+    rows: Sequence[Row],
+    headings: Sequence[str],
+    groups: Mapping[str, str],
+    cells: Callable[[Row, str], tuple[str, str]],
+    ours: str = "ours",
+) -> pd.DataFrame:
+    """A table to read: per metric our number and the paper's in separate columns.
+
+    Args:
+        rows: its lines.
+        headings: of the leading columns, one or two: method and backbone.
+        groups: metric -> heading over its two columns.
+        cells: of a row and a metric, our number and the paper's as text.
+        ours: heading of our numbers.
+    """
+    return grouped_table(
+        [
+            {("", heading): name for heading, name in zip(headings, row.name, strict=False)}
+            | {
+                (group, of): text
+                for metric, group in groups.items()
+                for of, text in zip((ours, "paper"), cells(row, metric), strict=True)
+            }
+            for row in rows
+        ]
+    )
+
+
 def values_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
-    """A table to read: per metric our value and the paper's in separate columns."""
-    lines = [
-        {
-            **_names(row, heading, rows),
-            **{
-                key: text
-                for metric, value in row.ours.items()
-                for key, text in (
-                    ((metric, "ours"), number_text(value)),
-                    ((metric, "paper"), number_text(row.paper[metric], 1)),
-                )
-            },
-            ("", "Status"): row.status,
-        }
-        for row in rows
-    ]
-    return grouped_table(lines)
+    """Our values and the paper's in percent, and what every row was run on."""
+
+    def cells(row: Row, metric: str) -> tuple[str, str]:
+        return number_text(row.ours[metric]), number_text(row.paper[metric], 1)
+
+    table = paired_table(rows, headings(rows, heading), _GROUPS, cells)
+    table["", "Status"] = [row.status for row in rows]
+    return table
 
 
 def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
     """Gains over reference rows in percentage points, with 95 % intervals, beside the paper's."""
-    lines = [
-        {
-            **_names(row, heading, rows),
-            **{
-                key: text
-                for metric in PAPER_METRICS
-                for key, text in (
-                    ((metric, "ours"), interval_text(row.gains.get(metric))),
-                    ((metric, "paper"), number_text(row.paper_gains[metric], 1, sign=True)),
-                )
-            },
-        }
-        for row in rows
-        if row.reference is not None
-    ]
-    return grouped_table(lines)
+
+    def cells(row: Row, metric: str) -> tuple[str, str]:
+        paper = number_text(row.paper_gains[metric], 1, sign=True)
+        return interval_text(row.gains.get(metric)), paper
+
+    compared = [row for row in rows if row.reference is not None]
+    return paired_table(compared, headings(rows, heading), _GROUPS, cells)
+
+
+def headings(rows: Sequence[Row], *names: str) -> tuple[str, ...]:
+    """Headings of the leading columns; that of the backbone only where a row has one."""
+    method, backbone = (*names, "Backbone")[:2]
+    return (method, backbone) if any(row.backbone for row in rows) else (method,)
 
 
 def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
@@ -179,9 +198,3 @@ def text_table(title: str, table: pd.DataFrame) -> TextTable:
     rows: list[list[object]] = table.to_numpy().tolist()
     cells = [[str(cell) for cell in row] for row in rows]
     return TextTable(title=title, columns=[str(c) for c in table.columns], rows=cells)
-
-
-def _names(row: Row, heading: str, rows: Sequence[Row]) -> dict[tuple[str, str], str]:
-    """The leading columns; that of the backbone only where a row has one."""
-    named = any(other.backbone for other in rows)
-    return {("", heading): row.method} | ({("", "Backbone"): row.backbone} if named else {})

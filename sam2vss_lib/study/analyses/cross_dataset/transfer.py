@@ -10,13 +10,12 @@ from typing import Any
 import pandas as pd
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.metrics import Gain
 from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
-from sam2vss_lib.study.paper import paper_rows, paper_value
+from sam2vss_lib.study.paper import paper_refinements
 from sam2vss_lib.study.results.schema import Row, parse_result
-from sam2vss_lib.study.results.tables import grouped_table
+from sam2vss_lib.study.results.tables import grouped_table, table_row
 from sam2vss_lib.study.results.text import interval_text, number_text
 from sam2vss_lib.study.settings import StudySettings, load_profile, make_settings
 from sam2vss_lib.study.stages import Study
@@ -29,7 +28,6 @@ _OF_THE_DATA = {
     "profile", "dataset", "split", "stray_labels", "max_clips", "base_systems",
     "device", "seed", "bootstrap_samples",
 }  # fmt: skip
-_REFINED = "SAM2-"
 
 
 @dataclass(frozen=True)
@@ -122,43 +120,24 @@ def gains_by_data(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.
         Columns `data`, `system`, `metric`, `gain`, `low`, `high`, `source` ("ours" or "paper");
         points; intervals are missing for the paper and for few clips. Ordered by `data`.
     """
-    lines: list[dict[str, object]] = []
-    for name, part in ((first.dataset, first.rows), (dataset, rows)):
-        lines += [
-            _line(name, row.label, metric, row.gains[metric], "ours")
-            for row in part
-            for metric in METRICS
-            if metric in row.gains and row.gains[metric].gain is not None
-        ]
-    for name, table in (("VSPW", 1), ("VIPSeg", 2)):
-        for method, backbone, reference in _printed_pairs(table):
-            for metric in METRICS:
-                value = paper_value(table, method, backbone, metric)
-                before = paper_value(table, *reference, metric)
-                if value is not None and before is not None:
-                    gain = Gain(gain=round(value - before, 2))
-                    label = f"{method} {backbone}".strip()
-                    lines.append(_line(f"paper: {name}", label, metric, gain, "paper"))
-    return pd.DataFrame(
-        lines, columns=["data", "system", "metric", "gain", "low", "high", "source"]
-    ).astype(dict.fromkeys(("gain", "low", "high"), "float64"))
-
-
-def _line(data: str, system: str, metric: str, gain: Gain, source: str) -> dict[str, object]:
-    ends = {"gain": gain.gain, "low": gain.low, "high": gain.high}
-    return {"data": data, "system": system, "metric": metric, **ends, "source": source}
-
-
-def _printed_pairs(table: int) -> list[tuple[str, str, tuple[str, str]]]:
-    """The paper's refined rows and the base row of each; Table 2's lack the backbone."""
-    names = paper_rows(table)
-    return [
-        (method, backbone, reference)
-        for method, backbone in names
-        if method.startswith(_REFINED)
-        for reference in names
-        if reference[0] == method.removeprefix(_REFINED) and backbone in ("", reference[1])
+    lines = [
+        (name, row.label, metric, gain.gain, gain.low, gain.high, "ours")
+        for name, part in ((first.dataset, first.rows), (dataset, rows))
+        for row in part
+        for metric in METRICS
+        if (gain := row.gains.get(metric)) and gain.gain is not None
     ]
+    for name, table in (("VSPW", 1), ("VIPSeg", 2)):
+        for base, refined in paper_refinements(table):
+            row = table_row(table, *refined, "as printed", base)
+            lines += [
+                (f"paper: {name}", row.label, metric, gain, None, None, "paper")
+                for metric in METRICS
+                if (gain := row.paper_gains[metric]) is not None
+            ]
+    columns = ["data", "system", "metric", "gain", "low", "high", "source"]
+    frame = pd.DataFrame(lines, columns=columns)
+    return frame.astype(dict.fromkeys(("gain", "low", "high"), "float64"))
 
 
 def transfer_table(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from sam2vss_lib.study.analyses.cross_dataset.transfer import METRICS
 from sam2vss_lib.study.analyses.main_results.rows import VOTE_NAMES
-from sam2vss_lib.study.results.style import BETTER, NEUTRAL
+from sam2vss_lib.study.results.style import BETTER, INK, NEUTRAL, ORANGE
 
 TRANSFER_CAPTION = (
     "Gain of refinement by data set, one dot a system, with 95 % intervals over clips; below, in "
@@ -19,8 +19,7 @@ TRANSFER_CAPTION = (
 )
 TRANSFER_ALT = "One panel per metric: dots of gains in points, in one line per data set."
 _MARKERS = "osD^vP*X"
-_COLOURS = {"frame vote": BETTER, "window vote": "#E69F00"}
-_INK = "#333333"
+_COLOURS = {"frame vote": BETTER, "window vote": ORANGE}
 _BAND = 0.8  # share of a data set's band that its systems are spread over
 _LINE_IN = 0.09  # inches a system
 
@@ -52,7 +51,7 @@ def figure_transfer(gains: pd.DataFrame) -> Figure:
     figure.supxlabel("gain of refinement (points)", fontsize=8)
     votes = dict.fromkeys(_parts(system)[1] for system in of_ours["system"])
     handles = [
-        *(_handle(_INK, markers[base], base) for base in bases),
+        *(_handle(INK, markers[base], base) for base in bases),
         *(_handle(_COLOURS[vote], "o", vote) for vote in votes),
         _handle(NEUTRAL, "o", "paper"),
     ]

@@ -56,7 +56,7 @@ def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.D
     counts = _counts(study, [row.run.predictions for row in rows.values()])
     right = dict(zip(rows, counts.right, strict=True))
     settings = study.settings
-    lines: list[dict[str, object]] = []
+    lines: list[tuple[object, ...]] = []
     for base, refined in pairs:
         before, after = right[base.label], right[refined.label]
         for place, start in enumerate(BIN_STARTS_PX):
@@ -68,19 +68,10 @@ def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.D
                 samples=settings.bootstrap_samples, seed=settings.seed,
             )  # fmt: skip
             total = pixels.sum()
-            lines.append(
-                {
-                    "base_system": base.label,
-                    "system": refined.label,
-                    "distance_px": start,
-                    "share": float(total / counts.labelled.sum()),
-                    "base": float(100 * before[:, place].sum() / total),
-                    "refined": float(100 * after[:, place].sum() / total),
-                    "gain": gain.gain,
-                    "low": gain.low,
-                    "high": gain.high,
-                }
-            )
+            share = float(total / counts.labelled.sum())
+            right_percent = [float(100 * n[:, place].sum() / total) for n in (before, after)]
+            ends = (gain.gain, gain.low, gain.high)
+            lines.append((base.label, refined.label, start, share, *right_percent, *ends))
     frame = pd.DataFrame(lines, columns=columns)
     return frame.astype(dict.fromkeys(("low", "high"), "float64"))
 

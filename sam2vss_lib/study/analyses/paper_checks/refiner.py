@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sam2vss_lib.study.analyses.paper_checks.printed import Change, gains, in_points, refinements
-from sam2vss_lib.study.paper import PAPER_METRICS, load_paper_tables
+from sam2vss_lib.study.analyses.paper_checks.printed import Change, gains, in_points
+from sam2vss_lib.study.paper import PAPER_METRICS, load_paper_tables, paper_refinements
 from sam2vss_lib.study.results.schema import Claim
 
 
@@ -27,7 +27,7 @@ def _up(found: list[Change]) -> str:
 
 def _all_metrics() -> Claim:
     found = gains(1)
-    wanted = len(refinements(1)) * len(PAPER_METRICS)
+    wanted = len(paper_refinements(1)) * len(PAPER_METRICS)
     ranges = "; ".join(f"{m} {in_points(c for c in found if c.metric == m)}" for m in PAPER_METRICS)
     return Claim(
         statement="On VSPW refinement raises every metric of every system.",

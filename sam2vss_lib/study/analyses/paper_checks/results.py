@@ -10,8 +10,9 @@ import pandas as pd
 
 from sam2vss_lib.storage.files import sha256_file
 from sam2vss_lib.storage.places import manifest_path
-from sam2vss_lib.study.analyses.paper_checks.ablations import Best, best_lines
-from sam2vss_lib.study.results.schema import Claim, TextTable
+from sam2vss_lib.study.analyses.paper_checks.ablations import best_settings
+from sam2vss_lib.study.results.schema import Claim
+from sam2vss_lib.study.results.tables import text_table
 from sam2vss_lib.study.settings import NotebookSettings
 from sam2vss_lib.study.stages.context import StageRun
 from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance
@@ -71,19 +72,14 @@ def reading(checks: Sequence[Claim]) -> str:
 
 def result_values(checks: Sequence[Claim]) -> dict[str, Any]:
     """The notebook's values for `result.json`."""
+    best = best_settings().rename(columns=lambda name: name.replace("_", " "))
     return {
         "caption": CAPTION,
         "claims": [
             {"statement": check.statement, "verdict": check.verdict, **check.model_dump()}
             for check in checks
         ],
-        "tables": [
-            TextTable(
-                title="Chosen and best value of every ablated setting",
-                columns=[name.replace("_", " ") for name in Best._fields],
-                rows=[[str(value) for value in line] for line in best_lines()],
-            ).model_dump()
-        ],
+        "tables": [text_table("Chosen and best value of every ablated setting", best).model_dump()],
         "reading": reading(checks),
         "notes": [
             "Differences of printed numbers are uncertain by 0.1 points. The paper gives no "
