@@ -9,7 +9,7 @@ import pandas as pd
 
 from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun, spread
-from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
+from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
 from sam2vss_lib.study.paper import PAPER_METRICS
 from sam2vss_lib.study.results.text import DASH, number_text, range_text
 
