@@ -24,9 +24,9 @@ from benchmarks import (
     verify,
     windows,
 )
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
-Benchmark = Callable[[], Iterator[Row]]
+Benchmark = Callable[[], Iterator[Comparison]]
 _OF_THE_WHOLE_SPLIT = ("equality", "approximations")  # an hour, so only when asked for
 
 
@@ -60,10 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
             f"other programs are running (load average {facts.machine.load_average:.1f}): "
             "these ratios will be rough"
         )
-    rows: list[Row] = []
+    rows: list[Comparison] = []
     runs = benchmarks(quick=asked.quick, repeats=asked.repeats, keep=asked.keep)
     for name in asked.only:
-        found: list[Row] = []
+        found: list[Comparison] = []
         for row in runs[name]():
             found.append(row)
             ratio = "" if row.ratio_best is None else f", ratio {row.ratio_best:.2f}"

@@ -25,7 +25,7 @@ from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.refine import refine
 from sam2vss_lib.segmentors.registry import load_segmentor
 from sam2vss_lib.segmentors.segment import segment
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 from sam2vss_lib.study.stages.evaluation import count_predictions
 
 BASES = ("segformer-micro", "segformer-mini")
@@ -52,7 +52,7 @@ def cases(**changes: Any) -> dict[str, MaskletSettings]:
     return {**found, "preset fast": MaskletSettings.from_preset("fast", **changes)}
 
 
-def run(*, quick: bool, repeats: int, keep: Path | None = None) -> Iterator[Row]:
+def run(*, quick: bool, repeats: int, keep: Path | None = None) -> Iterator[Comparison]:
     """One row for every approximation, beside the exact engine.
 
     Args:
@@ -80,7 +80,7 @@ def run(*, quick: bool, repeats: int, keep: Path | None = None) -> Iterator[Row]
         }
         to_stock = seconds["stock"] / seconds[name]
         promised = name == "preset fast"
-        yield Row(
+        yield Comparison(
             "approximations",
             name,
             "exact engine",

@@ -29,7 +29,7 @@ from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.refine import refine
 from sam2vss_lib.segmentors.registry import load_segmentor
 from sam2vss_lib.segmentors.segment import segment
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 _MASKLETS = Path(__file__).resolve().parents[1] / "sam2vss_lib" / "masklets"
 _BASE = "segformer-micro"
@@ -42,7 +42,7 @@ def compared_settings(*, quick: bool) -> list[MaskletSettings]:
     return [MaskletSettings(window=w, points_per_side=g) for g in grids for w in windows]
 
 
-def run(*, quick: bool, keep: Path | None) -> Iterator[Row]:
+def run(*, quick: bool, keep: Path | None) -> Iterator[Comparison]:
     """One row for every setting, its number the mean IoU per masklet and frame; and the cause."""
     yield from rounding.run(quick=quick)
     with TemporaryDirectory(prefix="sam2vss-bench-") as temporary:
@@ -54,7 +54,9 @@ def run(*, quick: bool, keep: Path | None) -> Iterator[Row]:
             yield from rows(open_dataset(demo_root(), "val"), settings, folder)
 
 
-def rows(dataset: Dataset, settings: Sequence[MaskletSettings], folder: Path) -> Iterator[Row]:
+def rows(
+    dataset: Dataset, settings: Sequence[MaskletSettings], folder: Path
+) -> Iterator[Comparison]:
     """Compute what `folder` lacks, and compare."""
     model, segmentor = load_sam2("demo"), load_segmentor(_BASE)
     base = PredictionFolder(folder / _BASE, segmentor.num_classes)
@@ -72,7 +74,7 @@ def _row(
     ours: MaskletStore,
     stock_folder: Path,
     base: PredictionFolder,
-) -> Row:
+) -> Comparison:
     found, stock = Differences(), MaskletStore(stock_folder)
     by_stock = settings.model_copy(update={"engine": "stock"})
     for clip in dataset:
@@ -80,7 +82,7 @@ def _row(
         generate_masklets(only, model, by_stock, stock.root)
         found.add_masklets(ours.read(clip.name), stock.read(clip.name))
         found.add_refined(refined(only, clip, base, ours), refined(only, clip, base, stock))
-    return Row(
+    return Comparison(
         "equality",
         f"demo val, {len(dataset)} clips, window {settings.window}, "
         f"grid {settings.points_per_side}",

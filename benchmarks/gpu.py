@@ -13,12 +13,12 @@ from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engines.batched.frames import encoded_frames
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.sam2 import Sam2Model
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 _PAPER_FPS = "the paper reports 1.1-3.5 frames/s on an A100"
 
 
-def run(*, quick: bool, repeats: int) -> Iterator[Row]:
+def run(*, quick: bool, repeats: int) -> Iterator[Comparison]:
     """SAM2.1-tiny and -large architectures in bfloat16, 30 and 128 objects; nothing on CPUs."""
     if not torch.cuda.is_available():
         return
@@ -32,7 +32,7 @@ def run(*, quick: bool, repeats: int) -> Iterator[Row]:
                 seconds = [track_s(model, clip, count, "bfloat16") for _ in range(repeats + 1)]
                 best_s = min(seconds[1:])  # the first one warms up
                 share = flops * count * frames / best_s / peak_rate
-                yield Row(
+                yield Comparison(
                     "gpu",
                     f"{model.name}, bfloat16, {count} objects",
                     "",

@@ -14,7 +14,7 @@ from benchmarks.inputs import repeated_clip
 from benchmarks.windows import into_new_store
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 _SETTINGS = MaskletSettings(
     window=16, points_per_side=2, pred_iou_thresh=0.05, stability_score_thresh=0.05
@@ -22,13 +22,13 @@ _SETTINGS = MaskletSettings(
 _ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(*, quick: bool) -> Iterator[Row]:
+def run(*, quick: bool) -> Iterator[Comparison]:
     """Maximum of resident memory, the interpreter and torch included, beside 64 frames'."""
     first = None
     for frames in (64, 256) if quick else (64, 256, 1024):
         facts = peak_of(frames)
         first = first or facts["peak_mib"]
-        yield Row(
+        yield Comparison(
             "memory",
             "demo, 120 x 160 px, windows of 16",
             "64 frames",

@@ -14,7 +14,7 @@ from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.plan import work_alone
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 from sam2vss_lib.study.paper import paper_rows
 
 _WHOLE = {4: "window", 5: "points_per_side"}
@@ -46,7 +46,7 @@ def ablation_settings(max_points_per_side: int = 64) -> list[MaskletSettings]:
     return [settings for settings in found if settings.points_per_side <= max_points_per_side]
 
 
-def run(*, quick: bool) -> Iterator[Row]:
+def run(*, quick: bool) -> Iterator[Comparison]:
     """Object-frames, encodings and prompts of the demo's first val clip, whole."""
     frames = 8 if quick else 40
     runs = ablation_settings(16 if quick else 64)
@@ -67,7 +67,7 @@ def run(*, quick: bool) -> Iterator[Row]:
             ("prompts", together.prompts, alone.prompts),
         ):
             most = _MOST.get(unit) if settings is runs and not quick else None
-            yield Row(
+            yield Comparison(
                 "plan",
                 title,
                 "each alone",

@@ -19,7 +19,7 @@ from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import ClipWriter
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 #: part -> functions, where they are looked up; what one of these calls counts as its own
 _PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
@@ -63,7 +63,7 @@ def watched_parts(amount: Callable[[], float]) -> Generator[dict[str, float]]:
         yield found
 
 
-def run(*, quick: bool, repeats: int) -> Iterator[Row]:
+def run(*, quick: bool, repeats: int) -> Iterator[Comparison]:
     """One row per part, in the order of time taken, of the quickest of several runs."""
     num_frames = 4 if quick else 16
     settings = MaskletSettings(window=num_frames, points_per_side=8 if quick else 16)
@@ -85,7 +85,7 @@ def run(*, quick: bool, repeats: int) -> Iterator[Row]:
     for part in sorted(seconds, key=lambda part: -seconds[part]):
         share, gflop = seconds[part] / whole_s, flops.get(part, 0) / 1e9
         achieved = gflop * 1e9 / seconds[part] / rate
-        yield Row(
+        yield Comparison(
             "profile",
             f"demo, grid {settings.points_per_side}, {num_frames} frames: {part}",
             "",

@@ -20,13 +20,13 @@ from sam2vss_lib.masklets.engines.batched.frames import encoded_frames
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.engines.stock.propagation import _quiet_sam2, propagate
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 Run = Callable[[], list[Masks]]
 _COUNTS = (1, 8, 24, 64)
 
 
-def run(*, quick: bool, repeats: int) -> Iterator[Row]:
+def run(*, quick: bool, repeats: int) -> Iterator[Comparison]:
     """Ratios at several numbers of objects; decoding and encoding of frames are part of both."""
     demo = load_sam2("demo")
     if quick:
@@ -46,7 +46,7 @@ def ratios(
     repeats: int,
     *,
     warm_up: bool = True,
-) -> Iterator[Row]:
+) -> Iterator[Comparison]:
     """Rows beside stock and beside the legacy predictor, for every number of objects."""
     legacy = legacy_of(model)
     with demo_clip(frames) as dataset:

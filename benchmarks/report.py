@@ -15,8 +15,8 @@ from tabulate import tabulate
 from sam2vss_lib.storage.files import atomic_path, write_json
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
     BenchmarkFile,
+    Comparison,
     Machine,
-    Row,
     Section,
     read_benchmarks,
 )
@@ -44,14 +44,14 @@ _HEADINGS = {
 }
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Comparison]) -> str:
     """Markdown table of all rows; above 1, a ratio is in favour of ours."""
     cells = [[_cell(getattr(row, name)) for name in _HEADINGS] for row in rows]
     headings = [*_HEADINGS.values()]
     return tabulate(cells, headings, tablefmt="github", disable_numparse=True)
 
 
-def missed(rows: Sequence[Row]) -> list[str]:
+def missed(rows: Sequence[Comparison]) -> list[str]:
     """A line for every row that misses its target."""
     return [
         f"missed: {row.section}, {row.case}, {row.unit} {_cell(row.ours)} v {row.other}: "

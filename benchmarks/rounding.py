@@ -23,7 +23,7 @@ from sam2vss_lib.masklets.engines.batched.memory import writer as memory_writer
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.engines.stock.propagation import propagate
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 
 class _TorchOfFloat32:
@@ -53,7 +53,7 @@ class MemoryDifferences(NamedTuple):
     one_step: bool
 
 
-def run(*, quick: bool) -> Iterator[Row]:
+def run(*, quick: bool) -> Iterator[Comparison]:
     """Largest differences of memories and logits, memories as stock keeps them and in float32."""
     model, count, frames = load_sam2("demo"), 3, 3 if quick else 16
     case = f"demo, {count} boxes, {frames} frames"
@@ -63,7 +63,7 @@ def run(*, quick: bool) -> Iterator[Row]:
         with _memories_in_float32(), _seen_memories() as (ours, stocks):
             kept_exact = largest_differences(model, clip, count)
     found = compared(ours, stocks)
-    yield Row(
+    yield Comparison(
         "equality",
         f"{case}, memories rounded to bfloat16",
         "SAM2VideoPredictor",
@@ -76,7 +76,7 @@ def run(*, quick: bool) -> Iterator[Row]:
         details=found._asdict(),
     )
     for kept, largest in (("bfloat16", kept_rounded), ("float32", kept_exact)):
-        yield Row(
+        yield Comparison(
             "equality",
             f"{case}, memories kept in {kept}",
             "SAM2VideoPredictor",

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import torch
 
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 _SAMPLE_S = 0.02
 
@@ -35,7 +35,7 @@ def side_by_side(
     mean_iou: Callable[[Any, Any], float] | None = None,
     least_ratio: float | None = None,
     **facts: Any,
-) -> list[Row]:
+) -> list[Comparison]:
     """Time programs in turns, by default after one run of each that only warms up.
 
     Whatever else the machine does then meets all alike; the best of several runs is the one it
@@ -48,7 +48,7 @@ def side_by_side(
         warm_up: whether there is an untimed run before the others.
         mean_iou: compares what two programs returned.
         least_ratio: what the project promises beside the first of `others`.
-        facts: other fields of the `Row`.
+        facts: other fields of the `Comparison`.
 
     Returns:
         One row for each of `others`.
@@ -59,13 +59,13 @@ def side_by_side(
     ]
     timed = turns[warm_up:]
     first, ours_s = turns[0][""], [turn[""].seconds for turn in timed]
-    rows: list[Row] = []
+    rows: list[Comparison] = []
     for name in others:
         other, other_s = turns[0][name], [turn[name].seconds for turn in timed]
         ratio = min(other_s) / min(ours_s)
         promised = None if rows else least_ratio
         rows.append(
-            Row(
+            Comparison(
                 other=name,
                 unit="s",
                 ours=min(ours_s),

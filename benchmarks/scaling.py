@@ -14,12 +14,12 @@ from sam2vss_lib.cli.scale import Places, run_stage
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.datasets.demo import demo_root
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 _WORKERS = 2
 
 
-def run(*, quick: bool) -> Iterator[Row]:
+def run(*, quick: bool) -> Iterator[Comparison]:
     """One row; the efficiency is the ratio over the number of workers."""
     dataset = open_dataset(demo_root(), "val").take(2 if quick else None)
     settings = MaskletSettings(points_per_side=4 if quick else 16)

@@ -33,7 +33,7 @@ from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.segmentors.temporal.architectures import PUBLISHED_TEMPORAL, build_temporal
 from sam2vss_lib.segmentors.temporal.clip_head import CLIP_FRAMES, REACH_FRAMES
 from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 _ROOT = Path(__file__).resolve().parents[1]
 _HEADS = ("cffm", "mrcfa", "tv3s")
@@ -68,7 +68,7 @@ class Cost(BaseModel, frozen=True):
     peak_mib: float
 
 
-def run(*, quick: bool) -> Iterator[Row]:
+def run(*, quick: bool) -> Iterator[Comparison]:
     """For each encoder its SegFormer, and with each head: kept features v those made anew."""
     demo = sorted({name.partition("-")[2] for name in DEMO_MODELS})
     for encoder in demo[:1] if quick else [*demo, _PUBLISHED_ENCODER]:
@@ -142,9 +142,9 @@ def _model(what: Measurement) -> Segmentor:
 
 def _row(
     case: str, other: str, ours: Cost, baseline: Cost | None, to_segformer: float = 1.0
-) -> Row:
+) -> Comparison:
     baseline_s = None if baseline is None else baseline.frame_s
-    return Row(
+    return Comparison(
         "segmentors",
         case,
         other,

@@ -15,13 +15,13 @@ from benchmarks.rows import side_by_side
 from sam2vss_lib.datasets import verify_dataset
 from sam2vss_lib.parallel.processes import map_in_processes
 from sam2vss_lib.storage.places import manifest_path
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 MOST_TIMES_DECODING = 1.3
 _SIZE_PX = (32, 48)  # tiny: what verification adds to decoding weighs most there
 
 
-def run(*, quick: bool, repeats: int, workers: int = 2) -> Iterator[Row]:
+def run(*, quick: bool, repeats: int, workers: int = 2) -> Iterator[Comparison]:
     """VSPW val's 343 clips of 71 frames and masks; with `quick` 20 clips, in both one process."""
     clips, frames = (20, 71) if quick else (343, 71)
     workers = 1 if quick else workers

@@ -20,10 +20,10 @@ from sam2vss_lib.masklets.generate import MaskletRun, generate_masklets
 from sam2vss_lib.masklets.proposals import Proposals
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 
-def run_proposals(*, quick: bool, repeats: int) -> Iterator[Row]:
+def run_proposals(*, quick: bool, repeats: int) -> Iterator[Comparison]:
     """A grid of 16 x 16 points on one frame, decoding of the picture aside."""
     settings = MaskletSettings(points_per_side=8 if quick else 16)
     model = load_sam2("demo")
@@ -51,7 +51,7 @@ def proposals_by_engine(
     return select(propose(model, features, size_px, settings), settings)[0]
 
 
-def run_window(*, quick: bool, repeats: int) -> Iterator[Row]:
+def run_window(*, quick: bool, repeats: int) -> Iterator[Comparison]:
     """Proposals and propagation together: one window into a store, as the masklet stage does."""
     frames = 4 if quick else 16
     settings = MaskletSettings(window=frames, points_per_side=8 if quick else 16)

@@ -30,7 +30,7 @@ from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row, read_benchmarks
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison, read_benchmarks
 
 
 @pytest.mark.parametrize(("warm_up", "turns"), [(True, 4), (False, 3)])
@@ -219,8 +219,8 @@ def test_base_models_are_measured_with_references_and_beside_segformer(
 def test_written_results_can_be_read_and_seen(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     rows = (
-        Row("propagation", "demo, 8 objects", "stock", "s", 1.0, 2.5, 2.5, 2.4, 3, 8, 4),
-        Row("gpu", "tiny", "", "frames/s", 31.0),
+        Comparison("propagation", "demo, 8 objects", "stock", "s", 1.0, 2.5, 2.5, 2.4, 3, 8, 4),
+        Comparison("gpu", "tiny", "", "frames/s", 31.0),
     )
     facts = report.run_facts(quick=True)
     for row in rows:
@@ -248,7 +248,9 @@ def test_written_results_can_be_read_and_seen(tmp_path: Path) -> None:
 
 
 def test_what_misses_its_target_is_said() -> None:
-    row = Row("plan", "23 rows", "each alone", "object-frames", 50.0, 100.0, 2.0, note="50 %")
+    row = Comparison(
+        "plan", "23 rows", "each alone", "object-frames", 50.0, 100.0, 2.0, note="50 %"
+    )
     rows = [replace(row, target="<= 40 %", met=met) for met in (None, True, False)]
     (line,) = report.missed(rows)
     assert "<= 40 %" in line

@@ -1,6 +1,6 @@
 """Metrics of video semantic segmentation under one named protocol."""
 
-from sam2vss_lib.metrics.bootstrap import PairedGain, confidence_interval, paired_gain
+from sam2vss_lib.metrics.bootstrap import Gain, confidence_interval, paired_gain
 from sam2vss_lib.metrics.protocol import PROTOCOL, VOID
 from sam2vss_lib.metrics.result import MetricsResult
 from sam2vss_lib.metrics.suite import MetricSuite
@@ -10,9 +10,9 @@ __all__ = [
     "PROTOCOL",
     "VOID",
     "ClipSums",
+    "Gain",
     "MetricSuite",
     "MetricsResult",
-    "PairedGain",
     "confidence_interval",
     "paired_gain",
 ]

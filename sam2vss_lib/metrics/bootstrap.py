@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.metrics.iou import ratio
-from sam2vss_lib.metrics.metric import Floats, Sums
+from sam2vss_lib.metrics.metric import AnySums, Floats
 from sam2vss_lib.metrics.sums import ClipSums
 from sam2vss_lib.metrics.values import headline_values
 
@@ -27,21 +28,21 @@ class HasSums(Protocol):
 
 
 @dataclass(frozen=True)
-class PairedGain:
-    """How much a refinement adds to one metric, in percentage points.
+class Gain:
+    """A difference in one metric, in percentage points, such as what a refinement adds.
 
     Attributes:
-        gain: refined minus base over all clips; None where the metric cannot be computed.
-        low: lower end of the interval; None where there is no interval.
+        gain: after minus before, over all clips; None where the metric cannot be computed.
+        low: lower end of the interval over clips; None where there is no interval.
         high: upper end of the interval; None where there is no interval.
-        clips: number of clips that have a value of their own.
+        clips: number of clips that have a value of their own; None where that is not known.
         note: why something is None.
     """
 
-    gain: float | None
-    low: float | None
-    high: float | None
-    clips: int
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    clips: int | None = None
     note: str | None = None
 
 
@@ -51,6 +52,8 @@ def resampling_weights(clips: int, samples: int, seed: int) -> NDArray[np.int64]
     Returns:
         (samples, clips) int64, rows summing to `clips`.
     """
+    if clips == 0:
+        return np.zeros((samples, 0), np.int64)
     generator = np.random.default_rng(seed)
     return generator.multinomial(clips, np.full(clips, 1.0 / clips), size=samples)
 
@@ -74,12 +77,15 @@ def confidence_interval(
     Raises:
         SettingsError: `samples` or `level` is outside its range.
     """
-    _check(samples, level)
     sums = _sums_of(scores)
-    resampled = _resampled(sums, samples, seed)
+
+    def values(of: AnySums) -> dict[str, Floats]:
+        return headline_values(of, sums.settings)
+
+    found = _bootstrap([sums.stacked()], values, samples, seed, level)
     return {
-        metric: _interval(resampled[metric], clips, level)
-        for metric, clips in _clips_defined(sums).items()
+        metric: None if value.low is None or value.high is None else (value.low, value.high)
+        for metric, value in found.items()
     }
 
 
@@ -89,7 +95,7 @@ def paired_gain(
     samples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
-) -> dict[str, PairedGain]:
+) -> dict[str, Gain]:
     """Gain of every headline metric, with an interval from the same resampled clips on both sides.
 
     Pairing removes what makes a clip hard for both; the interval of the gain is far narrower than
@@ -109,22 +115,14 @@ def paired_gain(
         SettingsError: the settings of the two differ, or `samples` or `level` is out of range.
         DataError: the clips or their ground truth differ.
     """
-    _check(samples, level)
     before, after = _sums_of(base), _sums_of(refined)
     _check_pair(before, after)
-    values = [headline_values(sums.total(), sums.settings) for sums in (before, after)]
-    resampled = [_resampled(sums, samples, seed) for sums in (before, after)]
-    gains: dict[str, PairedGain] = {}
-    for metric, clips in _clips_defined(before).items():
-        gain = float(values[1][metric] - values[0][metric])
-        interval = _interval(resampled[1][metric] - resampled[0][metric], clips, level)
-        if np.isnan(gain):
-            gains[metric] = PairedGain(None, None, None, clips, "no clip has a value")
-        elif interval is None:
-            gains[metric] = PairedGain(gain, None, None, clips, FEW_CLIPS)
-        else:
-            gains[metric] = PairedGain(gain, *interval, clips)
-    return gains
+
+    def gains(*sides: AnySums) -> dict[str, Floats]:
+        first, second = (headline_values(side, before.settings) for side in sides)
+        return {metric: second[metric] - first[metric] for metric in first}
+
+    return _bootstrap([before.stacked(), after.stacked()], gains, samples, seed, level)
 
 
 def paired_share_gain(
@@ -134,7 +132,7 @@ def paired_share_gain(
     samples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
-) -> PairedGain:
+) -> Gain:
     """Gain of a share of pixels that is pooled over clips, with the same resamples on both sides.
 
     Args:
@@ -151,26 +149,62 @@ def paired_share_gain(
     Raises:
         SettingsError: `samples` or `level` is out of range.
     """
-    _check(samples, level)
-    clips = int((counted > 0).sum())
-    if clips == 0:
-        return PairedGain(None, None, None, 0, "no clip has a value")
-    weights = resampling_weights(len(counted), samples, seed)
-    resampled = 100 * ratio(weights @ (after - before), weights @ counted)
-    gain = 100 * float((after - before).sum() / counted.sum())
-    interval = _interval(resampled, clips, level)
-    if interval is None:
-        return PairedGain(gain, None, None, clips, FEW_CLIPS)
-    return PairedGain(gain, *interval, clips)
+
+    def share(of: AnySums) -> dict[str, Floats]:
+        return {"share": 100 * ratio(of["more"], of["counted"])}
+
+    pixels = {"more": after - before, "counted": counted}
+    return _bootstrap([pixels], share, samples, seed, level)["share"]
+
+
+def _bootstrap(
+    sides: Sequence[AnySums],
+    values: Callable[..., dict[str, Floats]],
+    samples: int,
+    seed: int,
+    level: float,
+) -> dict[str, Gain]:
+    """Values of all clips together, with central intervals of those of resampled clips.
+
+    Values are functions of sums, so a resample is a weighted sum over clips: one matrix product.
+    Counts below 2^53 stay exact in float64.
+
+    Args:
+        sides: sums, each (clips, ...), of the same clips on every side.
+        values: from sums without the clips' axis, or with another in its place, one argument a
+            side, to percent or points, () or (n,), NaN where undefined.
+        samples: number of resamples.
+        seed: seed of the resampling.
+        level: coverage, in 0..1.
+    """
+    if samples < 1 or not 0.0 < level < 1.0:
+        raise SettingsError(f"bootstrap: {samples} samples at level {level} are not possible")
+    whole = values(*({key: counts.sum(axis=0) for key, counts in side.items()} for side in sides))
+    clips = len(next(iter(sides[0].values())))
+    weights = resampling_weights(clips, samples, seed).astype(np.float64)
+    resampled = values(
+        *(
+            {key: np.tensordot(weights, n.astype(np.float64), axes=1) for key, n in side.items()}
+            for side in sides
+        )
+    )
+    tail = 50.0 * (1.0 - level)
+    found: dict[str, Gain] = {}
+    for key, of_clips in values(*sides).items():
+        clips, drawn = int((~np.isnan(of_clips)).sum()), resampled[key]
+        drawn = drawn[~np.isnan(drawn)]
+        if np.isnan(whole[key]):
+            found[key] = Gain(clips=clips, note="no clip has a value")
+        elif clips < 2 or not len(drawn):
+            found[key] = Gain(float(whole[key]), clips=clips, note=FEW_CLIPS)
+        else:
+            low, high = np.percentile(drawn, [tail, 100.0 - tail])
+            found[key] = Gain(float(whole[key]), float(low), float(high), clips)
+    return found
 
 
 def _sums_of(scores: ClipSums | HasSums) -> ClipSums:
     return scores if isinstance(scores, ClipSums) else scores.sums
-
-
-def _check(samples: int, level: float) -> None:
-    if samples < 1 or not 0.0 < level < 1.0:
-        raise SettingsError(f"bootstrap: {samples} samples at level {level} are not possible")
 
 
 def _check_pair(before: ClipSums, after: ClipSums) -> None:
@@ -183,39 +217,3 @@ def _check_pair(before: ClipSums, after: ClipSums) -> None:
         for key in ("frames", "ground_truth"):
             if not np.array_equal(before.clips[name][key], after.clips[name][key]):
                 raise DataError(f"clip {name}: {key} differs between the two sides of a gain")
-
-
-def _clips_defined(sums: ClipSums) -> dict[str, int]:
-    """Number of clips with a value of their own, for each headline metric.
-
-    Whether a value exists depends on the ground truth alone, so it is the same on paired sides.
-    """
-    per_clip = headline_values(sums.stacked(), sums.settings)
-    return {metric: int((~np.isnan(values)).sum()) for metric, values in per_clip.items()}
-
-
-def _resampled(sums: ClipSums, samples: int, seed: int) -> dict[str, Floats]:
-    """Headline values of every resample: (samples,) float64 each, NaN where it misses the metric.
-
-    Values are functions of sums, so a resample is a weighted sum over clips: one matrix product.
-    Counts below 2^53 stay exact in float64.
-    """
-    clips = len(sums.clips)
-    if clips == 0:
-        return {metric: np.empty(0) for metric in sums.settings.metric_names}
-    weights = resampling_weights(clips, samples, seed).astype(np.float64)
-    weighted: Sums = {
-        key: np.tensordot(weights, values.astype(np.float64), axes=1)
-        for key, values in sums.stacked().items()
-    }
-    return headline_values(weighted, sums.settings)
-
-
-def _interval(values: Floats, clips: int, level: float) -> tuple[float, float] | None:
-    """Central interval of the defined values; None if they come from one clip or there is none."""
-    defined = values[~np.isnan(values)]
-    if clips < 2 or not len(defined):
-        return None
-    tail = 50.0 * (1.0 - level)
-    low, high = np.percentile(defined, [tail, 100.0 - tail])
-    return float(low), float(high)

@@ -74,6 +74,22 @@ def paper_rows(table: int) -> list[tuple[str, str]]:
     )
 
 
+def paper_refinements(table: int) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """Base row and refined row of Table 1 or 2; Table 2 prints refined rows without backbone.
+
+    Example:
+        >>> paper_refinements(2)[0]
+        (('CAVIS', 'R50'), ('SAM2-CAVIS', ''))
+    """
+    rows = paper_rows(table)
+    return [
+        ((method, backbone), refined)
+        for method, backbone in rows
+        for refined in ((f"SAM2-{method}", backbone), (f"SAM2-{method}", ""))
+        if refined in rows
+    ]
+
+
 @lru_cache(maxsize=4)
 def _read(path: Path) -> pd.DataFrame:
     """Parse and check the file; `load_paper_tables` hands out copies."""

@@ -6,8 +6,8 @@ import pytest
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.metrics import (
     ClipSums,
+    Gain,
     MetricsResult,
-    PairedGain,
     confidence_interval,
     paired_gain,
 )
@@ -89,9 +89,9 @@ def test_one_clip_has_a_gain_without_interval() -> None:
     base, refined = (evaluate(c, 5, **SETTINGS) for c in (one, half_corrected(one)))
     gains = paired_gain(base, refined, samples=10)
     gain = defined(refined.compute())["mIoU"] - defined(base.compute())["mIoU"]
-    assert gains["mIoU"] == PairedGain(gain, None, None, 1, FEW_CLIPS)
+    assert gains["mIoU"] == Gain(gain, None, None, 1, FEW_CLIPS)
     assert gain > 0
-    assert gains["mVC4"] == PairedGain(None, None, None, 0, "no clip has a value")
+    assert gains["mVC4"] == Gain(None, None, None, 0, "no clip has a value")
     assert set(confidence_interval(base).values()) == {None}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
 from sam2vss_lib.study.analyses.independent_sam2.rows import encoder_runs, independent_rows
-from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
+from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
 from sam2vss_lib.study.results.schema import parse_result
 from sam2vss_lib.study.results.tables import table_frame
 from sam2vss_lib.study.run.runner import (

@@ -7,7 +7,8 @@ import torch
 
 from sam2vss_lib.metrics import MetricSuite, paired_gain
 from sam2vss_lib.predictions.folder import PredictionFolder
-from sam2vss_lib.study.results.tables import Row
+from sam2vss_lib.study.results.schema import Row
+from sam2vss_lib.study.results.tables import table_row
 from sam2vss_lib.study.stages.stages import Evaluated
 
 CLASSES = 3
@@ -41,7 +42,7 @@ def rows(base_error: float = 0.2, refined_error: float = 0.05) -> list[Row]:
     base, refined = evaluated(base_error), evaluated(refined_error, seed=1)
     gains = paired_gain(base.suite, refined.suite, samples=200)
     return [
-        Row(1, "CFFM", "MiT-B1", "run on 4 clips", evaluated=base),
-        Row(1, "SAM2-CFFM", "MiT-B1", "run on 4 clips", ("CFFM", "MiT-B1"), refined, gains),
-        Row(1, "SAM2-TV3S", "MiT-B1", "not run: no predictions", ("TV3S", "MiT-B1")),
+        table_row(1, "CFFM", "MiT-B1", "run on 4 clips", evaluated=base),
+        table_row(1, "SAM2-CFFM", "MiT-B1", "run on 4 clips", ("CFFM", "MiT-B1"), refined, gains),
+        table_row(1, "SAM2-TV3S", "MiT-B1", "not run: no predictions", ("TV3S", "MiT-B1")),
     ]

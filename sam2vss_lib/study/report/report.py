@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.metrics import Gain
 from sam2vss_lib.storage.files import write_text
 from sam2vss_lib.study.report.latex import latex_tables
 from sam2vss_lib.study.report.sections import (
@@ -20,7 +21,8 @@ from sam2vss_lib.study.report.sections import (
     printed_text,
     read_sections,
 )
-from sam2vss_lib.study.results.schema import Gain, Metric, Result, ResultRow
+from sam2vss_lib.study.results.schema import Metric, Result, Row
+from sam2vss_lib.study.results.text import DASH, gain_text, number_text
 from sam2vss_lib.study.run.runner import find_notebooks
 
 #: cell status -> (mark, meaning); the mark stands beside the number, so colour is never needed
@@ -79,7 +81,7 @@ def _environment(results_dir: Path) -> Environment:
     helpers: dict[str, Any] = {
         "status_of": cell_status,
         "number": number_text,
-        "printed": lambda value: printed_text(value) or "–",
+        "printed": lambda value: printed_text(value) or DASH,
         "gain_text": gain_text,
         "interval": interval_glyph,
         "scale": gain_scale,
@@ -105,16 +107,6 @@ def _count_cells(sections: list[Section]) -> Counter[str]:
         for metric, value in row.paper.items()
         if value is not None
     )
-
-
-def number_text(value: float | None, digits: int) -> str:
-    """A number or a dash."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def gain_text(value: float | None, digits: int) -> str:
-    """A difference with its sign, with a true minus."""
-    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
 
 
 def gain_scale(result: Result, metric: Metric) -> float:
@@ -147,7 +139,7 @@ def interval_glyph(gain: Gain, paper: float | None, scale: float) -> dict[str, f
     }
 
 
-def footnotes(rows: list[ResultRow]) -> dict[str, str]:
+def footnotes(rows: list[Row]) -> dict[str, str]:
     """What rows were run on, or why they were not -> a letter for each."""
     found = dict.fromkeys(row.remark for row in rows)
     return {remark: _letters(index) for index, remark in enumerate(found)}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import read_json
-from sam2vss_lib.study.results.schema import Result, ResultFigure, ResultRow, parse_result
+from sam2vss_lib.study.results.schema import Result, ResultFigure, Row, parse_result
 
 State = Literal["run", "failed", "not run", "unreadable"]
 CellStatus = Literal[
@@ -81,7 +81,7 @@ def read_sections(results_dir: Path, notebooks: list[Path]) -> list[Section]:
     ]
 
 
-def cell_status(result: Result, row: ResultRow, metric: str) -> CellStatus:
+def cell_status(result: Result, row: Row, metric: str) -> CellStatus:
     """What may be said of one of our numbers beside the paper's."""
     ours, paper = row.ours.get(metric), row.paper.get(metric)
     if ours is None:

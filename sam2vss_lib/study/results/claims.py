@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from sam2vss_lib.metrics import Gain
+from sam2vss_lib.study.results.schema import Claim, Row, Verdict
 
-from sam2vss_lib.metrics import PairedGain
-from sam2vss_lib.study.results.tables import Row
-
-Verdict = Literal["holds", "does not hold", "undecided"]
 Direction = Literal["raises", "lowers", "does not lower", "hardly changes"]
 SMALL_POINTS = 0.5  # "hardly changes": the paper calls differences up to this negligible (Tab. 5)
 #: metric -> whether the paper says that refinement raises it, or only that it keeps it
@@ -19,28 +16,6 @@ _REFINEMENT: dict[str, Direction] = {
     "mVC8": "raises",
     "mVC16": "raises",
 }
-
-
-class Claim(BaseModel):
-    """One statement with its evidence.
-
-    Attributes:
-        statement: in words.
-        gain: percentage points, None where it cannot be computed.
-        low: lower end of the 95 % interval over clips.
-        high: upper end.
-        verdict: `holds` and `does not hold` need an interval on one side of zero; for "does not
-            lower" a gain that is not below zero is enough, and "hardly changes" needs an interval
-            within `SMALL_POINTS` of zero, or one wholly outside to fail.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    statement: str
-    gain: float | None
-    low: float | None
-    high: float | None
-    verdict: Verdict
 
 
 def refinement_claims(rows: list[Row]) -> list[Claim]:
@@ -59,18 +34,18 @@ def refinement_claims(rows: list[Row]) -> list[Claim]:
     return claims
 
 
-def judge(statement: str, gain: PairedGain, direction: Direction) -> Claim:
-    """Hold a statement about the direction of a gain against its interval."""
-    return Claim(
-        statement=statement,
-        gain=gain.gain,
-        low=gain.low,
-        high=gain.high,
-        verdict=_verdict(gain, direction),
-    )
+def judge(statement: str, gain: Gain, direction: Direction) -> Claim:
+    """Hold a statement about the direction of a gain against its interval.
+
+    `holds` and `does not hold` need an interval on one side of zero; for "does not lower" a gain
+    that is not below zero is enough, and "hardly changes" needs an interval within `SMALL_POINTS`
+    of zero, or one wholly outside to fail.
+    """
+    verdict = _verdict(gain, direction)
+    return Claim(statement=statement, gain=gain.gain, low=gain.low, high=gain.high, verdict=verdict)
 
 
-def _verdict(gain: PairedGain, direction: Direction) -> Verdict:
+def _verdict(gain: Gain, direction: Direction) -> Verdict:
     if gain.gain is None or gain.low is None or gain.high is None:
         return "undecided"
     low, high = gain.low, gain.high

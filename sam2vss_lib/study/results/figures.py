@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.datasets.labels import Labels, class_palette
+from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.style import BETTER, NEUTRAL, WORSE, note
-from sam2vss_lib.study.results.tables import Row
-from sam2vss_lib.study.stages.stages import Evaluated, Study
+from sam2vss_lib.study.stages import Study
 
 CAPTION_3 = (
     "Middle frames of clips from the largest to the smallest mIoU gain: frame, ground truth, base "
@@ -50,7 +50,7 @@ def main_figure(study: Study, pairs: list[tuple[Row, Row]]) -> Figure:
     if not pairs:
         return note("no base system was run: nothing to show")
     base, refined = pairs[0]
-    names = (f"{base.method} {base.backbone}", f"{refined.method} {refined.backbone}")
+    names = base.label, refined.label
     return figure_3(pick_samples(study, base, refined), study.class_names, names)
 
 
@@ -63,7 +63,7 @@ def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[
         refined: its refinement.
         count: number of frames.
     """
-    before_run, after_run = _evaluated(base), _evaluated(refined)
+    before_run, after_run = base.run, refined.run
     gains = after_run.gains_by_clip(before_run, "mIoU")
     ranked = sorted(gains, key=lambda clip: (-gains[clip], clip))
     places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
@@ -83,12 +83,6 @@ def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[
             )
         )
     return samples
-
-
-def _evaluated(row: Row) -> Evaluated:
-    if row.evaluated is None:
-        raise ValueError(f"{row.method} {row.backbone} was not run")
-    return row.evaluated
 
 
 def colour_labels(labels: Labels, num_classes: int) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from sam2vss_lib.metrics import PROTOCOL
 from sam2vss_lib.storage.files import atomic_path, write_json, write_text
 from sam2vss_lib.storage.places import PROJECT
+from sam2vss_lib.study.results.latex import escape, latex_table
 from sam2vss_lib.study.results.schema import FORMAT_VERSION, ResultFigure, parse_result
 from sam2vss_lib.study.settings import NotebookSettings
 from sam2vss_lib.study.stages.context import StageRun
@@ -80,17 +81,11 @@ class ResultFolder:
         write_text(self.root / "table.csv", frame.to_csv(index=False))
         markdown, latex = [f"{caption}\n"], list[str]()
         for name, table in readable.items():
-            flat = table.copy()
-            flat.columns = [
-                column if isinstance(column, str) else " ".join(part for part in column if part)
-                for column in table.columns
-            ]
+            names = [(c,) if isinstance(c, str) else c for c in table.columns]
+            flat = table.set_axis([" ".join(filter(None, parts)) for parts in names], axis=1)
             markdown.append(f"## {name}\n\n{flat.to_markdown(index=False)}\n")
-            label = f"tab:{name.lower().replace(' ', '-')}"
-            text = flat.to_latex(
-                index=False, escape=True, caption=f"{caption} {name}.", label=label
-            )
-            latex.append(text)
+            label = name.lower().replace(" ", "-")
+            latex.append(latex_table(table, escape(f"{caption} {name}."), label))
         write_text(self.root / "table.md", "\n".join(markdown))
         write_text(self.root / "table.tex", "\n".join(latex))
 

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from sam2vss_lib.study.results.figures import _evaluated
+from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.style import BETTER, INK, WORSE, note
-from sam2vss_lib.study.results.tables import Row
+from sam2vss_lib.study.results.text import gain_text
 
 _GAIN_COLOURS = LinearSegmentedColormap.from_list("gain", [WORSE, "white", BETTER])
 
@@ -28,15 +28,13 @@ def gains_frame(pairs: list[tuple[Row, Row]], group: str, names: tuple[str, ...]
     key, value = ("per_class", "iou") if group == "class" else ("per_clip", "mIoU")
     lines: list[dict[str, object]] = []
     for base, refined in pairs:
-        entries = zip(_evaluated(base).metrics[key], _evaluated(refined).metrics[key], strict=True)
+        entries = zip(base.run.metrics[key], refined.run.metrics[key], strict=True)
         for before, after in entries:
             if before[value] is None or after[value] is None:
                 continue
             name = names[before["class"]] if group == "class" else before["clip"]
             gain = after[value] - before[value]
-            lines.append(
-                {"system": f"{refined.method} {refined.backbone}", "name": name, "gain": gain}
-            )
+            lines.append({"system": refined.label, "name": name, "gain": gain})
     return pd.DataFrame(lines, columns=["system", "name", "gain"])
 
 
@@ -60,7 +58,7 @@ def figure_gains(frame: pd.DataFrame, quantity: str) -> Figure:
     largest = float(np.nanmax(np.abs(values))) or 1.0
     image = axis.imshow(values, cmap=_GAIN_COLOURS, vmin=-largest, vmax=largest, aspect="auto")
     for (y, x), value in np.ndenumerate(values):
-        text = "–" if np.isnan(value) else f"{value:+.1f}".replace("-", "−")
+        text = gain_text(None if np.isnan(value) else value, 1)
         dark = abs(value) > 0.7 * largest
         colour = "white" if dark else INK
         axis.text(x, y, text, ha="center", va="center", fontsize=6, color=colour)

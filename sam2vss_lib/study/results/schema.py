@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, model_validator
 
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.metrics import Gain
+from sam2vss_lib.study.stages.stages import Evaluated
 
 FORMAT_VERSION = 1
+Name = tuple[str, str]  # method (or setting) and backbone, as the paper prints them
 Verdict = Literal[
     "holds", "does not hold", "undecided",  # directions that the paper reports, on our numbers
     "consistent", "inconsistent", "cannot tell",  # the paper against itself
@@ -33,15 +36,7 @@ class Metric(_Part):
     digits: int = Field(default=2, ge=0)
 
 
-class Gain(_Part):
-    """A difference to the row's reference, with its 95 % interval over clips."""
-
-    gain: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-class ResultRow(_Part):
+class Row(_Part):
     """A row: what was run (or why not), our numbers, the paper's, and gains of both.
 
     Attributes:
@@ -52,6 +47,10 @@ class ResultRow(_Part):
         paper: metric -> value as printed, None where the paper prints none.
         gains: metric -> our gain over the reference row.
         paper_gains: metric -> the paper's gain over the same row.
+        variants: metric -> its other definitions -> value.
+        reference: the row that gains are taken over; this and what follows is not in the file.
+        evaluated: the predictions behind our numbers.
+        printed_as: the paper's name of the row where it differs from ours.
     """
 
     method: str
@@ -61,6 +60,36 @@ class ResultRow(_Part):
     paper: dict[str, float | None] = {}
     gains: dict[str, Gain] = {}
     paper_gains: dict[str, float | None] = {}
+    variants: dict[str, Any] | None = None
+    reference: Name | None = Field(default=None, exclude=True)
+    evaluated: InstanceOf[Evaluated] | None = Field(default=None, exclude=True)
+    printed_as: Name | None = Field(default=None, exclude=True)
+
+    @property
+    def name(self) -> Name:
+        """Method and backbone."""
+        return self.method, self.backbone
+
+    @property
+    def printed_name(self) -> Name:
+        """The same as the paper prints it."""
+        return self.printed_as or self.name
+
+    @property
+    def label(self) -> str:
+        """Method and backbone in one word."""
+        return " ".join(self.name).strip()
+
+    @property
+    def run(self) -> Evaluated:
+        """The predictions behind our numbers.
+
+        Raises:
+            ValueError: the row was not run.
+        """
+        if self.evaluated is None:
+            raise ValueError(f"{self.label} was not run")
+        return self.evaluated
 
     @property
     def was_run(self) -> bool:
@@ -72,26 +101,28 @@ class ResultRow(_Part):
         """The status without the row's own name, so that rows with the same one share it."""
         if not self.status:
             return "run" if self.was_run else "not run: no reason given"
-        return self.status.replace(f"{self.method} {self.backbone}".strip(), "such row")
+        return self.status.replace(self.label, "such row")
 
 
-class ResultClaim(_Part):
-    """A statement with its verdict.
+class Claim(_Part):
+    """A statement with its verdict and evidence.
 
     Attributes:
         statement: in words.
+        gain: the difference it is judged by in points, if it is judged by one.
+        low: lower end of its 95 % interval over clips.
+        high: upper end.
         verdict: one of `Verdict`.
-        gain: the difference it is judged by, if it is judged by one; `low` and `high` its interval.
         where: place in the paper.
         evidence: the computed values in words.
         why: why it matters.
     """
 
     statement: str
-    verdict: Verdict
     gain: float | None = None
     low: float | None = None
     high: float | None = None
+    verdict: Verdict
     where: str = ""
     evidence: str = ""
     why: str = ""
@@ -166,8 +197,8 @@ class Result(_Part):
     tolerance_points: float = Field(default=0.5, gt=0)
     headings: tuple[str, str] = ("Method", "Backbone")
     metrics: list[Metric] = []
-    rows: list[ResultRow] = []
-    claims: list[ResultClaim] = []
+    rows: list[Row] = []
+    claims: list[Claim] = []
     tables: list[TextTable] = []
     figures: list[ResultFigure] = []
     reading: str = ""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 BETTER, WORSE, NEUTRAL = "#0072B2", "#D55E00", "#999999"
 #: of things without an order
 SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-INK = "#333333"
+INK, ORANGE = "#333333", "#E69F00"
 
 
 def note(text: str) -> Figure:

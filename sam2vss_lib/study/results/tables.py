@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from sam2vss_lib.metrics import PairedGain
+from sam2vss_lib.metrics import Gain, paired_gain
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
-from sam2vss_lib.study.results.schema import Gain, TextTable
+from sam2vss_lib.study.results.schema import Claim, Name, Row, TextTable
+from sam2vss_lib.study.results.text import interval_text, number_text
+from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.study.stages.stages import Evaluated
 
-Name = tuple[str, str]  # method (or setting) and backbone, as the paper prints them
+_GROUPS = {metric: metric for metric in PAPER_METRICS}
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row of a table.
+def table_row(
+    table: int,
+    method: str,
+    backbone: str,
+    status: str,
+    reference: Name | None = None,
+    evaluated: Evaluated | None = None,
+    gains: dict[str, Gain] | None = None,
+    printed_as: Name | None = None,
+) -> Row:
+    """A row of one of the paper's tables: our numbers beside those that the paper prints for it.
 
-    Attributes:
+    Args:
         table: number of the paper's table.
         method: such as CFFM or SAM2-CFFM, or the value of a setting.
         backbone: such as MiT-B1; "" where the table has none.
@@ -30,43 +38,41 @@ class Row:
         gains: gain over the reference by metric.
         printed_as: the paper's name of the row where it differs from ours.
     """
+    paper = _printed(table, printed_as or (method, backbone))
+    before = _printed(table, reference)
+    differences = {
+        metric: None if value is None or start is None else round(value - start, 2)
+        for (metric, value), start in zip(paper.items(), before.values(), strict=True)
+    }
+    numbers = evaluated.metrics["metrics"] if evaluated else dict.fromkeys(PAPER_METRICS)
+    return Row(
+        method=method,
+        backbone=backbone,
+        status=status,
+        ours={metric: numbers[metric] for metric in PAPER_METRICS},
+        paper=paper,
+        gains=gains or {},
+        paper_gains=differences,
+        variants=evaluated.metrics["variants"] if evaluated else None,
+        reference=reference,
+        evaluated=evaluated,
+        printed_as=printed_as,
+    )
 
-    table: int
-    method: str
-    backbone: str
-    status: str
-    reference: Name | None = None
-    evaluated: Evaluated | None = None
-    gains: dict[str, PairedGain] = field(default_factory=dict)
-    printed_as: Name | None = None
 
-    @property
-    def name(self) -> Name:
-        """Method and backbone."""
-        return self.method, self.backbone
+def _printed(table: int, name: Name | None) -> dict[str, float | None]:
+    return {m: None if name is None else paper_value(table, *name, m) for m in PAPER_METRICS}
 
-    @property
-    def label(self) -> str:
-        """Method and backbone in one word."""
-        return f"{self.method} {self.backbone}".strip()
 
-    @property
-    def ours(self) -> dict[str, float | None]:
-        """Our value of every metric, None where not run or not defined."""
-        if self.evaluated is None:
-            return dict.fromkeys(PAPER_METRICS)
-        return {metric: self.evaluated.metrics["metrics"][metric] for metric in PAPER_METRICS}
-
-    def paper(self, metric: str) -> float | None:
-        """The paper's value of a metric, None where it prints none."""
-        return paper_value(self.table, *(self.printed_as or self.name), metric)
-
-    def paper_gain(self, metric: str) -> float | None:
-        """The paper's value minus that of the reference row, in percentage points."""
-        if self.reference is None:
-            return None
-        value, reference = self.paper(metric), paper_value(self.table, *self.reference, metric)
-        return None if value is None or reference is None else round(value - reference, 2)
+def gains_between(
+    settings: StudySettings, before: Evaluated | None, after: Evaluated | None
+) -> dict[str, Gain]:
+    """Paired gain of every metric by the study's bootstrap; none where a side was not run."""
+    if before is None or after is None:
+        return {}
+    return paired_gain(
+        before.suite, after.suite, samples=settings.bootstrap_samples, seed=settings.seed
+    )
 
 
 def rows_not_run(table: int, rows: Sequence[Row], reason: str) -> list[Row]:
@@ -77,13 +83,11 @@ def rows_not_run(table: int, rows: Sequence[Row], reason: str) -> list[Row]:
         rows: our rows.
         reason: why there is no number; `{row}` is replaced by the row's name.
     """
-    have = {row.printed_as or row.name for row in rows}
+    have = {row.printed_name for row in rows}
     return [
-        Row(
-            table, method, backbone, f"not run: {reason.format(row=f'{method} {backbone}'.strip())}"
-        )
-        for method, backbone in paper_rows(table)
-        if (method, backbone) not in have
+        table_row(table, *name, f"not run: {reason.format(row=' '.join(name).strip())}")
+        for name in paper_rows(table)
+        if name not in have
     ]
 
 
@@ -95,20 +99,6 @@ def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
         for row in rows
         if row.reference is not None and row.gains and row.evaluated is not None
     ]
-
-
-def row_values(row: Row) -> dict[str, Any]:
-    """A row as JSON-able values for `result.json`."""
-    return {
-        "method": row.method,
-        "backbone": row.backbone,
-        "status": row.status,
-        "ours": row.ours,
-        "paper": {metric: row.paper(metric) for metric in PAPER_METRICS},
-        "gains": {metric: asdict(gain) for metric, gain in row.gains.items()},
-        "paper_gains": {metric: row.paper_gain(metric) for metric in PAPER_METRICS},
-        "variants": row.evaluated.metrics["variants"] if row.evaluated else None,
-    }
 
 
 def table_frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -124,55 +114,83 @@ def table_frame(rows: Sequence[Row]) -> pd.DataFrame:
         for metric, value in row.ours.items():
             gain = row.gains.get(metric)
             line[metric] = value
-            line[f"{metric}_paper"] = row.paper(metric)
+            line[f"{metric}_paper"] = row.paper[metric]
             line[f"{metric}_gain"] = gain and gain.gain
             line[f"{metric}_gain_low"] = gain and gain.low
             line[f"{metric}_gain_high"] = gain and gain.high
-            line[f"{metric}_gain_paper"] = row.paper_gain(metric)
+            line[f"{metric}_gain_paper"] = row.paper_gains[metric]
         lines.append({**line, "status": row.status})
     frame = pd.DataFrame(lines)
     numbers = [c for c in frame.columns if c not in ("method", "backbone", "status")]
     return frame.astype(dict.fromkeys(numbers, "float64")).round(4)
 
 
+def grouped_table(lines: Sequence[dict[tuple[str, str], str]]) -> pd.DataFrame:
+    """Lines of text by the group and the name of a column, as a table with both as its head."""
+    table = pd.DataFrame(lines)
+    return table.set_axis(pd.MultiIndex.from_tuples(table.columns), axis=1) if lines else table
+
+
+def paired_table(
+    rows: Sequence[Row],
+    headings: Sequence[str],
+    groups: Mapping[str, str],
+    cells: Callable[[Row, str], tuple[str, str]],
+    ours: str = "ours",
+) -> pd.DataFrame:
+    """A table to read: per metric our number and the paper's in separate columns.
+
+    Args:
+        rows: its lines.
+        headings: of the leading columns, one or two: method and backbone.
+        groups: metric -> heading over its two columns.
+        cells: of a row and a metric, our number and the paper's as text.
+        ours: heading of our numbers.
+    """
+    return grouped_table(
+        [
+            {("", heading): name for heading, name in zip(headings, row.name, strict=False)}
+            | {
+                (group, of): text
+                for metric, group in groups.items()
+                for of, text in zip((ours, "paper"), cells(row, metric), strict=True)
+            }
+            for row in rows
+        ]
+    )
+
+
 def values_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
-    """A table to read: per metric our value and the paper's in separate columns."""
-    lines = [
-        {
-            **_names(row, heading, rows),
-            **{
-                key: text
-                for metric, value in row.ours.items()
-                for key, text in (
-                    ((metric, "ours"), _text(value, 2)),
-                    ((metric, "paper"), _text(row.paper(metric), 1)),
-                )
-            },
-            ("", "Status"): row.status,
-        }
-        for row in rows
-    ]
-    return pd.DataFrame(lines)
+    """Our values and the paper's in percent, and what every row was run on."""
+
+    def cells(row: Row, metric: str) -> tuple[str, str]:
+        return number_text(row.ours[metric]), number_text(row.paper[metric], 1)
+
+    table = paired_table(rows, headings(rows, heading), _GROUPS, cells)
+    table["", "Status"] = [row.status for row in rows]
+    return table
 
 
 def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
     """Gains over reference rows in percentage points, with 95 % intervals, beside the paper's."""
-    lines = [
-        {
-            **_names(row, heading, rows),
-            **{
-                key: text
-                for metric in PAPER_METRICS
-                for key, text in (
-                    ((metric, "ours"), interval_text(row.gains.get(metric))),
-                    ((metric, "paper"), _text(row.paper_gain(metric), 1, sign=True)),
-                )
-            },
-        }
-        for row in rows
-        if row.reference is not None
-    ]
-    return pd.DataFrame(lines)
+
+    def cells(row: Row, metric: str) -> tuple[str, str]:
+        paper = number_text(row.paper_gains[metric], 1, sign=True)
+        return interval_text(row.gains.get(metric)), paper
+
+    compared = [row for row in rows if row.reference is not None]
+    return paired_table(compared, headings(rows, heading), _GROUPS, cells)
+
+
+def headings(rows: Sequence[Row], *names: str) -> tuple[str, ...]:
+    """Headings of the leading columns; that of the backbone only where a row has one."""
+    method, backbone = (*names, "Backbone")[:2]
+    return (method, backbone) if any(row.backbone for row in rows) else (method,)
+
+
+def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
+    """Statements with gains, intervals and verdicts, to read."""
+    return pd.DataFrame([claim.model_dump(exclude_unset=True) for claim in claims]).round(2)
 
 
 def text_table(title: str, table: pd.DataFrame) -> TextTable:
@@ -180,23 +198,3 @@ def text_table(title: str, table: pd.DataFrame) -> TextTable:
     rows: list[list[object]] = table.to_numpy().tolist()
     cells = [[str(cell) for cell in row] for row in rows]
     return TextTable(title=title, columns=[str(c) for c in table.columns], rows=cells)
-
-
-def _names(row: Row, heading: str, rows: Sequence[Row]) -> dict[tuple[str, str], str]:
-    """The leading columns; that of the backbone only where a row has one."""
-    named = any(other.backbone for other in rows)
-    return {("", heading): row.method} | ({("", "Backbone"): row.backbone} if named else {})
-
-
-def _text(value: float | None, digits: int, *, sign: bool = False) -> str:
-    if value is None:
-        return "–"
-    return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
-
-
-def interval_text(gain: PairedGain | Gain | None) -> str:
-    """A gain with its interval, to read; a dash where there is none."""
-    if gain is None or gain.gain is None:
-        return "–"
-    text = f"{gain.gain:+.2f}"
-    return text if gain.low is None else f"{text} [{gain.low:+.2f}, {gain.high:+.2f}]"

@@ -11,9 +11,7 @@ from sam2vss_lib.datasets.class_names import read_class_names
 from sam2vss_lib.datasets.manifests import load_datasets_manifest
 from sam2vss_lib.storage.places import manifest_path
 from sam2vss_lib.study.paper import paper_rows
-from sam2vss_lib.study.results.claims import Claim
-from sam2vss_lib.study.results.schema import Coverage
-from sam2vss_lib.study.results.tables import Row, row_values
+from sam2vss_lib.study.results.schema import Claim, Coverage, Row
 from sam2vss_lib.study.stages import Study
 
 #: tables of the paper that are not about VSPW
@@ -63,21 +61,10 @@ def result_values(
         "caption": text,
         "comparable_with_paper": comparable_with_paper(study, table),
         "coverage": coverage(study, table).model_dump(),
-        "rows": [row_values(row) for row in rows],
-        "claims": [claim.model_dump() for claim in claims],
+        "rows": [row.model_dump() for row in rows],
+        "claims": [claim.model_dump(exclude_unset=True) for claim in claims],
         "reading": reading(table, rows, claims),
     }
-
-
-def span(points: Sequence[float]) -> str:
-    """Percentage points with sign, or the smallest and largest of several.
-
-    Example:
-        >>> span([1.24]), span([-0.5, 2.0, 1.0])
-        ('+1.2', '-0.5 to +2.0')
-    """
-    low, high = f"{min(points):+.1f}", f"{max(points):+.1f}"
-    return low if low == high else f"{low} to {high}"
 
 
 def reading(table: int, rows: Sequence[Row], claims: Sequence[Claim]) -> str:
@@ -101,7 +88,7 @@ def reading(table: int, rows: Sequence[Row], claims: Sequence[Claim]) -> str:
     if largest is not None:
         sentences.append(f"The largest gain is {largest.gain:+.1f} points: {largest.statement}.")
     printed = {*paper_rows(table)}
-    missing = sum(r.evaluated is None and (r.printed_as or r.name) in printed for r in rows)
+    missing = sum(r.evaluated is None and r.printed_name in printed for r in rows)
     if missing:
         sentences.append(f"{missing} rows of the paper's table were not run; the table says why.")
     return " ".join(sentences)

@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 
 from sam2vss_lib.cli import app
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.study.report.latex import escape
-from sam2vss_lib.study.report.report import footnotes, gain_text, interval_glyph, write_report
+from sam2vss_lib.metrics import Gain
+from sam2vss_lib.study.report.report import footnotes, interval_glyph, write_report
 from sam2vss_lib.study.report.sections import cell_status, printed_text
-from sam2vss_lib.study.results.schema import Gain, Result, ResultRow, parse_result
+from sam2vss_lib.study.results.latex import escape
+from sam2vss_lib.study.results.schema import Result, Row, parse_result
+from sam2vss_lib.study.results.text import gain_text
 from tests.study.report.browser import find_browser, visit
 
 METRICS = ("mIoU", "FWIoU", "mBIoU", "mVC8", "mVC16")
@@ -126,13 +128,13 @@ def section(page: str, name: str) -> str:
 def test_status_of_a_cell(
     ours: float | None, paper: float | None, more: dict[str, Any], status: str
 ):
-    line = ResultRow(method="X", ours={"mIoU": ours}, paper={"mIoU": paper})
+    line = Row(method="X", ours={"mIoU": ours}, paper={"mIoU": paper})
     result = Result.model_validate({"comparable_with_paper": True, **more})
     assert cell_status(result, line, "mIoU") == status
 
 
 def test_value_that_was_run_but_is_not_defined():
-    line = ResultRow(method="X", ours={"mIoU": 3.0, "mVC16": None}, paper={"mVC16": 80.0})
+    line = Row(method="X", ours={"mIoU": 3.0, "mVC16": None}, paper={"mVC16": 80.0})
     assert cell_status(Result(), line, "mVC16") == "no value"
 
 
@@ -224,7 +226,7 @@ def test_latex_escapes():
 
 
 def test_letters_of_footnotes_never_run_out():
-    rows = [ResultRow(method="X", status=f"not run: {n}") for n in range(30)]
+    rows = [Row(method="X", status=f"not run: {n}") for n in range(30)]
     letters = list(footnotes([*rows, rows[0]]).values())
     assert letters[:2] == ["a", "b"]
     assert letters[25:28] == ["z", "aa", "ab"]
@@ -308,11 +310,11 @@ def test_browser_would_notice_what_is_missing(tmp_path: Path, browser: str):
 
 def test_rows_that_were_not_run_for_the_same_reason_share_a_footnote():
     rows = [
-        ResultRow(method=name, backbone="B1", status=f"not run: profile demo has no {name} B1")
+        Row(method=name, backbone="B1", status=f"not run: profile demo has no {name} B1")
         for name in ("CFFM", "TV3S")
     ]
     assert footnotes(rows) == {"not run: profile demo has no such row": "a"}
-    assert list(footnotes([*rows, ResultRow(method="X")]).values()) == ["a", "b"]
+    assert list(footnotes([*rows, Row(method="X")]).values()) == ["a", "b"]
 
 
 def test_command_writes_the_report_and_refuses_another_folder(results: Path):

@@ -9,9 +9,15 @@ import pandas as pd
 import pytest
 
 from sam2vss_lib.datasets import open_dataset
-from sam2vss_lib.metrics import PairedGain
+from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.results.claims import refinement_claims
-from sam2vss_lib.study.results.tables import Row, gains_table, pairs, table_frame, values_table
+from sam2vss_lib.study.results.tables import (
+    gains_table,
+    pairs,
+    table_frame,
+    table_row,
+    values_table,
+)
 from sam2vss_lib.study.results.wording import caption, reading, result_values
 from tests.study.rows import rows
 
@@ -62,8 +68,8 @@ def test_pairs_are_base_and_refined_of_what_was_run():
 
 def test_claims_follow_the_interval():
     def verdict(metric: str, gain: float, low: float, high: float) -> str:
-        row = Row(
-            1, "SAM2-X", "b", "run", ("X", "b"), gains={metric: PairedGain(gain, low, high, 4)}
+        row = table_row(
+            1, "SAM2-X", "b", "run", ("X", "b"), gains={metric: Gain(gain, low, high, 4)}
         )
         return refinement_claims([row])[0].verdict
 
@@ -76,13 +82,13 @@ def test_claims_follow_the_interval():
 
 
 def test_claim_without_interval_is_undecided():
-    row = Row(
+    row = table_row(
         1,
         "SAM2-X",
         "b",
         "run",
         ("X", "b"),
-        gains={"mVC8": PairedGain(None, None, None, 1, "short")},
+        gains={"mVC8": Gain(None, None, None, 1, "short")},
     )
     assert [claim.verdict for claim in refinement_claims([row])] == ["undecided"]
 

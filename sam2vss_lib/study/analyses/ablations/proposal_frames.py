@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.metrics import PairedGain
+from sam2vss_lib.metrics import Gain
 from sam2vss_lib.metrics.bootstrap import paired_share_gain
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.counting import count_votes
-from sam2vss_lib.study.results.tables import interval_text
+from sam2vss_lib.study.results.text import interval_text
 from sam2vss_lib.study.stages import Study
 
 
@@ -32,7 +32,7 @@ class FrameKind(NamedTuple):
     frames: int
     purity: float
     right: float
-    gain: PairedGain
+    gain: Gain
 
 
 def frame_kinds(study: Study) -> list[FrameKind]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +10,11 @@ import pandas as pd
 from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.metrics import PairedGain, paired_gain
+from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.paper import PAPER_METRICS
-from sam2vss_lib.study.results.claims import Claim, Direction, judge
-from sam2vss_lib.study.results.tables import Row, rows_not_run
+from sam2vss_lib.study.results.claims import Direction, judge
+from sam2vss_lib.study.results.schema import Claim, Row
+from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
 from sam2vss_lib.study.settings import Swept
 from sam2vss_lib.study.stages import Study
 
@@ -123,22 +123,14 @@ def ablation_rows(study: Study) -> list[Row]:
         value: study.evaluated(study.refined(system, vote, stores[masklets]))
         for value, masklets in settings.masklet_sweep().items()
     }
-    rows = [Row(table, UNREFINED, "", study.status, evaluated=base)]
+    rows = [table_row(table, UNREFINED, "", study.status, evaluated=base)]
     for value, run in runs.items():
         name = (printed(sweep, value), "")
-        gains = gain_between(study, runs[default], run) if reference not in (None, name) else {}
+        gains = gains_between(settings, runs.get(default), run) if name != reference else {}
         over = reference if gains else None
-        rows.append(Row(table, *name, study.status, over, run, gains))
+        rows.append(table_row(table, *name, study.status, over, run, gains))
     profile = settings.profile
     return rows + rows_not_run(table, rows, f"profile {profile} does not vary it to {{row}}")
-
-
-def gain_between(study: Study, before: Any, after: Any) -> dict[str, PairedGain]:
-    """Paired gain of every metric from one evaluated run to another."""
-    settings = study.settings
-    return paired_gain(
-        before.suite, after.suite, samples=settings.bootstrap_samples, seed=settings.seed
-    )
 
 
 def ablation_claims(study: Study, rows: list[Row]) -> list[Claim]:
@@ -153,7 +145,7 @@ def ablation_claims(study: Study, rows: list[Row]) -> list[Claim]:
         names = [printed(sweep, value) for value in (start, end)]  # type: ignore[arg-type]
         if start == end or not {*names} <= runs.keys():
             continue
-        gains = gain_between(study, runs[names[0]], runs[names[1]])
+        gains = gains_between(study.settings, runs[names[0]], runs[names[1]])
         for metric in statement.metrics:
             text = (
                 f"{ablation.heading}: going from {names[0]} to {names[1]} "
@@ -202,38 +194,14 @@ def difference_frame(rows: list[Row]) -> pd.DataFrame:
         Columns `setting`, `metric`, `source` (ours or paper), `difference`, `low`, `high`; in
         percentage points.
     """
-    lines: list[dict[str, object]] = []
+    lines: list[tuple[object, ...]] = []
     for row in rows:
         for metric in PAPER_METRICS if row.method != UNREFINED else ():
-            gain, paper = row.gains.get(metric), row.paper_gain(metric)
-            is_default = row.reference is None
             if row.evaluated is not None:
-                ours = (0.0, 0.0, 0.0) if is_default or gain is None else _interval(gain)
-                lines.append(_line(row.method, metric, "ours", *ours))
-            if row.paper(metric) is not None:
-                value = 0.0 if is_default else paper
-                lines.append(_line(row.method, metric, "paper", value, None, None))
+                gain = row.gains.get(metric, Gain(0.0, 0.0, 0.0))  # the default over itself
+                lines.append((row.method, metric, "ours", gain.gain, gain.low, gain.high))
+            if row.paper[metric] is not None:
+                difference = row.paper_gains[metric] if row.reference else 0.0
+                lines.append((row.method, metric, "paper", difference, None, None))
     columns = ["setting", "metric", "source", "difference", "low", "high"]
     return pd.DataFrame(lines, columns=columns)
-
-
-def _interval(gain: PairedGain) -> tuple[float | None, float | None, float | None]:
-    return gain.gain, gain.low, gain.high
-
-
-def _line(
-    setting: str,
-    metric: str,
-    source: str,
-    difference: float | None,
-    low: float | None,
-    high: float | None,
-) -> dict[str, object]:
-    return {
-        "setting": setting,
-        "metric": metric,
-        "source": source,
-        "difference": difference,
-        "low": low,
-        "high": high,
-    }

@@ -17,7 +17,7 @@ from sam2vss_lib.study.settings import StudySettings
 
 
 @dataclass(frozen=True)
-class Row:
+class Comparison:
     """One line of the table: this program (ours) beside another.
 
     Attributes:
@@ -111,7 +111,7 @@ class Section(BaseModel, frozen=True):
     versions: dict[str, str]
     commit: str | None
     modified: bool
-    rows: tuple[Row, ...] = ()
+    rows: tuple[Comparison, ...] = ()
 
 
 class BenchmarkFile(BaseModel, frozen=True):
@@ -123,7 +123,7 @@ class BenchmarkFile(BaseModel, frozen=True):
     sections: dict[str, Section] = {}
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Comparison]:
         """The rows of all sections."""
         return [row for section in self.sections.values() for row in section.rows]
 

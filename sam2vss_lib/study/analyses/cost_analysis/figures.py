@@ -8,7 +8,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Row
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, time_frame
 from sam2vss_lib.study.results.style import BETTER, NEUTRAL
 
@@ -56,7 +56,7 @@ def figure_objects(measured: CostMeasurement) -> Figure:
     return figure
 
 
-def figure_ratios(rows: Sequence[Row]) -> Figure:
+def figure_ratios(rows: Sequence[Comparison]) -> Figure:
     """One bar per ratio to another program, on a logarithmic axis; a colour per benchmark."""
     shown = [row for row in rows if row.ratio_best is not None]
     sections = list(dict.fromkeys(row.section for row in shown))
@@ -79,7 +79,7 @@ def figure_ratios(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _ratio_label(row: Row) -> str:
+def _ratio_label(row: Comparison) -> str:
     amount = "" if row.unit == "s" else f"{row.unit}, "
     frames = f"{row.frames} frames, " if row.unit == "MiB" else ""
     return f"{row.section}: {row.case}, {amount}{frames}v {row.other}"

@@ -22,7 +22,7 @@ from sam2vss_lib.study.analyses.cost_analysis.measurement import (
     time_frame,
     work_frame,
 )
-from sam2vss_lib.study.results.schema import TextTable
+from sam2vss_lib.study.results.tables import text_table
 from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.stages.provenance import package_versions
 
@@ -108,12 +108,7 @@ def result_values(
         "tracking_fit": {"seconds_per_frame": start, "seconds_per_object": slope},
         "paper_frames_per_second": list(PAPER_FPS),
         "tables": [
-            TextTable(
-                title=title,
-                columns=list(frame.columns),
-                rows=[[_text(value) for value in row] for row in frame.to_numpy().tolist()],
-            ).model_dump()
-            for title, frame in tables.items()
+            text_table(title, frame.map(_text)).model_dump() for title, frame in tables.items()
         ],
         "reading": reading(measured),
         "notes": [

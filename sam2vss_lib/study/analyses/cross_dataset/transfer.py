@@ -13,9 +13,10 @@ from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
-from sam2vss_lib.study.paper import paper_rows, paper_value
-from sam2vss_lib.study.results.schema import Gain, ResultRow, parse_result
-from sam2vss_lib.study.results.tables import Row, interval_text, row_values
+from sam2vss_lib.study.paper import paper_refinements
+from sam2vss_lib.study.results.schema import Row, parse_result
+from sam2vss_lib.study.results.tables import grouped_table, table_row
+from sam2vss_lib.study.results.text import interval_text, number_text
 from sam2vss_lib.study.settings import StudySettings, load_profile, make_settings
 from sam2vss_lib.study.stages import Study
 
@@ -27,11 +28,10 @@ _OF_THE_DATA = {
     "profile", "dataset", "split", "stray_labels", "max_clips", "base_systems",
     "device", "seed", "bootstrap_samples",
 }  # fmt: skip
-_REFINED = "SAM2-"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class FirstResults:
     """Rows of the first data set, or why there are none.
 
     Attributes:
@@ -41,7 +41,7 @@ class Comparison:
     """
 
     dataset: str
-    rows: tuple[ResultRow, ...]
+    rows: tuple[Row, ...]
     source: str
 
 
@@ -50,7 +50,7 @@ def data_name(dataset: str) -> str:
     return Path(dataset).name
 
 
-def first_results(study: Study) -> Comparison:
+def first_results(study: Study) -> FirstResults:
     """Rows on the data set that the systems come from, refined with the very same settings.
 
     They are read from notebook 01's result where that was made with these settings; else they are
@@ -66,7 +66,7 @@ def first_results(study: Study) -> Comparison:
     return found or _computed(study, profile)
 
 
-def _kept_result(path: Path, settings: StudySettings) -> Comparison | None:
+def _kept_result(path: Path, settings: StudySettings) -> FirstResults | None:
     """Notebook 01's rows; None if there are none or the refiner was set differently."""
     if not path.is_file():
         return None
@@ -75,7 +75,7 @@ def _kept_result(path: Path, settings: StudySettings) -> Comparison | None:
     if refiner_settings(result.settings) != refiner_settings(settings.identity()):
         return None
     dataset = data_name(str(result.settings.get("dataset")))
-    return Comparison(dataset, tuple(result.rows), f"{len(result.rows)} rows of notebook 01")
+    return FirstResults(dataset, tuple(result.rows), f"{len(result.rows)} rows of notebook 01")
 
 
 def refiner_settings(identity: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def refiner_settings(identity: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in identity.items() if name not in _OF_THE_DATA}
 
 
-def _computed(second: Study, profile: str) -> Comparison:
+def _computed(second: Study, profile: str) -> FirstResults:
     """Table 1's rows by the shared stages, or the reason why they cannot be had."""
     settings = second.settings
     of_data = {k: v for k, v in load_profile(profile, "01").items() if k in _OF_THE_DATA}
@@ -91,21 +91,24 @@ def _computed(second: Study, profile: str) -> Comparison:
     name = data_name(first.dataset)
     study = Study(first)
     try:
-        rows = [row for row in refinement_rows(study, 1) if row.evaluated is not None]
+        rows = tuple(
+            row.model_copy(update={"evaluated": None})
+            for row in refinement_rows(study, 1)
+            if row.evaluated is not None
+        )
     except DataError as error:
-        return Comparison(name, (), f"not run: {error}")
+        return FirstResults(name, (), f"not run: {error}")
     if not rows:
-        return Comparison(name, (), f"not run: no base system of profile {profile} can be run")
-    parsed = tuple(ResultRow.model_validate(row_values(row)) for row in rows)
+        return FirstResults(name, (), f"not run: no base system of profile {profile} can be run")
     used = study.provenance()
     predictions = {f"{k} on {name}": v for k, v in used.predictions_sha256.items()}
     second.uses(used.checkpoint_sha256, predictions)
     second.log.extend(study.log)
     stages, reused = len(study.log), sum(run.reused == run.clips for run in study.log)
-    return Comparison(name, parsed, f"computed, {reused} of {stages} stages reused")
+    return FirstResults(name, rows, f"computed, {reused} of {stages} stages reused")
 
 
-def gains_by_data(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
+def gains_by_data(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
     """All gains by refinement: ours on both data sets, and the paper's on its two.
 
     Args:
@@ -117,46 +120,27 @@ def gains_by_data(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.Da
         Columns `data`, `system`, `metric`, `gain`, `low`, `high`, `source` ("ours" or "paper");
         points; intervals are missing for the paper and for few clips. Ordered by `data`.
     """
-    second = [ResultRow.model_validate(row_values(row)) for row in rows]
-    lines: list[dict[str, object]] = []
-    for name, part in ((first.dataset, first.rows), (dataset, second)):
-        lines += [
-            _line(name, f"{row.method} {row.backbone}".strip(), metric, row.gains[metric], "ours")
-            for row in part
-            for metric in METRICS
-            if metric in row.gains and row.gains[metric].gain is not None
-        ]
-    for name, table in (("VSPW", 1), ("VIPSeg", 2)):
-        for method, backbone, reference in _printed_pairs(table):
-            for metric in METRICS:
-                value = paper_value(table, method, backbone, metric)
-                before = paper_value(table, *reference, metric)
-                if value is not None and before is not None:
-                    gain = Gain(gain=round(value - before, 2))
-                    label = f"{method} {backbone}".strip()
-                    lines.append(_line(f"paper: {name}", label, metric, gain, "paper"))
-    return pd.DataFrame(
-        lines, columns=["data", "system", "metric", "gain", "low", "high", "source"]
-    ).astype(dict.fromkeys(("gain", "low", "high"), "float64"))
-
-
-def _line(data: str, system: str, metric: str, gain: Gain, source: str) -> dict[str, object]:
-    return {"data": data, "system": system, "metric": metric, **gain.model_dump(), "source": source}
-
-
-def _printed_pairs(table: int) -> list[tuple[str, str, tuple[str, str]]]:
-    """The paper's refined rows and the base row of each; Table 2's lack the backbone."""
-    names = paper_rows(table)
-    return [
-        (method, backbone, reference)
-        for method, backbone in names
-        if method.startswith(_REFINED)
-        for reference in names
-        if reference[0] == method.removeprefix(_REFINED) and backbone in ("", reference[1])
+    lines = [
+        (name, row.label, metric, gain.gain, gain.low, gain.high, "ours")
+        for name, part in ((first.dataset, first.rows), (dataset, rows))
+        for row in part
+        for metric in METRICS
+        if (gain := row.gains.get(metric)) and gain.gain is not None
     ]
+    for name, table in (("VSPW", 1), ("VIPSeg", 2)):
+        for base, refined in paper_refinements(table):
+            row = table_row(table, *refined, "as printed", base)
+            lines += [
+                (f"paper: {name}", row.label, metric, gain, None, None, "paper")
+                for metric in METRICS
+                if (gain := row.paper_gains[metric]) is not None
+            ]
+    columns = ["data", "system", "metric", "gain", "low", "high", "source"]
+    frame = pd.DataFrame(lines, columns=columns)
+    return frame.astype(dict.fromkeys(("gain", "low", "high"), "float64"))
 
 
-def transfer_table(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
+def transfer_table(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
     """Systems that were run on both data sets: base mIoU and the gains of refinement, to read.
 
     Args:
@@ -167,8 +151,7 @@ def transfer_table(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.D
     Returns:
         Two-level columns; two lines a refined system, one for each data set.
     """
-    before = {(row.method, row.backbone): row for row in first.rows}
-    after = {row.name: ResultRow.model_validate(row_values(row)) for row in rows}
+    before, after = ({row.name: row for row in found} for found in (first.rows, rows))
     lines: list[dict[tuple[str, str], str]] = []
     for row in rows:
         if row.reference is None or not {row.name, row.reference} <= before.keys():
@@ -179,16 +162,16 @@ def transfer_table(first: Comparison, rows: Sequence[Row], dataset: str) -> pd.D
                 {
                     ("", "System"): row.label,
                     ("", "Data"): name,
-                    ("base", "mIoU"): "–" if base is None else f"{base:.2f}",
+                    ("base", "mIoU"): number_text(base),
                     **{("gain", m): interval_text(part[row.name].gains.get(m)) for m in METRICS},
                 }
             )
-    return pd.DataFrame(lines)
+    return grouped_table(lines)
 
 
-def transfer_reading(first: Comparison, rows: Sequence[Row], dataset: str) -> str:
+def transfer_reading(first: FirstResults, rows: Sequence[Row], dataset: str) -> str:
     """In a sentence: how many of the first data set's gains have the same sign on the second."""
-    before = {(row.method, row.backbone): row for row in first.rows}
+    before = {row.name: row for row in first.rows}
     gains = [
         (old, new)
         for row in rows

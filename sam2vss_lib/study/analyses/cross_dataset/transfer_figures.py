@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from sam2vss_lib.refinement.votes import VOTES
 from sam2vss_lib.study.analyses.cross_dataset.transfer import METRICS
-from sam2vss_lib.study.results.style import NEUTRAL, SERIES
+from sam2vss_lib.study.results.style import INK, NEUTRAL, SERIES
 
 TRANSFER_CAPTION = (
     "Gain of refinement by data set, one dot a system, with 95 % intervals over clips; below, in "
@@ -19,7 +19,6 @@ TRANSFER_CAPTION = (
 )
 TRANSFER_ALT = "One panel per metric: dots of gains in points, in one line per data set."
 _MARKERS = "osD^vP*X"
-_INK = "#333333"
 _BAND = 0.8  # share of a data set's band that its systems are spread over
 _LINE_IN = 0.09  # inches a system
 
@@ -51,7 +50,7 @@ def figure_transfer(gains: pd.DataFrame) -> Figure:
     figure.supxlabel("gain of refinement (points)", fontsize=8)
     votes = dict.fromkeys(_parts(system)[1] for system in of_ours["system"])
     handles = [
-        *(_handle(_INK, markers[base], base) for base in bases),
+        *(_handle(INK, markers[base], base) for base in bases),
         *(_handle(_colour(vote), "o", vote) for vote in votes),
         _handle(NEUTRAL, "o", "paper"),
     ]

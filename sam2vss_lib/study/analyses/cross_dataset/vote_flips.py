@@ -13,7 +13,8 @@ from sam2vss_lib.masklets.store import ClipMasklets
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.counting import count_votes, winning_classes
 from sam2vss_lib.refinement.votes import VOTES
-from sam2vss_lib.study.results.tables import Row
+from sam2vss_lib.study.results.schema import Row
+from sam2vss_lib.study.results.text import range_text
 from sam2vss_lib.study.stages import Study
 
 METRIC = "mVC8"
@@ -120,8 +121,8 @@ def _said(system: str, part: pd.DataFrame) -> str:
     if fallen.empty or others.empty:
         return f"{text}."
     text += (
-        f"; votes flip at {_span(fallen)} % of masklets' pixels in the clips where the frame vote "
-        f"lowers it, at {_span(others)} % in the others"
+        f"; votes flip at {range_text(fallen, sign=False)} % of masklets' pixels in the clips "
+        f"where the frame vote lowers it, at {range_text(others, sign=False)} % in the others"
     )
     if len(set(part["flips"].tolist())) > 1:
         # ranks by hand: pandas takes Spearman's coefficient from a package not needed otherwise
@@ -131,8 +132,3 @@ def _said(system: str, part: pd.DataFrame) -> str:
     if fallen.min() > others.max():
         return f"{text}: the frame vote's {METRIC} falls in the clips where votes flip most."
     return f"{text}: flips alone do not tell these clips from the others."
-
-
-def _span(values: pd.Series) -> str:
-    low, high = f"{values.min():.1f}", f"{values.max():.1f}"
-    return low if low == high else f"{low} to {high}"

@@ -17,7 +17,7 @@ from sam2vss_lib.study.analyses.independent_sam2.rows import (
     independent_claims,
     independent_rows,
 )
-from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
+from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
 from sam2vss_lib.study.analyses.independent_sam2.tables import (
     bound_table,
     reading,

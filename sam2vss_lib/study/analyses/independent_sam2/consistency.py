@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun
-from sam2vss_lib.study.results.wording import span
+from sam2vss_lib.study.results.text import range_text
 from sam2vss_lib.study.stages.stages import Evaluated
 
 METRIC, EQ4 = "mVC8", "vc_eq4"
@@ -115,12 +115,15 @@ def _reasons(one: Consistency) -> tuple[str, ...]:
 def _said(group: Sequence[Consistency], reasons: Sequence[str]) -> str:
     raised, clips = sum(one.raised_clips for one in group), sum(one.clips for one in group)
     rows = ", ".join(one.label for one in group)
+    alone, bound, filled = (
+        range_text([getattr(one, part) - one.base for one in group])
+        for part in ("alone", "bound", "filled")
+    )
+    eq4 = range_text([one.alone_eq4 - one.base_eq4 for one in group])
     text = (
-        f"{rows}: {span([o.alone - o.base for o in group])} points {METRIC} to its "
-        f"base system (above it in {raised} of {clips} clips); the same masklets "
-        f"with their true classes {span([o.bound - o.base for o in group])}, and what they leave "
-        f"uncovered filled from it {span([o.filled - o.base for o in group])}; by Eq. 4, where a "
-        f"constant label must also be the right one, "
-        f"{span([o.alone_eq4 - o.base_eq4 for o in group])}."
+        f"{rows}: {alone} points {METRIC} to its base system (above it in {raised} of {clips} "
+        f"clips); the same masklets with their true classes {bound}, and what they leave "
+        f"uncovered filled from it {filled}; by Eq. 4, where a constant label must also be the "
+        f"right one, {eq4}."
     )
     return " ".join([text, *reasons])

@@ -6,18 +6,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sam2vss_lib.study.results.style import BETTER, NEUTRAL, WORSE
-from sam2vss_lib.study.results.tables import Row
+from sam2vss_lib.study.results.schema import Row
+from sam2vss_lib.study.results.style import BETTER, INK, NEUTRAL, WORSE
 
 PARTS_CAPTION = (
     "Base system X, classified masklets (I-X), the same with X below them (I-X_base), and what the "
     "masklets reach with their true classes. One dot a seed; the bar is the mean."
 )
 PARTS_ALT = "Dot plot, one row an encoder, one panel a metric."
-_INK = "#333333"
 #: part -> label, colour, marker, filled, place within an encoder's row (from its top)
 _PARTS: dict[str, tuple[str, str, str, bool, float]] = {
-    "base": ("X", _INK, "D", True, -0.3),
+    "base": ("X", INK, "D", True, -0.3),
     "alone": ("I-X", WORSE, "o", True, -0.15),
     "filled": ("I-X_base", BETTER, "o", True, 0.0),
     "bound": ("I-X with true classes", WORSE, "s", False, 0.15),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
-from sam2vss_lib.metrics import PairedGain, paired_gain
-from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
-from sam2vss_lib.study.results.claims import Claim, Direction, judge
-from sam2vss_lib.study.results.tables import Row, rows_not_run
+from sam2vss_lib.metrics import Gain
+from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
+from sam2vss_lib.study.results.claims import Direction, judge
+from sam2vss_lib.study.results.schema import Claim, Row
+from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
+from sam2vss_lib.study.results.text import number_text
 from sam2vss_lib.study.settings import BaseSystem, EncoderSystem
 from sam2vss_lib.study.stages.stages import Evaluated
 
@@ -42,18 +44,6 @@ class EncoderRun:
     filled: dict[int, Evaluated] = field(default_factory=dict)
     bound: Evaluated | None = None
     bound_filled: Evaluated | None = None
-
-
-class SeededClaim(Claim):
-    """A claim about classifiers: gain and interval of the first seed, verdict of all of them.
-
-    Attributes:
-        where: place in the paper.
-        evidence: gain of every seed.
-    """
-
-    where: str = _WHERE
-    evidence: str
 
 
 def encoder_runs(study: IndependentStudy) -> list[EncoderRun]:
@@ -108,26 +98,19 @@ def _rows(study: IndependentStudy, run: EncoderRun) -> list[Row]:
     base, alone, filled = run.base, run.alone.get(seeds[0]), run.filled.get(seeds[0])
     base_name = (run.base_system.method, run.base_system.backbone)
     name, filled_name = (system.method, system.backbone), (system.filled_method, system.backbone)
-    over_base = _gains(study, base, alone) if base and alone else {}
-    over_alone = _gains(study, alone, filled) if alone and filled else {}
+    over_base = gains_between(study.settings, base, alone)
+    over_alone = gains_between(study.settings, alone, filled)
     base_status = _status(study.status, run.base_reason)
     filled_status = _status(ran, run.reason or run.base_reason)
     return [
-        Row(TABLE, *base_name, base_status, evaluated=base),
-        Row(TABLE, *name, _status(ran, run.reason), base_name, alone, over_base),
-        Row(TABLE, *filled_name, filled_status, name, filled, over_alone),
+        table_row(TABLE, *base_name, base_status, evaluated=base),
+        table_row(TABLE, *name, _status(ran, run.reason), base_name, alone, over_base),
+        table_row(TABLE, *filled_name, filled_status, name, filled, over_alone),
     ]
 
 
 def _status(ran: str, reason: str) -> str:
     return f"not run: {reason}" if reason else ran
-
-
-def _gains(study: IndependentStudy, before: Evaluated, after: Evaluated) -> dict[str, PairedGain]:
-    settings = study.settings
-    return paired_gain(
-        before.suite, after.suite, samples=settings.bootstrap_samples, seed=settings.seed
-    )
 
 
 def spread(runs: dict[int, Evaluated], metric: str) -> tuple[float, float] | None:
@@ -138,12 +121,12 @@ def spread(runs: dict[int, Evaluated], metric: str) -> tuple[float, float] | Non
     return fmean(values), stdev(values)
 
 
-def independent_claims(study: IndependentStudy, runs: list[EncoderRun]) -> list[SeededClaim]:
+def independent_claims(study: IndependentStudy, runs: list[EncoderRun]) -> list[Claim]:
     """What the paper says of Table 3, judged on our numbers.
 
     A verdict is that of every seed; where seeds differ, the statement is undecided.
     """
-    claims: list[SeededClaim] = []
+    claims: list[Claim] = []
     for run in runs:
         label, base = run.system.label, run.system.base
         if run.base is not None and run.alone:
@@ -169,19 +152,19 @@ def _is_sam2(run: EncoderRun) -> bool:
 
 def _gains_by_seed(
     study: IndependentStudy, before: dict[int, Evaluated], after: dict[int, Evaluated]
-) -> dict[int, dict[str, PairedGain]]:
-    return {seed: _gains(study, before[seed], after[seed]) for seed in after}
+) -> dict[int, dict[str, Gain]]:
+    return {seed: gains_between(study.settings, before[seed], after[seed]) for seed in after}
 
 
 def _judge(
-    statement: str, metric: str, direction: Direction, gains: dict[int, dict[str, PairedGain]]
-) -> SeededClaim:
+    statement: str, metric: str, direction: Direction, gains: dict[int, dict[str, Gain]]
+) -> Claim:
+    """Gain and interval of the first seed, verdict of all of them, gain of every seed in words."""
     judged = [judge(statement, gain[metric], direction) for gain in gains.values()]
-    first = judged[0].model_dump()
-    if len({claim.verdict for claim in judged}) > 1:
-        first["verdict"] = "undecided"
     said = ", ".join(
-        f"seed {seed}: {'–' if claim.gain is None else f'{claim.gain:+.2f}'}"
+        f"seed {seed}: {number_text(claim.gain, sign=True)}"
         for seed, claim in zip(gains, judged, strict=True)
     )
-    return SeededClaim(**first, evidence=said)
+    agreed = len({claim.verdict for claim in judged}) == 1
+    verdict = judged[0].verdict if agreed else "undecided"
+    return judged[0].model_copy(update={"verdict": verdict, "where": _WHERE, "evidence": said})

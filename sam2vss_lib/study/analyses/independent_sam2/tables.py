@@ -9,12 +9,9 @@ import pandas as pd
 
 from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun, spread
-from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
+from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
 from sam2vss_lib.study.paper import PAPER_METRICS
-from sam2vss_lib.study.results.wording import span
-from sam2vss_lib.study.stages.stages import Evaluated
-
-_DASH = "–"
+from sam2vss_lib.study.results.text import DASH, number_text, range_text
 
 
 def seeds_table(runs: list[EncoderRun]) -> pd.DataFrame:
@@ -26,7 +23,7 @@ def seeds_table(runs: list[EncoderRun]) -> pd.DataFrame:
             if by_seed:
                 found = {metric: spread(by_seed, metric) for metric in PAPER_METRICS}
                 numbers = {
-                    metric: _DASH if pair is None else f"{pair[0]:.2f} ± {pair[1]:.2f}"
+                    metric: DASH if pair is None else f"{pair[0]:.2f} ± {pair[1]:.2f}"
                     for metric, pair in found.items()
                 }
                 lines.append({"Row": label, "Seeds": str(len(by_seed)), **numbers})
@@ -40,24 +37,20 @@ def seeds_frame(runs: list[EncoderRun]) -> pd.DataFrame:
         Columns `system`, `part` (base, alone, filled, bound, bound filled), `seed` (-1 where
         nothing is trained), `metric`, `value` (percent).
     """
-    lines: list[dict[str, object]] = []
-
-    def add(run: EncoderRun, part: str, seed: int, evaluated: Evaluated | None) -> None:
-        for metric in PAPER_METRICS if evaluated else ():
-            assert evaluated is not None
-            value = evaluated.metrics["metrics"][metric]
-            label = run.system.label
-            lines.append(
-                {"system": label, "part": part, "seed": seed, "metric": metric, "value": value}
-            )
-
-    for run in runs:
-        add(run, "base", -1, run.base)
-        for part, by_seed in (("alone", run.alone), ("filled", run.filled)):
-            for seed, evaluated in by_seed.items():
-                add(run, part, seed, evaluated)
-        add(run, "bound", -1, run.bound)
-        add(run, "bound filled", -1, run.bound_filled)
+    lines = [
+        (run.system.label, part, seed, metric, evaluated.metrics["metrics"][metric])
+        for run in runs
+        for part, by_seed in (
+            ("base", {-1: run.base}),
+            ("alone", run.alone),
+            ("filled", run.filled),
+            ("bound", {-1: run.bound}),
+            ("bound filled", {-1: run.bound_filled}),
+        )
+        for seed, evaluated in by_seed.items()
+        if evaluated is not None
+        for metric in PAPER_METRICS
+    ]
     return pd.DataFrame(lines, columns=["system", "part", "seed", "metric", "value"])
 
 
@@ -112,21 +105,18 @@ def gaps(runs: list[EncoderRun]) -> list[Gap]:
 
 def bound_table(runs: list[EncoderRun]) -> pd.DataFrame:
     """The parts of the gap to the base system that are the masklets' and the classifier's."""
-    lines = [
-        {
-            "Row": gap.label,
-            "Base system X": f"{gap.base:.2f}",
-            "Masklets with true classes": f"{gap.bound:.2f}",
-            "Row, mean of seeds": f"{gap.value:.2f}",
-            "Masklets' part": f"{gap.of_masklets:+.2f}",
-            "Classifier's part": f"{gap.of_classifier:+.2f}",
-        }
-        for gap in gaps(runs)
-    ]
     columns = [
         "Row", "Base system X", "Masklets with true classes", "Row, mean of seeds",
         "Masklets' part", "Classifier's part",
     ]  # fmt: skip
+    lines = [
+        (
+            gap.label,
+            *(number_text(value) for value in (gap.base, gap.bound, gap.value)),
+            *(number_text(part, sign=True) for part in (gap.of_masklets, gap.of_classifier)),
+        )
+        for gap in gaps(runs)
+    ]
     return pd.DataFrame(lines, columns=columns)
 
 
@@ -181,7 +171,7 @@ def reading(runs: list[EncoderRun]) -> str:
     ):
         if chosen:
             whole, masklets, classifier = (
-                span([getattr(gap, part) for gap in chosen])
+                range_text([getattr(gap, part) for gap in chosen])
                 for part in ("of_row", "of_masklets", "of_classifier")
             )
             sentences.append(
@@ -192,4 +182,4 @@ def reading(runs: list[EncoderRun]) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return _DASH if share is None else f"{100 * share:.1f}"
+    return number_text(None if share is None else 100 * share, 1)

@@ -17,8 +17,8 @@ from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX, distance_bins
 from sam2vss_lib.metrics.iou import class_counts
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import read_json, write_json
-from sam2vss_lib.study.results.tables import Row
-from sam2vss_lib.study.results.wording import span
+from sam2vss_lib.study.results.schema import Row
+from sam2vss_lib.study.results.text import range_text
 from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.stages.evaluation import predictions_sha256
 
@@ -53,11 +53,10 @@ def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.D
     if not pairs:
         return pd.DataFrame(columns=columns)
     rows = {row.label: row for pair in pairs for row in pair}
-    runs = {label: row.evaluated for label, row in rows.items() if row.evaluated is not None}
-    counts = _counts(study, [run.predictions for run in runs.values()])
-    right = dict(zip(runs, counts.right, strict=True))
+    counts = _counts(study, [row.run.predictions for row in rows.values()])
+    right = dict(zip(rows, counts.right, strict=True))
     settings = study.settings
-    lines: list[dict[str, object]] = []
+    lines: list[tuple[object, ...]] = []
     for base, refined in pairs:
         before, after = right[base.label], right[refined.label]
         for place, start in enumerate(BIN_STARTS_PX):
@@ -69,19 +68,10 @@ def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.D
                 samples=settings.bootstrap_samples, seed=settings.seed,
             )  # fmt: skip
             total = pixels.sum()
-            lines.append(
-                {
-                    "base_system": base.label,
-                    "system": refined.label,
-                    "distance_px": start,
-                    "share": float(total / counts.labelled.sum()),
-                    "base": float(100 * before[:, place].sum() / total),
-                    "refined": float(100 * after[:, place].sum() / total),
-                    "gain": gain.gain,
-                    "low": gain.low,
-                    "high": gain.high,
-                }
-            )
+            share = float(total / counts.labelled.sum())
+            right_percent = [float(100 * n[:, place].sum() / total) for n in (before, after)]
+            ends = (gain.gain, gain.low, gain.high)
+            lines.append((base.label, refined.label, start, share, *right_percent, *ends))
     frame = pd.DataFrame(lines, columns=columns)
     return frame.astype(dict.fromkeys(("low", "high"), "float64"))
 
@@ -133,7 +123,7 @@ def boundary_reading(frame: pd.DataFrame) -> str:
     if frame.empty:
         return ""
     ends = frame["distance_px"].min(), frame["distance_px"].max()
-    near, far = (span(frame.loc[frame["distance_px"] == px, "gain"].tolist()) for px in ends)
+    near, far = (range_text(frame.loc[frame["distance_px"] == px, "gain"].tolist()) for px in ends)
     return (
         f"Accuracy on boundaries changes by {near} points, and from {ends[1]} pixels on by {far} "
         f"({frame['system'].nunique()} refined rows)."

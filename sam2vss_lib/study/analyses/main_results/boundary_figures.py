@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sam2vss_lib.refinement.votes import VOTES
-from sam2vss_lib.study.results.style import BETTER, NEUTRAL, note
+from sam2vss_lib.study.results.style import BETTER, NEUTRAL, ORANGE, note
 
 BOUNDARY_CAPTION = (
     "Share of right pixels by their distance to the nearest ground-truth boundary, in pixels (0: "
@@ -23,7 +23,7 @@ BOUNDARY_ALT = (
 #: of the refined rows of a base system, in their order
 _STYLES: list[dict[str, Any]] = [
     {"color": BETTER, "marker": "o"},
-    {"color": "#E69F00", "marker": "s", "linestyle": "--"},
+    {"color": ORANGE, "marker": "s", "linestyle": "--"},
 ]
 _PANELS_A_ROW = 4
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from sam2vss_lib.metrics import paired_gain
 from sam2vss_lib.refinement.votes import VOTES
 from sam2vss_lib.study.paper import paper_rows
-from sam2vss_lib.study.results.tables import Row, rows_not_run
+from sam2vss_lib.study.results.schema import Name, Row
+from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
 from sam2vss_lib.study.settings import BaseSystem
 from sam2vss_lib.study.stages import Study
 
@@ -30,33 +28,22 @@ def refinement_rows(study: Study, table: int) -> list[Row]:
 
 def _system_rows(study: Study, system: BaseSystem, table: int) -> list[Row]:
     """The base row and one refined row per vote."""
-    method, backbone, votes = system.method, system.backbone, study.settings.votes
-    names = [f"{_REFINED}{method}{VOTES[vote].suffix}" for vote in votes]
-    if reason := study.why_not(system):
-        status = f"not run: {reason}"
-        rows = [
-            Row(table, method, backbone, status),
-            *(Row(table, name, backbone, status, (method, backbone)) for name in names),
-        ]
-        return [_as_printed(row) for row in rows]
-    status = study.status
-    base = study.evaluated(study.base(system))
-    rows = [Row(table, method, backbone, status, evaluated=base)]
-    for vote, name in zip(votes, names, strict=True):
-        refined = study.evaluated(study.refined(system, vote))
-        gains = paired_gain(
-            base.suite,
-            refined.suite,
-            samples=study.settings.bootstrap_samples,
-            seed=study.settings.seed,
-        )
-        rows.append(Row(table, name, backbone, status, (method, backbone), refined, gains))
-    return [_as_printed(row) for row in rows]
+    reason, backbone = study.why_not(system), system.backbone
+    status = f"not run: {reason}" if reason else study.status
+    base_name = system.method, backbone
+    base = None if reason else study.evaluated(study.base(system))
+    printed_as = _printed_as(table, base_name)
+    rows = [table_row(table, *base_name, status, evaluated=base, printed_as=printed_as)]
+    for vote in study.settings.votes:
+        name = f"{_REFINED}{system.method}{VOTES[vote].suffix}", backbone
+        refined = None if reason else study.evaluated(study.refined(system, vote))
+        gains = gains_between(study.settings, base, refined)
+        printed_as = _printed_as(table, name)
+        rows.append(table_row(table, *name, status, base_name, refined, gains, printed_as))
+    return rows
 
 
-def _as_printed(row: Row) -> Row:
+def _printed_as(table: int, name: Name) -> Name | None:
     """Refined rows of Table 2 are printed without a backbone."""
-    printed, short = paper_rows(row.table), (row.method, "")
-    if row.name in printed or short not in printed:
-        return row
-    return replace(row, printed_as=short)
+    printed, short = paper_rows(table), (name[0], "")
+    return short if name not in printed and short in printed else None

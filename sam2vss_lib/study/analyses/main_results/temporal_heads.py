@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sam2vss_lib.metrics import PairedGain, paired_gain
-from sam2vss_lib.study.results.claims import Claim, judge
-from sam2vss_lib.study.results.tables import Row
+from sam2vss_lib.metrics import Gain
+from sam2vss_lib.study.results.claims import judge
+from sam2vss_lib.study.results.schema import Claim, Row
+from sam2vss_lib.study.results.tables import gains_between
 from sam2vss_lib.study.settings import StudySettings
 
 _SINGLE_FRAME = "SegFormer"
@@ -26,7 +27,7 @@ class TemporalGain:
 
     row: Row
     other: Row
-    gains: dict[str, PairedGain]
+    gains: dict[str, Gain]
 
     @property
     def claim(self) -> Claim:
@@ -47,15 +48,9 @@ def temporal_gains(rows: Sequence[Row], settings: StudySettings) -> list[Tempora
     found = list[TemporalGain]()
     for row in bases:
         other = single.get(row.backbone)
-        if other is None or row is other or row.evaluated is None or other.evaluated is None:
-            continue
-        gains = paired_gain(
-            other.evaluated.suite,
-            row.evaluated.suite,
-            samples=settings.bootstrap_samples,
-            seed=settings.seed,
-        )
-        found.append(TemporalGain(row, other, gains))
+        if other is not None and row is not other:
+            gains = gains_between(settings, other.evaluated, row.evaluated)
+            found.append(TemporalGain(row, other, gains))
     return found
 
 

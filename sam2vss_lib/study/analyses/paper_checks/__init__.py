@@ -20,7 +20,7 @@ from sam2vss_lib.study.analyses.paper_checks.results import (
     result_values,
 )
 from sam2vss_lib.study.analyses.paper_checks.segmentor import segmentor_checks
-from sam2vss_lib.study.results.schema import ResultClaim
+from sam2vss_lib.study.results.schema import Claim
 
 __all__ = [
     "ABLATION_WORDS",
@@ -36,6 +36,6 @@ __all__ = [
 ]
 
 
-def run_checks() -> list[ResultClaim]:
+def run_checks() -> list[Claim]:
     """All checks, in the order of the paper's tables."""
     return [*cell_checks(), *refiner_checks(), *ablation_checks(), *segmentor_checks()]

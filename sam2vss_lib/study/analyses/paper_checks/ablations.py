@@ -16,7 +16,7 @@ from sam2vss_lib.study.analyses.paper_checks.printed import (
     sweep,
 )
 from sam2vss_lib.study.paper import paper_value
-from sam2vss_lib.study.results.schema import ResultClaim
+from sam2vss_lib.study.results.schema import Claim
 
 _CONSISTENCY = ("mVC8", "mVC16")
 
@@ -75,7 +75,7 @@ def best_lines() -> list[Best]:
     return lines
 
 
-def ablation_checks() -> list[ResultClaim]:
+def ablation_checks() -> list[Claim]:
     """Checks of section 4.1.2."""
     return [
         *(_chosen(table) for table in DEFAULTS),
@@ -89,7 +89,7 @@ def ablation_checks() -> list[ResultClaim]:
     ]
 
 
-def _chosen(table: int) -> ResultClaim:
+def _chosen(table: int) -> Claim:
     """Best by most metrics counts as optimal only if no other value ties or wins overall."""
     quotes = {
         4: "“a temporal window of 32 frames is used”",
@@ -109,7 +109,7 @@ def _chosen(table: int) -> ResultClaim:
     )
     alone = ties == [chosen]
     verdict = "consistent" if alone else "cannot tell" if chosen in ties else "inconsistent"
-    return ResultClaim(
+    return Claim(
         statement=f"{chosen} is the best choice of the {ABLATION_NAMES[table]}.",
         where=f"Table {table}; section 4.1.2, {quotes[table]}",
         evidence=f"Best by metric: {by_metric}. Highest mean of the four: {', '.join(ties)}",
@@ -121,10 +121,10 @@ def _chosen(table: int) -> ResultClaim:
     )
 
 
-def _window_raises_consistency() -> ResultClaim:
+def _window_raises_consistency() -> Claim:
     columns = {metric: list(sweep(4, metric).values()) for metric in _CONSISTENCY}
     rising = all(a < b for values in columns.values() for a, b in pairwise(values))
-    return ResultClaim(
+    return Claim(
         statement="Visual consistency rises with every step of the window.",
         where="Table 4; section 4.1.2, “a consistent improvement in visual consistency”",
         evidence="; ".join(f"{m} {', '.join(map(str, v))}" for m, v in columns.items()),
@@ -133,10 +133,10 @@ def _window_raises_consistency() -> ResultClaim:
     )
 
 
-def _window_hardly_changes_miou() -> ResultClaim:
+def _window_hardly_changes_miou() -> Claim:
     values = sweep(4, "mIoU").values()
     spread = round(max(values) - min(values), 2)
-    return ResultClaim(
+    return Claim(
         statement="The window hardly changes mIoU.",
         where="Table 4; section 4.1.2, “a negligible impact on ... mIoU”",
         evidence=f"range over all windows {spread:.1f} points",
@@ -145,7 +145,7 @@ def _window_hardly_changes_miou() -> ResultClaim:
     )
 
 
-def _tracking_makes_the_gain() -> ResultClaim:
+def _tracking_makes_the_gain() -> Claim:
     base = {m: paper_value(1, "CFFM", "MiT-B1", m) or 0.0 for m in _CONSISTENCY}
     by_window = {
         window: [Change("CFFM", m, base[m], sweep(4, m)[window]).points for m in base]
@@ -153,7 +153,7 @@ def _tracking_makes_the_gain() -> ResultClaim:
     }
     text = "; ".join(f"{w}: {a:+.1f} / {b:+.1f}" for w, (a, b) in by_window.items())
     explained = max(by_window["1"]) <= 0 < min(by_window["32"])
-    return ResultClaim(
+    return Claim(
         statement="The gain in consistency comes from tracking masklets.",
         where="Tables 1 and 4; section 4.1, “can be attributed to SAM2's ability to ... track”",
         evidence=f"mVC8 / mVC16 over unrefined CFFM MiT-B1, by window: {text}",
@@ -163,14 +163,14 @@ def _tracking_makes_the_gain() -> ResultClaim:
     )
 
 
-def _grid_matters_little() -> ResultClaim:
+def _grid_matters_little() -> Claim:
     ranges = {m: max(sweep(5, m).values()) - min(sweep(5, m).values()) for m in ABLATION_METRICS}
     least = {
         m: min(c.points for c in gains(1, [m]) if c.system == "CFFM MiT-B1")
         for m in ABLATION_METRICS
     }
     text = "; ".join(f"{m} {ranges[m]:.1f} (gain by refinement {least[m]:.1f})" for m in ranges)
-    return ResultClaim(
+    return Claim(
         statement="The point grid makes a minimal difference.",
         where="Table 5; section 4.1.2, “minimal differences in performance”",
         evidence=f"range over grids in points: {text}",
@@ -180,13 +180,13 @@ def _grid_matters_little() -> ResultClaim:
     )
 
 
-def _confidence_extremes() -> ResultClaim:
+def _confidence_extremes() -> Claim:
     values = list(sweep(6, "mIoU").values())
     peak = values.index(max(values))
     single = all(a <= b for a, b in pairwise(values[: peak + 1])) and all(
         a >= b for a, b in pairwise(values[peak:])
     )
-    return ResultClaim(
+    return Claim(
         statement="Both a high and a low confidence threshold cost accuracy.",
         where="Table 6; section 4.1.2, “Impact on the choice of thresholds”",
         evidence=f"mIoU {', '.join(map(str, values))} for 0.4 to 0.9: one peak, inside the range",
@@ -196,11 +196,11 @@ def _confidence_extremes() -> ResultClaim:
     )
 
 
-def _stability_and_consistency() -> ResultClaim:
+def _stability_and_consistency() -> Claim:
     columns = {metric: sweep(7, metric) for metric in _CONSISTENCY}
     rises = all(a <= b for c in columns.values() for a, b in pairwise(c.values()))
     ends = "; ".join(f"{m} {c['0.4']}, {c['0.8']}, {c['0.9']}" for m, c in columns.items())
-    return ResultClaim(
+    return Claim(
         statement="A higher stability threshold makes the result more consistent.",
         where="Table 7; section 4.1.2, “a high threshold ensures consistency among the masklets”",
         evidence=f"at 0.4, 0.8, 0.9: {ends}",
@@ -210,8 +210,8 @@ def _stability_and_consistency() -> ResultClaim:
     )
 
 
-def _not_in_any_table() -> ResultClaim:
-    return ResultClaim(
+def _not_in_any_table() -> Claim:
+    return Claim(
         statement="The stability offset of 0.9 and the claims about speed rest on the ablations.",
         where="Section 3.1, “based on the ablations studies”; section 4.1.2, “faster inference "
         "times in SAM2 with increased temporal window”, “does not significantly impact "

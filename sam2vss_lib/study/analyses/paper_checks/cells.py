@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sam2vss_lib.study.analyses.paper_checks.printed import ABLATION_METRICS, DEFAULTS, sweep
 from sam2vss_lib.study.paper import PAPER_METRICS, load_paper_tables, paper_rows, paper_value
-from sam2vss_lib.study.results.schema import ResultClaim
+from sam2vss_lib.study.results.schema import Claim
 
 
-def cell_checks() -> list[ResultClaim]:
+def cell_checks() -> list[Claim]:
     """Checks that compare cells with cells."""
     return [
         _tables_1_and_3(),
@@ -18,7 +18,7 @@ def cell_checks() -> list[ResultClaim]:
     ]
 
 
-def _tables_1_and_3() -> ResultClaim:
+def _tables_1_and_3() -> Claim:
     shared = [row for row in paper_rows(3) if row in paper_rows(1)]
     cells = [(row, metric) for row in shared for metric in PAPER_METRICS]
     differing = [
@@ -26,7 +26,7 @@ def _tables_1_and_3() -> ResultClaim:
         for row, metric in cells
         if (first := paper_value(1, *row, metric)) != (third := paper_value(3, *row, metric))
     ]
-    return ResultClaim(
+    return Claim(
         statement="Rows printed in both Table 1 and Table 3 have the same numbers.",
         where="Tables 1 and 3, rows CFFM",
         evidence=f"{len(cells) - len(differing)} of {len(cells)} shared cells agree; "
@@ -37,13 +37,13 @@ def _tables_1_and_3() -> ResultClaim:
     )
 
 
-def _defaults_among_ablations() -> ResultClaim:
+def _defaults_among_ablations() -> Claim:
     found = {
         metric: sorted({sweep(table, metric)[row] for table, row in DEFAULTS.items()})
         for metric in ABLATION_METRICS
     }
     same = all(len(values) == 1 for values in found.values())
-    return ResultClaim(
+    return Claim(
         statement="The default setting has the same numbers in all four ablations.",
         where="Tables 4-7; section 4.1.2, “following the default parameters”",
         evidence=_listed(found),
@@ -52,14 +52,14 @@ def _defaults_among_ablations() -> ResultClaim:
     )
 
 
-def _defaults_and_table_1() -> ResultClaim:
+def _defaults_and_table_1() -> Claim:
     name = ("SAM2-CFFM", "MiT-B1")
     found = {
         metric: sorted({sweep(4, metric)[DEFAULTS[4]], paper_value(1, *name, metric) or 0.0})
         for metric in ABLATION_METRICS
     }
     differing = [metric for metric, values in found.items() if len(values) > 1]
-    return ResultClaim(
+    return Claim(
         statement="The ablations' default setting is the row SAM2-CFFM MiT-B1 of Table 1.",
         where="Tables 1 and 4-7; section 4.1.2",
         evidence=f"{_listed(found)}; differing: {', '.join(differing) or 'none'}",
@@ -70,14 +70,14 @@ def _defaults_and_table_1() -> ResultClaim:
     )
 
 
-def _decimals() -> ResultClaim:
+def _decimals() -> Claim:
     tables = load_paper_tables()
     cells = [
         f"{line['row']} {line['metric']} {line['printed']} (Table {line['table']})"
         for line in tables.to_dict("records")
         if len(str(line["printed"]).partition(".")[2]) != 1
     ]
-    return ResultClaim(
+    return Claim(
         statement="All numbers are printed to the same precision.",
         where="Tables 1-7",
         evidence=f"{len(tables) - len(cells)} of {len(tables)} numbers have one decimal; not: "
@@ -87,7 +87,7 @@ def _decimals() -> ResultClaim:
     )
 
 
-def _boundary_below_region() -> ResultClaim:
+def _boundary_below_region() -> Claim:
     def differences(tables: tuple[int, ...]) -> list[float]:
         pairs = [
             (paper_value(table, *row, "mBIoU"), paper_value(table, *row, "mIoU"))
@@ -98,7 +98,7 @@ def _boundary_below_region() -> ResultClaim:
 
     vspw, vipseg = differences((1, 3)), differences((2,))
     same = (vspw[-1] < 0) == (vipseg[0] < 0)
-    return ResultClaim(
+    return Claim(
         statement="mBIoU is the same measure on VSPW (Tables 1, 3) and on VIPSeg (Table 2).",
         where="Eq. 6; Tables 1-3",
         evidence=f"mBIoU minus mIoU is {vspw[0]:+.1f} to {vspw[-1]:+.1f} in all {len(vspw)} rows "

@@ -8,16 +8,16 @@ from matplotlib.lines import Line2D
 from sam2vss_lib.study.analyses.paper_checks.printed import (
     ABLATION_NAMES,
     DEFAULTS,
-    refinements,
     sweep,
 )
-from sam2vss_lib.study.paper import paper_value
+from sam2vss_lib.study.paper import paper_refinements, paper_value
+from sam2vss_lib.study.results.style import BETTER, INK, WORSE
 
 #: Okabe-Ito colours and markers, one per metric
 _STYLE = {
-    "mIoU": ("#0072B2", "o"),
+    "mIoU": (BETTER, "o"),
     "FWIoU": ("#009E73", "s"),
-    "mVC8": ("#D55E00", "^"),
+    "mVC8": (WORSE, "^"),
     "mVC16": ("#CC79A7", "D"),
 }
 #: caption and description, for `ResultFolder.write_figure`
@@ -32,7 +32,7 @@ BOUNDARY_WORDS = (
     "Arrows from base systems to refined ones. All point upwards; on VSPW they lie below the "
     "line mBIoU = mIoU, on VIPSeg above it.",
 )
-_INK, _BAND = "#333333", "#EEEEEE"
+_BAND = "#EEEEEE"
 
 
 def ablation_figure() -> Figure:
@@ -43,7 +43,7 @@ def ablation_figure() -> Figure:
         settings = list(sweep(table, "mIoU"))
         place = settings.index(chosen)
         axis.axvspan(place - 0.3, place + 0.3, color=_BAND, zorder=0)
-        axis.axhline(0, color=_INK, linewidth=0.6)
+        axis.axhline(0, color=INK, linewidth=0.6)
         for metric, (colour, marker) in _STYLE.items():
             values = sweep(table, metric)
             points = [round(v - values[chosen], 2) for v in values.values()]
@@ -63,7 +63,7 @@ def ablation_figure() -> Figure:
         Line2D([], [], color=_BAND, linewidth=8, label="chosen by the paper"),
         Line2D(
             [], [], linestyle="", marker="o", markersize=9, markerfacecolor="none",
-            markeredgecolor=_INK, label="best by that metric",
+            markeredgecolor=INK, label="best by that metric",
         ),
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
@@ -75,10 +75,10 @@ def boundary_figure() -> Figure:
     figure = Figure(figsize=(5.8, 4.4), layout="constrained")
     axis = figure.subplots()
     for table, colour, name in (
-        (1, "#0072B2", "VSPW (Table 1)"),
-        (2, "#D55E00", "VIPSeg (Table 2)"),
+        (1, BETTER, "VSPW (Table 1)"),
+        (2, WORSE, "VIPSeg (Table 2)"),
     ):
-        for base, refined in refinements(table):
+        for base, refined in paper_refinements(table):
             start, end = (
                 [paper_value(table, *row, metric) or 0.0 for metric in ("mIoU", "mBIoU")]
                 for row in (base, refined)
@@ -87,9 +87,9 @@ def boundary_figure() -> Figure:
             axis.annotate("", (end[0], end[1]), (start[0], start[1]), arrowprops=arrow)
             axis.plot(*start, "o", color=colour, markersize=4)
         axis.plot([], [], "o-", color=colour, markersize=4, label=name)
-    axis.axline((40, 40), slope=1, color=_INK, linewidth=0.6, linestyle=":")
+    axis.axline((40, 40), slope=1, color=INK, linewidth=0.6, linestyle=":")
     axis.set(xlim=(33, 60), ylim=(18, 66), xlabel="mIoU (%)", ylabel="mBIoU (%)")
-    axis.text(58.8, 57, "mBIoU = mIoU", fontsize=7, rotation=32, ha="right", va="top", color=_INK)
+    axis.text(58.8, 57, "mBIoU = mIoU", fontsize=7, rotation=32, ha="right", va="top", color=INK)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(linewidth=0.3)
     axis.legend(loc="upper left", fontsize=8, frameon=False, title="base → refined")

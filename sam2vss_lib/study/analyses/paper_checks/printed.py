@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
+from sam2vss_lib.study.paper import PAPER_METRICS, paper_refinements, paper_rows, paper_value
+from sam2vss_lib.study.results.text import range_text
 
 DEFAULTS = {4: "32", 5: "16x16", 6: "0.6", 7: "0.8"}
 ABLATION_NAMES = {4: "window", 5: "point grid", 6: "confidence", 7: "stability"}
@@ -51,22 +52,10 @@ def changes(
     return found
 
 
-def refinements(table: int) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-    """Base row and refined row of Table 1 or 2; Table 2 prints refined rows without backbone."""
-    rows = paper_rows(table)
-    pairs: list[tuple[tuple[str, str], tuple[str, str]]] = []
-    for method, backbone in rows:
-        for refined in ((f"SAM2-{method}", backbone), (f"SAM2-{method}", "")):
-            if refined in rows:
-                pairs.append(((method, backbone), refined))
-                break
-    return pairs
-
-
 def gains(table: int, metrics: Iterable[str] = PAPER_METRICS) -> list[Change]:
     """All gains by refinement that a table allows."""
     metrics = list(metrics)
-    return [c for pair in refinements(table) for c in changes(table, *pair, metrics)]
+    return [c for pair in paper_refinements(table) for c in changes(table, *pair, metrics)]
 
 
 def sweep(table: int, metric: str) -> dict[str, float]:
@@ -79,7 +68,6 @@ def sweep(table: int, metric: str) -> dict[str, float]:
     return found
 
 
-def span(values: Iterable[float]) -> str:
-    """Smallest to largest, with signs."""
-    ordered = sorted(values)
-    return f"{ordered[0]:+.1f} to {ordered[-1]:+.1f}"
+def in_points(found: Iterable[Change]) -> str:
+    """Smallest to largest change, with signs."""
+    return range_text(change.points for change in found)

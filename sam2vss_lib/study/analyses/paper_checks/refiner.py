@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sam2vss_lib.study.analyses.paper_checks.printed import Change, gains, refinements, span
-from sam2vss_lib.study.paper import PAPER_METRICS, load_paper_tables
-from sam2vss_lib.study.results.schema import ResultClaim
+from sam2vss_lib.study.analyses.paper_checks.printed import Change, gains, in_points
+from sam2vss_lib.study.paper import PAPER_METRICS, load_paper_tables, paper_refinements
+from sam2vss_lib.study.results.schema import Claim
 
 
-def refiner_checks() -> list[ResultClaim]:
+def refiner_checks() -> list[Claim]:
     """Checks of what is said about SAM2 as a refiner."""
     return [
         _all_metrics(),
@@ -25,13 +25,11 @@ def _up(found: list[Change]) -> str:
     return f"{sum(c.points > 0 for c in found)} of {len(found)} rise"
 
 
-def _all_metrics() -> ResultClaim:
+def _all_metrics() -> Claim:
     found = gains(1)
-    wanted = len(refinements(1)) * len(PAPER_METRICS)
-    ranges = "; ".join(
-        f"{m} {span(c.points for c in found if c.metric == m)}" for m in PAPER_METRICS
-    )
-    return ResultClaim(
+    wanted = len(paper_refinements(1)) * len(PAPER_METRICS)
+    ranges = "; ".join(f"{m} {in_points(c for c in found if c.metric == m)}" for m in PAPER_METRICS)
+    return Claim(
         statement="On VSPW refinement raises every metric of every system.",
         where="Table 1; section 4.1, “across all evaluation metrics”",
         evidence=f"{_up(found)}: {ranges} points; {wanted - len(found)} more cannot be computed, "
@@ -41,54 +39,53 @@ def _all_metrics() -> ResultClaim:
     )
 
 
-def _boundary_gains_most() -> ResultClaim:
+def _boundary_gains_most() -> Claim:
     systems = {c.system for c in gains(1)}
     most = [
         max((c for c in gains(1) if c.system == system), key=lambda c: c.points).metric
         for system in systems
     ]
-    boundary = [c.points for c in gains(1, ["mBIoU"])]
-    others = [c.points for c in gains(1) if c.metric != "mBIoU"]
-    return ResultClaim(
+    boundary, others = gains(1, ["mBIoU"]), [c for c in gains(1) if c.metric != "mBIoU"]
+    return Claim(
         statement="The boundary metric gains most.",
         where="Table 1; section 4.1, “notable increase in mBIoU scores”",
-        evidence=f"mBIoU {span(boundary)}, all others {span(others)} points; mBIoU gains most for "
-        f"{most.count('mBIoU')} of {len(systems)} systems",
+        evidence=f"mBIoU {in_points(boundary)}, all others {in_points(others)} points; mBIoU "
+        f"gains most for {most.count('mBIoU')} of {len(systems)} systems",
         verdict="consistent" if {*most} == {"mBIoU"} else "inconsistent",
         why="The order of gains is a stronger statement than any absolute value.",
     )
 
 
-def _consistency_everywhere() -> ResultClaim:
+def _consistency_everywhere() -> Claim:
     found = gains(1, ["mVC8", "mVC16"])
     backbones = sorted({c.system.split()[1] for c in found})
-    return ResultClaim(
+    return Claim(
         statement="Visual consistency improves for all backbones, MiT-B0 to MiT-B5.",
         where="Table 1; section 4.1",
-        evidence=f"{_up(found)}, {span(c.points for c in found)} points; backbones in the table: "
+        evidence=f"{_up(found)}, {in_points(found)} points; backbones in the table: "
         + ", ".join(backbones),
         verdict="consistent" if all(c.points > 0 for c in found) else "inconsistent",
         why="MiT-B3 and MiT-B4 are not in the table; the range is named by its ends.",
     )
 
 
-def _vipseg_boundary() -> ResultClaim:
+def _vipseg_boundary() -> Claim:
     found = gains(2, ["mBIoU"])
-    return ResultClaim(
+    return Claim(
         statement="On VIPSeg refinement raises mBIoU for every method.",
         where="Table 2; section 4.1.1, “mBIOU gains across all methods”",
-        evidence=f"{_up(found)}, {span(c.points for c in found)} points; on VSPW "
-        f"{span(c.points for c in gains(1, ['mBIoU']))}",
+        evidence=f"{_up(found)}, {in_points(found)} points; on VSPW "
+        f"{in_points(gains(1, ['mBIoU']))}",
         verdict="consistent" if all(c.points > 0 for c in found) else "inconsistent",
         why="The direction carries over; the size is well below half of that on VSPW.",
     )
 
 
-def _vipseg_other_metrics() -> ResultClaim:
+def _vipseg_other_metrics() -> Claim:
     found = gains(2, ["mIoU", "mVC8", "mVC16"])
     falling = [f"{c.system} {c.metric} {c.points:+.1f}" for c in found if c.points < 0]
     least = min(c.points for c in found)
-    return ResultClaim(
+    return Claim(
         statement="On VIPSeg the other metrics stay competitive.",
         where="Table 2; section 4.1.1, “maintaining competitive performance on other metrics”",
         evidence=f"{_up(found)}; falling: {', '.join(falling) or 'none'}",
@@ -98,15 +95,15 @@ def _vipseg_other_metrics() -> ResultClaim:
     )
 
 
-def _overall() -> ResultClaim:
+def _overall() -> Claim:
     found = [*gains(1, ["mIoU"]), *gains(2, ["mIoU"])]
     vipseg = gains(2, ["mIoU"])
     mean = sum(c.points for c in vipseg) / len(vipseg)
-    return ResultClaim(
+    return Claim(
         statement="Refinement improves segmentation across methods and data sets.",
         where="Section 6, “significantly enhances semantic segmentation performance”; abstract, "
         "“enhances overall performance”",
-        evidence=f"mIoU: {_up(found)}; on VIPSeg {span(c.points for c in vipseg)}, mean {mean:+.2f}"
+        evidence=f"mIoU: {_up(found)}; on VIPSeg {in_points(vipseg)}, mean {mean:+.2f}"
         " points; mBIoU and mVC rise everywhere",
         verdict="cannot tell",
         why="True of boundaries and consistency, which the sentence in section 6 names; of mIoU "
@@ -114,10 +111,10 @@ def _overall() -> ResultClaim:
     )
 
 
-def _only_vspw() -> ResultClaim:
+def _only_vspw() -> Claim:
     tables = load_paper_tables()
     elsewhere = tables["table"].tolist().count(2)
-    return ResultClaim(
+    return Claim(
         statement="All experiments use VSPW.",
         where="Section 4, “All experiments were performed using the VSPW dataset”; Table 2",
         evidence=f"{elsewhere} of {len(tables)} numbers, those of Table 2, are about VIPSeg",

@@ -10,8 +10,9 @@ import pandas as pd
 
 from sam2vss_lib.storage.files import sha256_file
 from sam2vss_lib.storage.places import manifest_path
-from sam2vss_lib.study.analyses.paper_checks.ablations import Best, best_lines
-from sam2vss_lib.study.results.schema import ResultClaim, TextTable
+from sam2vss_lib.study.analyses.paper_checks.ablations import best_settings
+from sam2vss_lib.study.results.schema import Claim
+from sam2vss_lib.study.results.tables import text_table
 from sam2vss_lib.study.settings import NotebookSettings
 from sam2vss_lib.study.stages.context import StageRun
 from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance
@@ -45,7 +46,7 @@ class PaperStudy:
         )
 
 
-def checks_frame(checks: Sequence[ResultClaim]) -> pd.DataFrame:
+def checks_frame(checks: Sequence[Claim]) -> pd.DataFrame:
     """One line per check: `check` (from 1), `statement`, `where`, `evidence`, `verdict`, `why`."""
     columns = ["statement", "where", "evidence", "verdict", "why"]
     lines = [
@@ -55,7 +56,7 @@ def checks_frame(checks: Sequence[ResultClaim]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["check", *columns])
 
 
-def reading(checks: Sequence[ResultClaim]) -> str:
+def reading(checks: Sequence[Claim]) -> str:
     """What the checks say, in a few sentences, from their verdicts alone."""
     counts = Counter(check.verdict for check in checks)
     against = [check.statement.rstrip(".") for check in checks if check.verdict == "inconsistent"]
@@ -69,18 +70,16 @@ def reading(checks: Sequence[ResultClaim]) -> str:
     return text
 
 
-def result_values(checks: Sequence[ResultClaim]) -> dict[str, Any]:
+def result_values(checks: Sequence[Claim]) -> dict[str, Any]:
     """The notebook's values for `result.json`."""
+    best = best_settings().rename(columns=lambda name: name.replace("_", " "))
     return {
         "caption": CAPTION,
-        "claims": [check.model_dump() for check in checks],
-        "tables": [
-            TextTable(
-                title="Chosen and best value of every ablated setting",
-                columns=[name.replace("_", " ") for name in Best._fields],
-                rows=[[str(value) for value in line] for line in best_lines()],
-            ).model_dump()
+        "claims": [
+            {"statement": check.statement, "verdict": check.verdict, **check.model_dump()}
+            for check in checks
         ],
+        "tables": [text_table("Chosen and best value of every ablated setting", best).model_dump()],
         "reading": reading(checks),
         "notes": [
             "Differences of printed numbers are uncertain by 0.1 points. The paper gives no "

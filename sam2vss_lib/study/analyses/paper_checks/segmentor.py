@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from sam2vss_lib.study.analyses.paper_checks.printed import Change, changes, span
+from sam2vss_lib.study.analyses.paper_checks.printed import Change, changes, in_points
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
-from sam2vss_lib.study.results.schema import ResultClaim
+from sam2vss_lib.study.results.schema import Claim
+from sam2vss_lib.study.results.text import range_text
 
 _BACKBONES = ("MiT-B0", "MiT-B1", "MiT-B2")
 
 
-def segmentor_checks() -> list[ResultClaim]:
+def segmentor_checks() -> list[Claim]:
     """Checks of what is said about independent segmentors."""
     return [_drop_of_ten_percent(), _consistency_falls(), _sam2_is_worst(), _fill_helps()]
 
@@ -19,7 +20,7 @@ def _drops(method: str, metrics: tuple[str, ...]) -> list[Change]:
     return [c for b in _BACKBONES for c in changes(3, ("CFFM", b), (method, b), metrics)]
 
 
-def _drop_of_ten_percent() -> ResultClaim:
+def _drop_of_ten_percent() -> Claim:
     plain, filled = _drops("I-CFFM", ("mIoU",)), _drops("I-CFFM_base", ("mIoU",))
     relative = [c.percent for c in plain]
     readings = [
@@ -31,12 +32,12 @@ def _drop_of_ten_percent() -> ResultClaim:
             [c.points for c in filled],
         )
     ]
-    return ResultClaim(
+    return Claim(
         statement="Independent classification costs the trained models at least 10 % mIoU.",
         where="Table 3; section 4.2, “a drop of at least 10% in the quantitative accuracy”",
-        evidence=f"I-CFFM: {span(c.points for c in plain)} points, {span(relative)} % of CFFM's; "
-        f"with base fill {span(c.points for c in filled)} points, "
-        f"{span(c.percent for c in filled)} %",
+        evidence=f"I-CFFM: {in_points(plain)} points, {range_text(relative)} % of CFFM's; "
+        f"with base fill {in_points(filled)} points, "
+        f"{range_text(c.percent for c in filled)} %",
         verdict="consistent"
         if all(readings)
         else "cannot tell"
@@ -47,14 +48,13 @@ def _drop_of_ten_percent() -> ResultClaim:
     )
 
 
-def _consistency_falls() -> ResultClaim:
+def _consistency_falls() -> Claim:
     found = _drops("I-CFFM", ("mVC8", "mVC16"))
     accuracy = _drops("I-CFFM", ("mIoU",))
-    return ResultClaim(
+    return Claim(
         statement="Consistency falls drastically.",
         where="Table 3; section 4.2, “a drastic decline in visual consistency”",
-        evidence=f"I-CFFM minus CFFM: mVC {span(c.points for c in found)} points, mIoU "
-        f"{span(c.points for c in accuracy)}",
+        evidence=f"I-CFFM minus CFFM: mVC {in_points(found)} points, mIoU {in_points(accuracy)}",
         verdict="consistent"
         if max(c.points for c in found) < min(c.points for c in accuracy)
         else "inconsistent",
@@ -63,7 +63,7 @@ def _consistency_falls() -> ResultClaim:
     )
 
 
-def _sam2_is_worst() -> ResultClaim:
+def _sam2_is_worst() -> Claim:
     sam2 = [row for row in paper_rows(3) if row[0].startswith("I-SAM2")]
     others = [row for row in paper_rows(3) if row not in sam2]
 
@@ -74,7 +74,7 @@ def _sam2_is_worst() -> ResultClaim:
         f"{m} {max(values(sam2, m))} below {min(values(others, m))}" for m in PAPER_METRICS
     )
     worst = all(max(values(sam2, m)) < min(values(others, m)) for m in PAPER_METRICS)
-    return ResultClaim(
+    return Claim(
         statement="I-SAM2 is the worst, even with base fill.",
         where="Table 3; section 4.2, “which has the worst performance”",
         evidence=f"best of I-SAM2 rows against worst of all others: {text}",
@@ -83,16 +83,16 @@ def _sam2_is_worst() -> ResultClaim:
     )
 
 
-def _fill_helps() -> ResultClaim:
+def _fill_helps() -> Claim:
     pairs = [(("I-CFFM", b), ("I-CFFM_base", b)) for b in _BACKBONES]
     pairs.append((("I-SAM2", ""), ("I-SAM2_base", "")))
     found = [c for pair in pairs for c in changes(3, *pair, PAPER_METRICS)]
     filler = paper_value(3, "CFFM", "MiT-B1", "mIoU")
-    return ResultClaim(
+    return Claim(
         statement="Filling uncovered pixels from a base model helps.",
         where="Table 3; sections 3.1.2 and 4.2",
         evidence=f"{sum(c.points > 0 for c in found)} of {len(found)} cells rise, "
-        f"{span(c.points for c in found)} points; I-SAM2_base has mIoU "
+        f"{in_points(found)} points; I-SAM2_base has mIoU "
         f"{paper_value(3, 'I-SAM2_base', '', 'mIoU')}, the CFFM MiT-B1 that fills it {filler}",
         verdict="consistent" if all(c.points > 0 for c in found) else "inconsistent",
         why="The fill never reaches the model that does the filling; how uncovered pixels are "

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from sam2vss_lib.metrics import PairedGain, paired_gain
+from sam2vss_lib.metrics import Gain, paired_gain
 from sam2vss_lib.study.analyses.ablations.figures import figure_differences, figure_masklets
 from sam2vss_lib.study.analyses.ablations.rows import (
     ABLATIONS,
@@ -17,7 +17,8 @@ from sam2vss_lib.study.analyses.ablations.rows import (
 )
 from sam2vss_lib.study.paper import paper_rows
 from sam2vss_lib.study.results.claims import judge
-from sam2vss_lib.study.results.tables import Row, rows_not_run
+from sam2vss_lib.study.results.schema import Row
+from sam2vss_lib.study.results.tables import rows_not_run, table_row
 from tests.study.rows import evaluated
 
 
@@ -34,9 +35,9 @@ def window_rows() -> list[Row]:
     short, default = evaluated(0.2), evaluated(0.1, seed=1)
     gains = paired_gain(default.suite, short.suite, samples=200)
     rows = [
-        Row(4, UNREFINED, "", "run", evaluated=evaluated(0.3, seed=2)),
-        Row(4, "1", "", "run", ("32", ""), short, gains),
-        Row(4, "32", "", "run", evaluated=default),
+        table_row(4, UNREFINED, "", "run", evaluated=evaluated(0.3, seed=2)),
+        table_row(4, "1", "", "run", ("32", ""), short, gains),
+        table_row(4, "32", "", "run", evaluated=default),
     ]
     return rows + rows_not_run(4, rows, "not varied to {row}")
 
@@ -87,7 +88,7 @@ def test_claims_about_values_that_were_not_run_are_left_out():
     ],
 )
 def test_verdicts(direction: Any, gain: tuple[float, float, float], verdict: str):
-    assert judge("x", PairedGain(*gain, 4), direction).verdict == verdict
+    assert judge("x", Gain(*gain, 4), direction).verdict == verdict
 
 
 def test_figures_have_a_panel_per_metric_and_one_for_each_fact():

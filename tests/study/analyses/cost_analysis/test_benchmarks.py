@@ -11,8 +11,8 @@ from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
     BenchmarkFile,
+    Comparison,
     Machine,
-    Row,
     Section,
     benchmark_frame,
     benchmark_words,
@@ -26,12 +26,14 @@ from sam2vss_lib.study.analyses.cost_analysis.results import ratio_figures, resu
 from sam2vss_lib.study.results.schema import parse_result
 from sam2vss_lib.study.settings import make_settings
 
-FASTER = Row("propagation", "demo, 24 objects", "stock", "s", 1.0, 2.5, 2.5, target="2x", met=True)
-SLOWER = Row("memory", "demo", "64 frames", "MiB", 500.0, 400.0, 0.8, frames=1024)
-ALONE = Row("profile", "mask decoder", "", "s", 0.5)
+FASTER = Comparison(
+    "propagation", "demo, 24 objects", "stock", "s", 1.0, 2.5, 2.5, target="2x", met=True
+)
+SLOWER = Comparison("memory", "demo", "64 frames", "MiB", 500.0, 400.0, 0.8, frames=1024)
+ALONE = Comparison("profile", "mask decoder", "", "s", 0.5)
 
 
-def section(*rows: Row, date: str = "2026-01-02", quiet: bool = True) -> Section:
+def section(*rows: Comparison, date: str = "2026-01-02", quiet: bool = True) -> Section:
     machine = Machine(
         cpu="Some CPU",
         cpus=2,

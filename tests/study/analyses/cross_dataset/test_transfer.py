@@ -1,5 +1,6 @@
 """Gains on two data sets: from notebook 01 where settings agree, else by the shared stages."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,6 @@ from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.analyses.cross_dataset import transfer
 from sam2vss_lib.study.analyses.cross_dataset.transfer_figures import figure_transfer
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
-from sam2vss_lib.study.results.schema import ResultRow
-from sam2vss_lib.study.results.tables import row_values
 from sam2vss_lib.study.run.runner import find_notebooks, notebook_parameters, plan_notebook
 from sam2vss_lib.study.settings import make_settings
 from sam2vss_lib.study.stages import Study
@@ -100,11 +99,11 @@ def test_first_data_set_that_is_not_there_is_a_reason(
     assert "No system was refined on both" in transfer.transfer_reading(first, rows(), "second")
 
 
-def comparison() -> transfer.Comparison:
+def comparison() -> transfer.FirstResults:
     """The rows of `tests.study.rows`, with a loss in mIoU and no other gain."""
-    base, refined, _ = [ResultRow.model_validate(row_values(row)) for row in rows()]
-    gains = {"mIoU": refined.gains["mIoU"].model_copy(update={"gain": -1.0})}
-    return transfer.Comparison("first", (base, refined.model_copy(update={"gains": gains})), "")
+    base, refined, _ = rows()
+    gains = {"mIoU": replace(refined.gains["mIoU"], gain=-1.0)}
+    return transfer.FirstResults("first", (base, refined.model_copy(update={"gains": gains})), "")
 
 
 def test_gains_are_listed_by_data_set_beside_all_of_the_papers():

@@ -13,7 +13,7 @@ from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.metrics import paired_gain
 from sam2vss_lib.study.analyses.independent_sam2 import figures as independent_figures
 from sam2vss_lib.study.analyses.independent_sam2 import rows as independent
-from sam2vss_lib.study.analyses.independent_sam2 import stages as isam2_stages
+from sam2vss_lib.study.analyses.independent_sam2 import study as isam2_study
 from sam2vss_lib.study.analyses.independent_sam2 import tables as independent_tables
 from sam2vss_lib.study.analyses.independent_sam2.consistency import (
     Consistency,
@@ -26,7 +26,7 @@ from sam2vss_lib.study.analyses.independent_sam2.rows import (
     independent_claims,
     independent_rows,
 )
-from sam2vss_lib.study.analyses.independent_sam2.stages import IndependentStudy
+from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
 from sam2vss_lib.study.results.tables import table_frame, text_table
 from sam2vss_lib.study.settings import (
     IndependentSettings,
@@ -156,7 +156,7 @@ def test_rows_are_the_first_seeds_and_gains_go_step_by_step(study: IndependentSt
     before, after = (table.loc[(m, "micro"), "mIoU"] for m in ("SegFormer", "I-SegFormer"))
     gain = table.loc[("I-SegFormer", "micro"), "mIoU_gain"]
     assert gain == pytest.approx(after - before, abs=1e-3)
-    assert rows["I-SAM2"].paper("mIoU") == 18.03
+    assert rows["I-SAM2"].paper["mIoU"] == 18.03
 
 
 def test_claims_need_all_seeds(study: IndependentStudy):
@@ -256,7 +256,7 @@ def test_training_frames_of_another_step_have_a_folder_of_their_own(
         made[out] = sum(clip.num_frames for clip in frames)
         return SimpleNamespace(reused=0)
 
-    monkeypatch.setattr(isam2_stages, "generate_masklets", generate)
+    monkeypatch.setattr(isam2_study, "generate_masklets", generate)
     for step in (2, 3):
         study = make_study(tiny_vspw, train_frame_step=step)
         study.__dict__["sam2"] = SimpleNamespace(

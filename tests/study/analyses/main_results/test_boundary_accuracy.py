@@ -15,7 +15,7 @@ from sam2vss_lib.study.analyses.main_results.boundary_accuracy import (
     boundary_reading,
 )
 from sam2vss_lib.study.analyses.main_results.boundary_figures import figure_boundary
-from sam2vss_lib.study.results.tables import Row
+from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.settings import make_settings
 from sam2vss_lib.study.stages.stages import Evaluated, Study
 from tests.metrics.test_boundary_distance import brute_bins
@@ -46,7 +46,8 @@ def predicted(study: Study, name: str, error: float) -> PredictionFolder:
 
 def a_row(name: str, folder: PredictionFolder, reference: str | None = None) -> Row:
     run = Evaluated(folder, {}, None)  # type: ignore[arg-type]
-    return Row(1, name, "b", "run", (reference, "b") if reference else None, run)
+    over = (reference, "b") if reference else None
+    return Row(method=name, backbone="b", status="run", reference=over, evaluated=run)
 
 
 @pytest.fixture

@@ -165,8 +165,8 @@ def test_rows_of_table_2_are_matched_with_the_printed_ones_when_not_run(root: Pa
     named = [(row.method, row.backbone) for row in rows]
     assert named[:2] == [("CAVIS", "R50"), ("SAM2-CAVIS", "R50")]
     assert ("SAM2-CAVIS", "") not in named  # the printed row is there already
-    assert rows[1].paper("mBIoU") == 56.8
-    assert rows[1].paper_gain("mBIoU") == 1.5
+    assert rows[1].paper["mBIoU"] == 56.8
+    assert rows[1].paper_gains["mBIoU"] == 1.5
     assert len(rows) == 8
     assert all(row.status.startswith("not run: ") for row in rows)
 

@@ -1,7 +1,8 @@
 """Temporal base models beside the SegFormer of the same encoder."""
 
 from sam2vss_lib.study.analyses.main_results.temporal_heads import temporal_gains, temporal_reading
-from sam2vss_lib.study.results.tables import Row
+from sam2vss_lib.study.results.schema import Row
+from sam2vss_lib.study.results.tables import table_row
 from sam2vss_lib.study.settings import StudySettings, make_settings
 from tests.study.rows import evaluated
 
@@ -19,11 +20,11 @@ def settings() -> StudySettings:
 def rows(single_error: float, temporal_error: float) -> list[Row]:
     single, temporal = evaluated(single_error), evaluated(temporal_error, seed=1)
     return [
-        Row(1, "SegFormer", "micro", "run", evaluated=single),
-        Row(1, "SAM2-SegFormer", "micro", "run", ("SegFormer", "micro"), temporal),
-        Row(1, "CFFM", "micro", "run", evaluated=temporal),
-        Row(1, "CFFM", "mini", "run", evaluated=temporal),
-        Row(1, "TV3S", "micro", "not run: no weights"),
+        table_row(1, "SegFormer", "micro", "run", evaluated=single),
+        table_row(1, "SAM2-SegFormer", "micro", "run", ("SegFormer", "micro"), temporal),
+        table_row(1, "CFFM", "micro", "run", evaluated=temporal),
+        table_row(1, "CFFM", "mini", "run", evaluated=temporal),
+        table_row(1, "TV3S", "micro", "not run: no weights"),
     ]
 
 

@@ -12,12 +12,12 @@ from sam2vss_lib.storage.places import manifest_path
 from sam2vss_lib.study.analyses import paper_checks
 from sam2vss_lib.study.analyses.paper_checks import cells, refiner, segmentor
 from sam2vss_lib.study.paper import paper_value
-from sam2vss_lib.study.results.schema import ResultClaim, parse_result
+from sam2vss_lib.study.results.schema import Claim, parse_result
 
 PAPER_FOLDER = Path(__file__).resolve().parents[5] / "shared" / "paper"
 
 
-def found(words: str) -> ResultClaim:
+def found(words: str) -> Claim:
     (check,) = [c for c in paper_checks.run_checks() if words in c.statement]
     return check
 
