@@ -31,6 +31,8 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or 
 OffsetOption = Annotated[
     int, typer.Option("--label-offset", help="1 for prediction files that use 1..C.")
 ]
+ProfileOption = Annotated[str, typer.Option("--profile", help="demo, vspw, ...")]
+ResultsOption = Annotated[Path, typer.Option("--out", help="Results root.")]
 OnlyOption = Annotated[
     str | None, typer.Option("--only", help="Notebooks such as 01,04 [default: the profile's].")
 ]

@@ -2,114 +2,69 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sam2vss_lib.cli.options import JsonOption, OnlyOption, SetOption, open_plans, print_result
+from sam2vss_lib.cli import options
 from sam2vss_lib.errors import SettingsError
 
-if TYPE_CHECKING:
-    from sam2vss_lib.study.estimate.estimate import Estimate
-
-_ON_PAPER = 10**6  # clips
+_Count = Annotated[int | None, typer.Option(min=1, help="For every measured split, on paper.")]
+_Rate = Annotated[float | None, typer.Option(min=0.001, help="What all workers together get.")]
 
 
 def plan(
-    profile: Annotated[str, typer.Option(help="demo, vspw, ...")] = "demo",
-    out: Annotated[Path, typer.Option(help="Results root, with costs of earlier runs.")] = Path(
-        "results"
-    ),
-    only: OnlyOption = None,
-    parameter: SetOption = None,
+    profile: options.ProfileOption = "demo",
+    out: options.ResultsOption = Path("results"),
+    only: options.OnlyOption = None,
+    parameter: options.SetOption = None,
     workers: Annotated[int, typer.Option(min=1, help="GPUs or processes.")] = 1,
-    costs: Annotated[
-        Path | None,
-        typer.Option(help="JSON that this command has printed, whose costs are to be used."),
-    ] = None,
-    clips: Annotated[
-        int | None, typer.Option(min=1, help="Clips of every measured split, on paper.")
-    ] = None,
-    frames_per_clip: Annotated[
-        int | None, typer.Option(min=1, help="Frames of every measured clip, on paper.")
-    ] = None,
-    disk_mib_per_s: Annotated[
-        float | None, typer.Option(min=0.001, help="What the shared disk can do.")
-    ] = None,
-    driver_tasks_per_s: Annotated[
-        float | None, typer.Option(min=0.001, help="What hands out tasks can do.")
-    ] = None,
-    json_output: JsonOption = False,
+    costs: Annotated[Path | None, typer.Option(help="JSON that this command printed.")] = None,
+    clips: _Count = None,
+    frames_per_clip: _Count = None,
+    disk_mib_per_s: _Rate = None,
+    driver_tasks_per_s: _Rate = None,
+    json_output: options.JsonOption = False,
 ) -> None:
     """Say what a study will take: work, disk, time on any number of workers, and what limits it.
 
     Costs are those measured by notebook 08 and earlier runs under --out; nothing is computed.
     """
-    from sam2vss_lib.masklets.plan import passes
-    from sam2vss_lib.study.estimate import text
-    from sam2vss_lib.study.estimate.estimate import WORKERS, estimate
-    from sam2vss_lib.study.estimate.notes import notes
+    from sam2vss_lib.study.estimate.estimate import estimate
     from sam2vss_lib.study.estimate.unit_costs import measured_costs, read_costs
-    from sam2vss_lib.study.estimate.workload import study_workload, together
+    from sam2vss_lib.study.estimate.workload import study_workload
+    from sam2vss_lib.study.run.planning import planned_settings
+    from sam2vss_lib.study.stages.provenance import device_name
 
-    plans = open_plans(profile, out, only, parameter)
-    workload = study_workload(plans, clips, frames_per_clip)
-    if workload is None:
+    plans = options.open_plans(profile, out, only, parameter)
+    if not (work := study_workload(plans, clips, frames_per_clip)):
         raise SettingsError(f"--only {only}: none of these notebooks has work to be planned")
-    groups = [group for work in workload.clips for group in passes(together(work.asked).masklets)]
-    known = measured_costs(out / profile, groups) if costs is None else read_costs(costs)
-    rates = (disk_mib_per_s, driver_tasks_per_s)
-    numbers = sorted({*WORKERS, workers})
-    found = estimate(workload, known)
-    cases = {f"profile {profile}, on more and more workers": found}
-    if clips != _ON_PAPER:
-        larger = study_workload(plans, _ON_PAPER, frames_per_clip) or workload
-        cases[f"with {_ON_PAPER:,} clips in every measured split"] = estimate(larger, known)
-    said = notes(workload, known, found)
+    known = measured_costs(out / profile) if costs is None else read_costs(costs)
+    found, numbers = estimate(work, known), sorted({1, 8, 64, 1000, workers})
+    stages, scales = found.stages, found.on(numbers, disk_mib_per_s, driver_tasks_per_s)
+    used = next(planned_settings(plans))
+    asked = (used.checkpoint, used.precision, device_name(used.torch_device))
+    other = f"; NOT what this study would use ({'; '.join(asked)}): times are an example"
+    said = [
+        *dict.fromkeys(f"clips: {part.source}" for part in work),
+        f"measured: {'; '.join(known.measured)}{'' if {*known.measured} == {*asked} else other}",
+        f"{found.tasks:,} clips, of which one takes up to {found.longest_task_hours:.3g} hours",
+        f"{stages['disk_gib'].sum():.3g} GiB on disk; empty cells were not measured",
+        "not in it: training of classifiers, what notebook 08 times, figures and intervals",
+    ]
     result = {
         "profile": profile,
-        "workers": workers,
-        "seconds": found.on(workers, *rates).seconds,
-        "stages": [asdict(stage) for stage in found.stages],
-        "cases": {title: _to_json(case, numbers, rates) for title, case in cases.items()},
+        "tasks": found.tasks,
+        "longest_task_hours": found.longest_task_hours,
+        "stages": json.loads(str(stages.to_json(orient="index"))),  # null where not measured
+        "scales": scales.reset_index().to_dict("records"),
         "notes": said,
         "costs": known.model_dump(mode="json"),
     }
-    blocks = [text.stages_text(found), text.disk_text(found)]
-    for title, case in cases.items():
-        scales = text.scales_text([case.on(number, *rates) for number in numbers])
-        blocks.append(f"{title}:\n{scales}\n{text.limits_text(case, case.limits(*rates))}")
-    blocks.append("\n".join(said))
-    took = text.time_text(found.on(workers, *rates).seconds)
-    blocks.append(f"{profile} on {workers:,} workers: {took}")
-    print_result(result, json_output, "\n\n".join(blocks))
-
-
-def _to_json(
-    case: Estimate, numbers: list[int], rates: tuple[float | None, float | None]
-) -> dict[str, Any]:
-    """An estimate on several numbers of workers; null where a size was not measured."""
-    return {
-        "tasks": case.num_tasks,
-        "longest_task_s": case.longest_s,
-        "one_worker_s": case.total_s,
-        "disk_bytes": {store: _known(size) for store, size in case.disk_bytes.items()},
-        "traffic_bytes": _known(case.traffic_bytes),
-        "scales": [
-            {
-                **asdict(scale),
-                "disk_mib_per_s": _known(scale.disk_mib_per_s),
-                "seconds": scale.seconds,
-                "limit": scale.limit,
-            }
-            for scale in (case.on(number, *rates) for number in numbers)
-        ],
-        "limits_workers": case.limits(*rates),
-    }
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    tables = [
+        one.to_string(na_rep="", float_format=lambda x: f"{x:,.0f}" if x >= 100 else f"{x:.3g}")
+        for one in (stages, scales)
+    ]
+    options.print_result(result, json_output, "\n\n".join((*tables, "\n".join(said))))

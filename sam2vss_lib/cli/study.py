@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from sam2vss_lib.cli.options import JsonOption, OnlyOption, SetOption, open_plans, print_result
+from sam2vss_lib.cli.options import (
+    JsonOption,
+    OnlyOption,
+    ProfileOption,
+    ResultsOption,
+    SetOption,
+    open_plans,
+    print_result,
+)
 from sam2vss_lib.errors import RunError
 
 
@@ -20,8 +28,8 @@ def doctor(json_output: JsonOption = False) -> None:
 
 
 def study(
-    profile: Annotated[str, typer.Option(help="demo, vspw, ...")] = "demo",
-    out: Annotated[Path, typer.Option(help="Results root.")] = Path("results"),
+    profile: ProfileOption = "demo",
+    out: ResultsOption = Path("results"),
     only: OnlyOption = None,
     parameter: SetOption = None,
     workers: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 1,

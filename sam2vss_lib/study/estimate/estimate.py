@@ -1,205 +1,109 @@
-"""What a study will take, on paper: work times measured unit costs, on any number of workers."""
+"""What a study will take on paper: its work times measured costs, on any number of workers."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sam2vss_lib.study.estimate.schedule import makespan_s
-from sam2vss_lib.study.estimate.unit_costs import UnitCosts, cost_name
-from sam2vss_lib.study.estimate.work_counts import (
-    counts_alone,
-    read_bytes,
-    shared_counts,
-    stored_bytes,
-)
-from sam2vss_lib.study.estimate.workload import Workload
+import pandas as pd
 
-#: what is counted of each stage; native base systems add `segment <label>`, in frames
-STAGES = {
-    "decode": "frames",
-    "encode": "images",
-    "propose": "points",
-    "track frame": "frames in windows",
-    "track object": "objects x frames",
-    "store": "objects x frames",
-    "segment": "frames",
-    "convert": "label maps",
-    "refine": "label maps",
-    "evaluate": "label maps",
-    "features": "frames",
-    "paint": "label maps",
-    "classifiers": "frames",
+from sam2vss_lib.masklets.plan import passes, planned_work
+from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.study.estimate.unit_costs import UnitCosts
+from sam2vss_lib.study.estimate.workload import ClipWork, Piece
+
+#: what is counted of a stage, and the files that each piece reads and writes
+_STAGES = {
+    "decode": ("frames", ("frame",), ()),
+    "encode": ("images", (), ()),
+    "propose": ("points", (), ()),
+    "track frame": ("frames in windows", (), ()),
+    "track object": ("object-frames", (), ()),
+    "store": ("frames", (), ("masklets",)),
+    "segment": ("frames", ("frame",), ("label map",)),
+    "refine": ("label maps", ("label map", "masklets"), ("label map",)),
+    "evaluate": ("label maps", ("label map", "label map"), ()),  # and as large a ground truth
+    "features": ("frames", ("frame", "masklets"), ()),
+    "paint": ("label maps", ("masklets",), ("label map",)),
 }
-WORKERS = (1, 8, 64, 1000)
-
-
-@dataclass(frozen=True)
-class StageTotal:
-    """One stage of all clips.
-
-    Attributes:
-        stage: its name.
-        unit: what is counted.
-        alone: pieces of work, were every notebook run by itself.
-        shared: pieces of work as the planner does them.
-        seconds: of the shared work on one worker; None where its cost was not measured.
-        source: of the unit cost.
-    """
-
-    stage: str
-    unit: str
-    alone: float
-    shared: float
-    seconds: float | None
-    source: str
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The study on a number of workers.
-
-    Attributes:
-        workers: their number.
-        schedule_s: makespan of its tasks, the longest first.
-        bounds_s: least time that each resource alone needs: the workers together, the longest task,
-            and the disk and the driver where their rates are given.
-        disk_mib_per_s: read and written by all workers together; NaN where a size is unknown.
-        tasks_per_s: handed out by the driver.
-    """
-
-    workers: int
-    schedule_s: float
-    bounds_s: dict[str, float]
-    disk_mib_per_s: float
-    tasks_per_s: float
-
-    @property
-    def busy(self) -> float:
-        """Share of the schedule that workers have something to do."""
-        return self.bounds_s["workers"] / self.schedule_s if self.schedule_s else 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Time of the study: nothing is faster than its slowest resource."""
-        return max(self.schedule_s, *self.bounds_s.values())
-
-    @property
-    def limit(self) -> str:
-        """The resource that needs the most time."""
-        return max(self.bounds_s, key=lambda name: self.bounds_s[name])
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A study's work, time and disk.
+    """A study's work and disk; `hours` and GiB are of the shared work, NaN where not measured."""
 
-    Attributes:
-        stages: in the order of the data.
-        tasks: (seconds, how many), the longest first: a clip with all that is done on it, or the
-            training of a classifier.
-        disk_bytes: written, by store; NaN where the size of its files was not measured.
-        traffic_bytes: read and written; NaN where a size was not measured.
-    """
-
-    stages: tuple[StageTotal, ...]
-    tasks: tuple[tuple[float, int], ...]
-    disk_bytes: dict[str, float]
-    traffic_bytes: float
-
-    @property
-    def total_s(self) -> float:
-        """On one worker, of all stages whose cost was measured."""
-        return sum(seconds * count for seconds, count in self.tasks)
-
-    @property
-    def longest_s(self) -> float:
-        """Of one task."""
-        return max((seconds for seconds, _ in self.tasks), default=0.0)
-
-    @property
-    def num_tasks(self) -> int:
-        """Clips and classifiers."""
-        return sum(count for _, count in self.tasks)
+    stages: pd.DataFrame  # by stage: unit, alone, shared, hours on one worker, read_gib, disk_gib
+    tasks: int  # clips: one worker does all that is done on a clip
+    longest_task_hours: float
 
     def on(
-        self,
-        workers: int,
-        disk_mib_per_s: float | None = None,
-        driver_tasks_per_s: float | None = None,
-    ) -> Scale:
-        """The study on `workers` workers, of a shared disk and a driver of these rates if given."""
-        bounds = {"workers": self.total_s / workers, "longest task": self.longest_s}
-        traffic_mib = self.traffic_bytes / 2**20
-        if disk_mib_per_s is not None and not math.isnan(traffic_mib):
-            bounds["disk"] = traffic_mib / disk_mib_per_s
-        if driver_tasks_per_s is not None:
-            bounds["driver"] = self.num_tasks / driver_tasks_per_s
-        schedule_s = makespan_s(self.tasks, workers)
-        rates = [work / schedule_s if schedule_s else 0.0 for work in (traffic_mib, self.num_tasks)]
-        return Scale(workers, schedule_s, bounds, *rates)
+        self, workers: Sequence[int], disk_mib_per_s: float | None, tasks_per_s: float | None
+    ) -> pd.DataFrame:
+        """Time on numbers of workers, with a shared disk and a driver of these rates if given.
 
-    def limits(
-        self, disk_mib_per_s: float | None = None, driver_tasks_per_s: float | None = None
-    ) -> dict[str, float]:
-        """Number of workers from which more of them do not help, by what stands in their way."""
-        bounds = self.on(1, disk_mib_per_s, driver_tasks_per_s).bounds_s
-        return {
-            name: self.total_s / seconds
-            for name, seconds in bounds.items()
-            if name != "workers" and seconds > 0
-        }
+        Returns:
+            By number of workers: `hours` (at least), `at_most_hours` (if whoever is free takes the
+            next clip: Graham 1969) and `limit`, the resource that needs the most time.
+        """
+        sums, index = self.stages.sum(numeric_only=True), pd.Index(workers, name="workers")
+        least = pd.DataFrame({"workers": sums["hours"] / index.to_numpy()}, index=index)
+        most = least["workers"] + self.longest_task_hours * (1 - 1 / index.to_numpy())
+        least["longest task"] = self.longest_task_hours
+        if disk_mib_per_s is not None:
+            least["disk"] = (sums["read_gib"] + sums["disk_gib"]) * 1024 / disk_mib_per_s / 3600
+        if tasks_per_s is not None:
+            least["driver"] = self.tasks / tasks_per_s / 3600
+        hours, limit = least.max(axis=1), least.idxmax(axis=1)
+        most = most.clip(lower=hours)  # a slow disk or driver may need more than that
+        return pd.DataFrame({"hours": hours, "at_most_hours": most, "limit": limit})
 
 
-def estimate(workload: Workload, costs: UnitCosts) -> Estimate:
-    """Count all work, and multiply it by what was measured.
+def estimate(work: Iterable[ClipWork], costs: UnitCosts) -> Estimate:
+    """Count all work, clips of one length and use together, and multiply it by its cost."""
+    alone, shared = defaultdict[str, float](float), defaultdict[str, float](float)
+    tasks, longest = 0, 0.0
+    for part in work:
+        notebooks = Counter(piece for asked in part.asked for piece in dict.fromkeys(asked))
+        for frames, clips in part.lengths.items():
+            for piece, number in notebooks.items():
+                for stage, count in clip_counts([piece], frames, costs).items():
+                    alone[stage] += count * clips * number
+            counts = clip_counts(notebooks, frames, costs)
+            for stage, count in counts.items():
+                shared[stage] += count * clips
+            longest = max(longest, pd.Series(costs.hours(counts)).sum())
+            tasks += clips
+    stages = pd.DataFrame({"alone": alone, "shared": shared}, index=[*shared], dtype=float)
+    kinds = [_STAGES[stage.partition(":")[0]] for stage in shared]
+    stages.insert(0, "unit", [unit for unit, _, _ in kinds])
+    stages["hours"] = pd.Series(costs.hours(shared), dtype=float)
+    stages["read_gib"] = stages["shared"] * [costs.gib(read) for _, read, _ in kinds]
+    stages["disk_gib"] = stages["shared"] * [costs.gib(written) for *_, written in kinds]
+    return Estimate(stages, tasks, longest)
 
-    Memory does not grow with the number of clips: clips of one length and use are counted together.
+
+def clip_counts(pieces: Iterable[Piece], frames: int, costs: UnitCosts) -> dict[str, float]:
+    """Work of every stage on a clip, what its pieces have in common once.
+
+    Settings of one pass, window and grid differ in the objects they keep, and are taken to keep the
+    same; other windows and grids to find other objects, though the engine shares a few of them.
     """
-    alone: Counter[str] = Counter()
-    shared: Counter[str] = Counter()
-    tasks: Counter[float] = Counter()
-    disk: Counter[str] = Counter()
-    read = 0.0
-    for work in workload.clips:
-        for num_frames, clips in work.histogram().items():
-            counts = shared_counts(work.asked, num_frames, costs)
-            _add(shared, counts, clips)
-            for asked in work.asked:
-                _add(alone, counts_alone(asked, num_frames, costs), clips)
-            tasks[sum(costs.time_s(*count) or 0.0 for count in counts.items())] += clips
-            _add(disk, stored_bytes(work.asked, num_frames, costs), clips)
-            read += clips * read_bytes(work.asked, num_frames, costs)
-    for one in workload.classifiers:
-        _add(shared, {"classifiers": one.frames}, one.number)
-        _add(alone, {"classifiers": one.frames}, one.number)
-        tasks[costs.time_s("classifiers", one.frames) or 0.0] += one.number
-    stages = [
-        StageTotal(
-            stage,
-            STAGES[_kind(stage)],
-            alone[stage],
-            shared[stage],
-            costs.time_s(stage, shared[stage]),
-            found.source if (found := costs.seconds.get(cost_name(stage))) else "not measured",
-        )
-        for stage in sorted(shared, key=lambda stage: ([*STAGES].index(_kind(stage)), stage))
-        if shared[stage]
-    ]
-    longest_first = tuple(sorted(tasks.items(), reverse=True))
-    stores = {store: float(size) for store, size in disk.items() if size}
-    return Estimate(tuple(stages), longest_first, stores, read + sum(stores.values()))
-
-
-def _kind(stage: str) -> str:
-    """A stage's name in `STAGES`."""
-    return stage if stage in STAGES else stage.partition(" ")[0]
-
-
-def _add(sums: Counter[str], values: Mapping[str, float], times: int) -> None:
-    """Add each of the values so many times."""
-    counts: dict[str, Any] = {name: value * times for name, value in values.items()}
-    sums.update(counts)
+    counts = defaultdict[str, float](float)
+    distinct = dict.fromkeys(pieces)
+    masklets = [m for one in distinct if one.stage == "masklets" for m in one.name]
+    for group in passes(m for m in masklets if isinstance(m, MaskletSettings)):
+        work = planned_work([frames], group)
+        counts["decode"] += frames
+        counts["encode"] += work.image_encodings
+        counts["propose"] += work.prompts
+        # objects of an anchor are followed as far as its longest window goes
+        ends = [(a, min(a + s.window, frames)) for s in group for a in range(0, frames, s.window)]
+        counts["track frame"] += len({(a, t) for a, end in ends for t in range(a, end)})
+        grids = {(one.window, one.points_per_side) for one in group}
+        counts["track object"] += frames * costs.objects * len(grids)
+        counts["store"] += frames * len(group)
+    for one in distinct:
+        if one.stage != "masklets":
+            counts[one.stage] += -(-frames // one.every)
+    return counts

@@ -3,194 +3,52 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import pyarrow.parquet as pq
+from pydantic import BaseModel, Field
 
 from sam2vss_lib.errors import DataError, Sam2VssError, SettingsError, first_line
-from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement
-from sam2vss_lib.study.estimate.measured_stores import (
-    file_bytes,
-    measure_objects,
-    object_frames,
-    settings_name,
-    store_bytes,
-)
-from sam2vss_lib.study.estimate.stage_logs import logged_seconds, plain
+from sam2vss_lib.study.estimate.workload import clip_lengths
 from sam2vss_lib.study.settings import StudySettings
+from sam2vss_lib.study.stages import Study
 from sam2vss_lib.validation import validated
 
-COST_NOTEBOOK = "08_cost_analysis"
 _Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_LOGGED = ("segment", "refine", "evaluate", "features", "paint")
+_SAMPLE = 30  # files of every store, however many it has
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class UnitCosts(BaseModel, frozen=True, extra="forbid"):
+    """Costs of single pieces of work, and what they were measured with."""
 
+    format_version: Literal[2] = 2
+    measured: tuple[str, ...]  # checkpoint, precision, and device, which is one worker
+    seconds: dict[str, _Amount]  # of one piece, by `cost_name` of the stage
+    bytes: dict[str, _Amount]  # of a `frame`, a `label map`, and the `masklets` of a frame
+    objects: _Amount  # masklets on a frame, in the mean of the settings that have been stored
 
-class Circumstances(_Record):
-    """What the costs were measured with.
+    def hours(self, counts: Mapping[str, float]) -> dict[str, float]:
+        """Time of so many pieces of work, by stage; NaN where it was not measured."""
+        return {s: self.seconds.get(cost_name(s), math.nan) * n / 3600 for s, n in counts.items()}
 
-    Attributes:
-        checkpoint: the SAM2 model.
-        precision: of the model.
-        device: in words; one worker is such a device.
-        size_px: (height, width) of the frames, None where the data set is no longer there.
-    """
-
-    checkpoint: str
-    precision: str
-    device: str
-    size_px: tuple[int, int] | None
-
-    def words(self) -> str:
-        """All of them in a line."""
-        size = "" if self.size_px is None else f", frames of {self.size_px[1]}x{self.size_px[0]} px"
-        return f"{self.checkpoint} model, {self.precision}, {self.device}{size}"
-
-
-class Seconds(_Record):
-    """Time of one piece of work, and what measured it."""
-
-    seconds: _Amount
-    source: str
-
-
-class Shared(_Record):
-    """Objects that a frame has for several settings computed together, each followed once."""
-
-    settings: tuple[str, ...]
-    object_frames: _Amount
-
-
-class UnitCosts(_Record):
-    """Measured costs.
-
-    Attributes:
-        format_version: of this record.
-        measured: with what.
-        seconds: of one piece of work, by the names of `estimate.STAGES`.
-        bytes: of one row of a masklet store, one label map, one frame, ...
-        objects: masklets on a frame, by name of the settings.
-        shared: the same for settings computed together.
-    """
-
-    format_version: Literal[1] = 1
-    measured: Circumstances
-    seconds: dict[str, Seconds]
-    bytes: dict[str, _Amount]
-    objects: dict[str, _Amount]
-    shared: tuple[Shared, ...]
-
-    def time_s(self, stage: str, pieces: float) -> float | None:
-        """Seconds of so many pieces of work; None where one was not measured."""
-        one = self.seconds.get(cost_name(stage))
-        return None if one is None else one.seconds * pieces
-
-    def size(self, what: str, number: float) -> float:
-        """Bytes of so many; NaN where there are some and one was not measured."""
-        return self.bytes.get(what, math.nan) * number if number else 0.0
-
-    def objects_of(self, settings: MaskletSettings) -> float:
-        """Masklets on a frame; those of the first measured settings where these were not."""
-        known = self.objects.get(settings_name(settings))
-        return next(iter(self.objects.values())) if known is None else known
-
-    def followed(self, settings: Iterable[MaskletSettings]) -> float:
-        """Objects on a frame for settings computed together; all of them where unmeasured."""
-        every = list(settings)
-        names = tuple(sorted(settings_name(one) for one in every))
-        for one in self.shared:
-            if one.settings == names:
-                return one.object_frames
-        return sum(self.objects_of(one) for one in every)
+    def gib(self, files: Iterable[str]) -> float:
+        """Size of all these files together; NaN where one was not measured."""
+        return sum(self.bytes.get(name, math.nan) for name in files) / 2**30
 
 
 def cost_name(stage: str) -> str:
-    """Name of a stage's cost: that of a base system is found by its plain label."""
-    kind, _, label = stage.partition(" ")
-    return f"{kind} {plain(label)}" if kind == "segment" else stage
-
-
-def measured_costs(results: Path, groups: Iterable[Sequence[MaskletSettings]]) -> UnitCosts:
-    """Costs that earlier runs have left in the results folder of a profile.
-
-    Notebook 08 times the parts of the refiner one by one; what it does not run, and whole stages
-    with their files, are in the other notebooks' stage logs. Objects and sizes of files are
-    counted in what the stages have stored.
-
-    Args:
-        results: such as `results/demo`.
-        groups: settings of masklets that are computed together, to count what they share.
-
-    Raises:
-        SettingsError: notebook 08 has not been run.
-        DataError: its files cannot be used.
-    """
-    folder = results / COST_NOTEBOOK
-    if not (folder / "result.json").is_file():
-        raise SettingsError(
-            f"{folder / 'result.json'}: no measured costs; measure them with `sam2vss study "
-            f"--profile {results.name} --only 08 --out {results.parent}`, or give --costs FILE"
-        )
-    settings, measured, seconds = _cost_result(folder / "result.json")
-    device = str(read_json(folder / "provenance.json").get("device", "unknown device"))
-    stages = results / "stages"
-    objects, stores = measure_objects(stages)
-    name = settings_name(settings.masklets)
-    size_px, frame_bytes = file_bytes(settings)
-    return UnitCosts(
-        measured=Circumstances(
-            checkpoint=settings.checkpoint,
-            precision=settings.precision,
-            device=device,
-            size_px=size_px,
-        ),
-        seconds=seconds
-        | {name: Seconds(**one._asdict()) for name, one in logged_seconds(results).items()},
-        bytes={**frame_bytes, **store_bytes(stages)},
-        objects={name: objects.get(name, float(measured.masklets)), **objects},
-        shared=tuple(
-            Shared(settings=names, object_frames=per_frame)
-            for names, per_frame in object_frames(stores, groups).items()
-        ),
-    )
-
-
-def _cost_result(path: Path) -> tuple[StudySettings, CostMeasurement, dict[str, Seconds]]:
-    """Settings of notebook 08, what it has measured, and that as times of one piece of work."""
-    result: Any = read_json(path)
-    try:
-        places = {"out_dir": str(path.parent), "stages_dir": ""}
-        settings = validated(StudySettings, {**result["settings"], **places}, "setting")
-        measured = CostMeasurement.model_validate(result["measured"])
-        return settings, measured, _seconds(measured, settings)
-    except (KeyError, TypeError, ValidationError, Sam2VssError) as error:
-        raise DataError(
-            f"{path}: not a result of notebook 08 ({first_line(error)}); run it again: --only 08"
-        ) from None
-
-
-def _seconds(measured: CostMeasurement, settings: StudySettings) -> dict[str, Seconds]:
-    """Times of notebook 08 for one frame, point, object on a frame, or label map."""
-    parts = {part.part: part.seconds for part in measured.parts}
-    per_frame, per_object = measured.fitted()
-    times = {
-        "decode": parts["decode"],
-        "encode": parts["encode"],
-        "propose": parts["propose"] / settings.points_per_side**2,
-        # a fit may cross zero where objects are few and times are noisy
-        "track frame": max(per_frame, 0.0),
-        "track object": max(per_object, 0.0),
-        "store": parts["store"] / max(measured.masklets, 1),
-        "refine": parts["refine"],
-        "evaluate": parts["metrics"],
-    }
-    return {name: Seconds(seconds=one, source="notebook 08") for name, one in times.items()}
+    """A stage as costs call it, with the label of a base system as tables or as files have it."""
+    return "".join(filter(str.isalnum, stage)).lower()
 
 
 def read_costs(path: Path) -> UnitCosts:
@@ -199,15 +57,94 @@ def read_costs(path: Path) -> UnitCosts:
     Raises:
         DataError: missing, or not such a file; one line that names the field.
     """
-    value: Any = read_json(path)
-    if not isinstance(value, dict) or "costs" not in value:
-        raise DataError(f"{path}: no field costs; make such a file with `sam2vss plan --json`")
+    with _made_by("`sam2vss plan --json`", path) as value:
+        return validated(UnitCosts, value["costs"], "costs")
+
+
+def measured_costs(results: Path) -> UnitCosts:
+    """Costs that earlier runs have left in the results of a profile, such as `results/demo`.
+
+    Notebook 08 times the parts of the refiner one by one; what it does not run, and whole stages
+    with their files, are in the logs of all notebooks. Objects and bytes are those of the stores.
+
+    Raises:
+        SettingsError: notebook 08 has not been run.
+        DataError: its files, or those of another notebook, cannot be used.
+    """
+    path = results / "08_cost_analysis" / "result.json"
+    if not path.is_file():
+        raise SettingsError(
+            f"{path}: no measured costs; measure them with `sam2vss study "
+            f"--profile {results.name} --only 08 --out {results.parent}`, or give --costs FILE"
+        )
+    with _made_by("notebook 08", path) as result:
+        settings = _settings(result)
+        measured = validated(CostMeasurement, result["measured"], "measured")
+        parts = {part.part: part.seconds for part in measured.parts}
+        # a fit may cross zero where objects are few and times are noisy
+        per_frame, per_object = measured.fitted()
+        seconds = {name: parts[name] for name in ("decode", "encode", "store", "refine")}
+        seconds |= {"trackframe": max(per_frame, 0.0), "trackobject": max(per_object, 0.0)}
+        seconds["propose"] = parts["propose"] / settings.points_per_side**2
+        seconds["evaluate"] = parts["metrics"]
+    with _made_by("notebook 08", path.with_name("provenance.json")) as provenance:
+        used = [settings.checkpoint, settings.precision, provenance["device"]]
+    logged = defaultdict[str, list[float]](list)
+    for log in sorted(results.glob("[0-9][0-9]_*/provenance.json")):
+        with _made_by("a notebook", log) as provenance:
+            for name, cost in _logged(provenance):
+                logged[name].append(cost)
+                used.append(provenance["device"])
+    seconds |= {name: fmean(values) for name, values in logged.items()}
+    objects, sizes = _stored(results / "stages", measured.masklets)
+    with suppress(Sam2VssError):  # the data set may be gone
+        clip = Study(settings).dataset.clips[0]
+        sizes["frame"] = fmean(clip.frame_path(t).stat().st_size for t in range(clip.num_frames))
+    used = tuple(dict.fromkeys(used))
+    return UnitCosts(measured=used, seconds=seconds, bytes=sizes, objects=objects)
+
+
+def _logged(provenance: Any) -> Iterator[tuple[str, float]]:
+    """Mean seconds of a frame or label map, of stages that found none of their clips' files."""
+    measured = [one for one in provenance["stages"] if one["clips"] and not one["reused"]]
+    with suppress(SettingsError):  # the data set may be gone
+        for line in (one for one in measured if one["stage"] in _LOGGED):
+            settings, stage = _settings(provenance), line["stage"]
+            lengths = clip_lengths(settings, settings.split)[0][: line["clips"]]
+            if stage == "segment":
+                stage += line["key"].rpartition("-")[0]
+            elif stage == "features":
+                lengths = -(-lengths // provenance["settings"]["feature_frame_stride"])
+            yield cost_name(stage), line["seconds"] / float(lengths.sum())
+
+
+@contextmanager
+def _made_by(what: str, path: Path) -> Generator[Any]:
+    """The content of a JSON file; anything missing or wrong in it is an error of one line."""
     try:
-        costs = UnitCosts.model_validate(value["costs"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(("costs", *(str(part) for part in first["loc"])))
-        raise DataError(f"{path}: {field}: {first['msg']}") from None
-    if not costs.objects:
-        raise DataError(f"{path}: costs.objects: empty; it needs the objects of one setting")
-    return costs
+        yield read_json(path)
+    except (KeyError, TypeError, AttributeError, SettingsError) as error:
+        raise DataError(f"{path}: not made by {what} ({first_line(error)}); make it anew") from None
+
+
+def _settings(record: Any) -> StudySettings:
+    given = {k: v for k, v in record["settings"].items() if k in StudySettings.model_fields}
+    here = {"out_dir": "", "stages_dir": "", "device": "cpu"}  # this machine may have no other
+    return validated(StudySettings, given | here, "setting")
+
+
+def _stored(stages: Path, masklets: float) -> tuple[float, dict[str, float]]:
+    """Stored masklets of a frame, else `masklets`; mean bytes of those and of a label map."""
+    files = _sample(stages, "*.parquet", "masklets")
+    frames = sum(MaskletStore(path.parent).metadata(path.stem)["frames"] for path in files)
+    rows = sum(pq.read_metadata(path).num_rows for path in files)
+    sizes = {"masklets": sum(path.stat().st_size for path in files) / frames} if frames else {}
+    if maps := _sample(stages, "*/*.png", "base", "refined", "independent"):
+        sizes["label map"] = fmean(path.stat().st_size for path in maps)
+    return rows / frames if frames else masklets, sizes
+
+
+def _sample(stages: Path, files: str, *kinds: str) -> list[Path]:
+    """The first files of every store."""
+    stores = (store for kind in kinds for store in sorted(stages.glob(f"{kind}/*/")))
+    return [path for store in stores for path in islice(store.glob(files), _SAMPLE)]

@@ -1,225 +1,120 @@
-"""What a study's notebooks ask of every clip, each by itself and all of them together."""
+"""What a study's notebooks ask of every clip, as pieces of work that several of them share."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import NamedTuple
 
-from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.estimate.clip_lengths import ClipLengths, clip_lengths
-from sam2vss_lib.study.run.planning import planned_settings, wanted_masklets
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2vss_lib.datasets import GENERATED, open_dataset
+from sam2vss_lib.datasets.manifests import load_datasets_manifest
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.storage.places import PROJECT
+from sam2vss_lib.study.run.planning import Plans, planned_settings, wanted_masklets
 from sam2vss_lib.study.settings import IndependentSettings, StudySettings
 
-Named: TypeAlias = tuple[object, ...]
-Refined: TypeAlias = tuple[str, str, MaskletSettings]
+
+class Piece(NamedTuple):
+    """What is computed of a clip once, however many notebooks ask for it."""
+
+    stage: str  # masklets, segment: LABEL, refine, evaluate, features or paint
+    name: tuple[object, ...]  # what tells it from others of the stage
+    every: int = 1  # n-th frame of the clip
 
 
-@dataclass(frozen=True)
-class Pooling:
-    """Features of an encoder under masklets.
+class ClipWork(NamedTuple):
+    """Clips that the same notebooks use."""
 
-    Attributes:
-        encoder: its name.
-        masklets: what is pooled.
-        stride: every n-th frame of a window is encoded.
-        pool: `masklet` for one vector a masklet, `frame` for one on every encoded frame.
+    lengths: dict[int, int]  # by their number of frames, how many of the clips are so long
+    source: str  # of the lengths, in words
+    asked: tuple[tuple[Piece, ...], ...]  # by each of the notebooks
+
+
+def study_workload(plans: Plans, clips: int | None, frames: int | None) -> list[ClipWork]:
+    """Gather what the notebooks of `plan_study` ask for; those that only time things are left out.
+
+    On paper, measured splits have so many `clips`, whose lengths repeat, or of so many `frames`.
+    Errors are those of `clip_lengths`.
     """
-
-    encoder: str
-    masklets: MaskletSettings
-    stride: int = 1
-    pool: str = "masklet"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What one notebook asks of every clip it measures or trains on.
-
-    Equal elements of two notebooks' sets are computed once and found by the other.
-
-    Attributes:
-        masklets: settings.
-        segmented: labels of base systems run here.
-        converted: labels of base systems read from other formats than label PNGs.
-        refined: label maps of the refiner, by (base system, vote, masklets).
-        evaluated: label maps that are compared with ground truth, by name and number of clips.
-        pooled: features.
-        painted: label maps of classified masklets, by name.
-    """
-
-    masklets: tuple[MaskletSettings, ...] = ()
-    segmented: frozenset[str] = frozenset()
-    converted: frozenset[str] = frozenset()
-    refined: frozenset[Refined] = frozenset()
-    evaluated: frozenset[Named] = frozenset()
-    pooled: frozenset[Pooling] = frozenset()
-    painted: frozenset[Named] = frozenset()
+    splits: dict[tuple[str, str, int], tuple[NDArray[np.int64], str]] = {}
+    users: dict[tuple[str, str, int], list[tuple[int | None, tuple[Piece, ...]]]] = {}
+    for one in planned_settings(plans):
+        for split, step, limit, pieces in _asked(one):
+            lengths, source = clip_lengths(one, split)
+            if split == one.split and (clips or frames):
+                lengths = np.resize(frames or lengths, clips or len(lengths))
+                source = f"{len(lengths):,} clips of {lengths.mean():.4g} frames, on paper"
+            splits[one.dataset, split, step] = -(-lengths // step), source
+            users.setdefault((one.dataset, split, step), []).append((limit, pieces))
+    work: list[ClipWork] = []
+    for place, (lengths, source) in splits.items():
+        # cut where a notebook's clips end: all clips of a part get the same work
+        until = [(min(limit or len(lengths), len(lengths)), of) for limit, of in users[place]]
+        for start, stop in pairwise(sorted({0, *(last for last, _ in until)})):
+            counted = np.column_stack(np.unique(lengths[start:stop], return_counts=True)).tolist()
+            asked = tuple(pieces for last, pieces in until if last >= stop)
+            work.append(ClipWork(dict(counted), source, asked))
+    return work
 
 
-@dataclass(frozen=True)
-class ClipWork:
-    """Clips of a split that the same notebooks use.
+@lru_cache
+def clip_lengths(settings: StudySettings, split: str) -> tuple[NDArray[np.int64], str]:
+    """Frames of all clips of a split: counted where it is there, else as published.
 
-    Attributes:
-        lengths: of all clips of the split.
-        start: first of these clips.
-        stop: first clip after them.
-        asked: by each of the notebooks.
-    """
-
-    lengths: ClipLengths
-    start: int
-    stop: int
-    asked: tuple[Asked, ...]
-
-    def histogram(self) -> Counter[int]:
-        """How many of these clips are how many frames long."""
-        return self.lengths.histogram(self.start, self.stop)
-
-
-@dataclass(frozen=True)
-class Classifiers:
-    """Trainings that cannot be split over clips.
-
-    Attributes:
-        number: of trainings.
-        frames: that each is trained on.
-    """
-
-    number: int
-    frames: int
-
-
-@dataclass(frozen=True)
-class Workload:
-    """Everything a study will compute.
-
-    Attributes:
-        clips: work on clips, by range of clips.
-        classifiers: trained afterwards, one entry a notebook.
-        settings: of the first notebook about a data set, which names the model and the device.
-    """
-
-    clips: tuple[ClipWork, ...]
-    classifiers: tuple[Classifiers, ...]
-    settings: StudySettings
-
-
-def study_workload(
-    plans: Mapping[Path, dict[str, Any]], clips: int | None = None, frames: int | None = None
-) -> Workload | None:
-    """Gather what notebooks will ask for; None where none of them uses a data set.
-
-    Notebooks that only time things are left out, and so are figures and intervals.
-
-    Args:
-        plans: of `plan_study`.
-        clips: clips of every measured split, when not as many as there are.
-        frames: of every measured clip, when not as many as there are.
+    Returns:
+        The lengths, shape (clips,), and in words where they are from.
 
     Raises:
-        DataError, SettingsError: see `clip_lengths`.
+        DataError: the data set is there, but cannot be used.
+        SettingsError: it is not there, and no data set with published sizes is known by its name.
     """
-    splits: dict[tuple[str, str, int], ClipLengths] = {}
-    asked: dict[tuple[str, str, int], list[tuple[int | None, Asked]]] = {}
-    classifiers: list[Classifiers] = []
-    every = [*planned_settings(plans)]
-    for settings in every:
-        place = (settings.dataset, settings.split, 1)
-        if place not in splits:
-            splits[place] = clip_lengths(settings, settings.split).scaled(clips, frames)
-        asked.setdefault(place, []).append((settings.max_clips, _asked(settings)))
-        if isinstance(settings, IndependentSettings) and any(_trained(settings)):
-            step, limit = settings.train_frame_step, settings.train_clips
-            place = (settings.dataset, settings.train_split, step)
-            if place not in splits:
-                splits[place] = clip_lengths(settings, settings.train_split).sampled(step)
-            asked.setdefault(place, []).append((limit, _asked_of_training(settings)))
-            lengths = splits[place]
-            counted = lengths.histogram(0, lengths.clips if limit is None else limit)
-            number = len(_trained(settings)) * len(settings.classifier_seeds)
-            classifiers.append(Classifiers(number, sum(n * c for n, c in counted.items())))
-    if not every:
-        return None
-    work = [one for place, lengths in splits.items() for one in _ranges(lengths, asked[place])]
-    return Workload(tuple(work), tuple(classifiers), every[0])
+    name = settings.dataset
+    if name in GENERATED or (PROJECT / name).exists():
+        root = name if name in GENERATED else PROJECT / name
+        opened = open_dataset(root, split, stray_labels=settings.stray_labels)
+        return np.array([clip.num_frames for clip in opened]), f"{name} {split}, counted on disk"
+    known, lower = load_datasets_manifest().values(), Path(name).name.lower()
+    facts = next((one for one in known if lower.startswith(one.name)), None)
+    if facts is None or split not in facts.splits:
+        raise SettingsError(
+            f"dataset {name}: not there, and no published sizes of its split {split!r} are "
+            "known; lay the data out, or give --set dataset=FOLDER"
+        )
+    clips, frames = facts.splits[split].clips, facts.splits[split].frames
+    if frames is None:  # as long as the mean of all splits
+        frames = round(facts.frames * clips / sum(one.clips for one in facts.splits.values()))
+    said = f"{name} {split} is not there; published: {clips:,} clips, {frames:,} frames"
+    return frames // clips + (np.arange(clips) < frames % clips), f"{said}, taken as equally long"
 
 
-def _ranges(lengths: ClipLengths, asked: Sequence[tuple[int | None, Asked]]) -> Iterator[ClipWork]:
-    """Cut a split where a notebook's clips end: all clips of a range get the same work."""
-    stops = [min(lengths.clips, limit or lengths.clips) for limit, _ in asked]
-    for start, stop in pairwise(sorted({0, *stops})):
-        users = [one for (_, one), last in zip(asked, stops, strict=True) if last >= stop]
-        yield ClipWork(lengths, start, stop, tuple(users))
-
-
-def _asked(settings: StudySettings) -> Asked:
-    """What a notebook asks of the clips it measures on."""
-    independent = isinstance(settings, IndependentSettings)
-    # an ablation is about the first base system and the first vote
-    systems, votes = settings.base_systems, settings.votes
-    if settings.sweep is not None:
+def _asked(settings: StudySettings) -> Iterator[tuple[str, int, int | None, tuple[Piece, ...]]]:
+    """A notebook's splits, every n-th frame, the first clips, and what it asks of each of them."""
+    systems, votes, maps = settings.base_systems, settings.votes, list[Piece]()
+    masklets = wanted_masklets(settings)
+    pieces = [Piece("masklets", (one,)) for one in masklets]
+    if settings.sweep is not None:  # an ablation is about the first base system and vote
         systems, votes = systems[:1], votes[:1]
-    elif independent:
-        used = {encoder.base for encoder in settings.encoders}
-        systems, votes = tuple(s for s in systems if s.label in used), ()
-    masklets = tuple(dict.fromkeys(wanted_masklets(settings)))
-    refined = {(s.label, vote, one) for s in systems for vote in votes for one in masklets}
-    painted = _painted(settings) if independent else set[Named]()
-    maps = {*((s.label,) for s in systems), *refined, *painted}
-    return Asked(
-        masklets=masklets,
-        segmented=frozenset(s.label for s in systems if s.segmentor is not None),
-        converted=frozenset(s.label for s in systems if s.predictions and s.format != "index"),
-        refined=frozenset(refined),
-        evaluated=frozenset((*one, settings.max_clips) for one in maps),
-        pooled=_pooled(settings) if independent else frozenset(),
-        painted=frozenset(painted),
-    )
-
-
-def _asked_of_training(settings: IndependentSettings) -> Asked:
-    """What Table 3 asks of the clips that classifiers are trained on."""
-    masklets = settings.training_masklets
-    pooled = frozenset(Pooling(encoder, masklets) for encoder in _trained(settings))
-    return Asked(masklets=(masklets,), pooled=pooled)
-
-
-def _trained(settings: IndependentSettings) -> list[str]:
-    """Encoders that classifiers are trained for; rows without one are not run."""
-    return [one.encoder for one in settings.encoders if one.encoder is not None]
-
-
-def _pooled(settings: IndependentSettings) -> frozenset[Pooling]:
-    stride, pool = settings.feature_frame_stride, settings.feature_pool
-    return frozenset(
-        Pooling(encoder, settings.masklets, stride, pool) for encoder in _trained(settings)
-    )
-
-
-def _painted(settings: IndependentSettings) -> set[Named]:
-    """Label maps of classified masklets: of every seed, and of the true classes as a bound."""
-    painted: set[Named] = set()
-    for one in settings.encoders:
-        for below in (None, one.base) if one.encoder is not None else ():
-            painted |= {("paint", one.label, seed, below) for seed in settings.classifier_seeds}
-            painted.add(("paint", "true classes", below))
-    return painted
-
-
-def together(asked: Iterable[Asked]) -> Asked:
-    """What several notebooks ask, equal things once."""
-    every = [*asked]
-    return Asked(
-        masklets=tuple(dict.fromkeys(m for one in every for m in one.masklets)),
-        segmented=frozenset[str]().union(*(one.segmented for one in every)),
-        converted=frozenset[str]().union(*(one.converted for one in every)),
-        refined=frozenset[Refined]().union(*(one.refined for one in every)),
-        evaluated=frozenset[Named]().union(*(one.evaluated for one in every)),
-        pooled=frozenset[Pooling]().union(*(one.pooled for one in every)),
-        painted=frozenset[Named]().union(*(one.painted for one in every)),
-    )
+    elif isinstance(settings, IndependentSettings):
+        used = {one.base for one in settings.encoders}
+        systems, votes = tuple(one for one in systems if one.label in used), ()
+        encoders = [one for one in settings.encoders if one.encoder is not None]
+        trained, stride = settings.training_masklets, settings.feature_frame_stride
+        there = tuple(Piece("features", (one.encoder, trained)) for one in encoders)
+        there += (Piece("masklets", (trained,)),)
+        if encoders:
+            yield settings.train_split, settings.train_frame_step, settings.train_clips, there
+        for one in encoders:
+            pieces.append(Piece("features", (one.encoder, settings.masklets), stride))
+            # a map for every seed and for the true classes, alone and over the base system's
+            for who in (*((one.label, seed) for seed in settings.classifier_seeds), "true"):
+                maps += [Piece("paint", (who, below)) for below in (None, one.base)]
+    maps += [Piece("refine", (s.label, v, m)) for s in systems for v in votes for m in masklets]
+    pieces += [Piece(f"segment: {one.label}", ()) for one in systems if one.segmentor] + maps
+    evaluated = (*(one.label for one in systems), *maps)
+    pieces += [Piece("evaluate", (one, settings.max_clips)) for one in evaluated]
+    yield settings.split, 1, settings.max_clips, (*pieces,)
