@@ -7,14 +7,15 @@ import os
 import socket
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from sam2vss_lib.errors import RunError, Sam2VssError, SettingsError
+from sam2vss_lib.errors import RunError, Sam2VssError, SettingsError, first_line
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -54,78 +55,79 @@ class RayPool:
             raise SettingsError(f"workers is {self.workers}; it must be at least 1")
 
 
-class _Pool(Generic[ItemT, ResultT]):
-    """Workers, what they are at, and what is left to do.
+class _WorkerDiedError(RunError):
+    """The process of a worker, or its machine, is gone."""
+
+
+def _outcomes(
+    ray: Any,
+    start_worker: Callable[[], Any],
+    workers: int,
+    items: Sequence[Any],
+    order: Iterable[int],
+    tries: int,
+) -> Iterator[tuple[int, Any]]:
+    """Give each worker one item after the other, and replace workers that die.
+
+    Ray's own retries bind a call to its worker: when a machine leaves, the calls of its workers use
+    up their tries on an address that is gone, whoever else has time for them. Here what a dead
+    worker was at is the next item that is begun, wherever that is.
 
     Args:
         ray: the module.
-        make_work: called once by every worker.
+        start_worker: gives a remote `_Worker`, which lives as soon as there is room for it.
+        workers: how many there are at a time, while there is work for them.
         items: what there is to do.
-        costs: of each; the dearest are begun first, so that none is left alone at the end.
+        order: indices of the items, the first to be begun first.
         tries: see `RayPool`.
-        actor: makes a remote `_Worker`.
+
+    Yields:
+        As it is done, each item's index, and its result or the `Sam2VssError` that came of it.
+
+    Raises:
+        Sam2VssError: a worker cannot load its work, or too many die while they load it.
     """
-
-    def __init__(
-        self,
-        ray: Any,
-        make_work: Callable[[], Work[ItemT, ResultT]],
-        items: Sequence[ItemT],
-        costs: Sequence[int],
-        tries: int,
-        actor: Any,
-    ) -> None:
-        self._ray, self._make_work, self._items, self._tries = ray, make_work, items, tries
-        self._actor = actor
-        self._waiting = deque(sorted(range(len(items)), key=lambda i: -costs[i]))
-        self._at: dict[Any, tuple[Any, int | None]] = {}  # future -> worker, item; None: starting
-        self._begun = Counter[int | None]()
-        self.results: dict[int, ResultT] = {}
-        self.failures: dict[int, Sam2VssError] = {}
-
-    def add_worker(self) -> None:
-        """Start one more; it is given work when it is ready, wherever and whenever that is."""
-        worker = self._actor.remote(self._make_work)
-        self._at[worker.ready.remote()] = worker, None
-
-    def step(self) -> int | None:
-        """Wait for one answer and hand out the next item; returns the item that was finished."""
-        done, _ = self._ray.wait([*self._at], num_returns=1)
-        worker, item = self._at.pop(done[0])
-        try:
-            answer = self._ray.get(done[0])
-        except self._ray.exceptions.RayTaskError as error:
-            answer = RunError(f"{type(error.cause).__name__}: {str(error.cause).splitlines()[0]}")
-        except self._ray.exceptions.RayError:  # the process or its machine is gone
-            self._ray.kill(worker)
-            return self._lost(item)
-        if isinstance(answer, Sam2VssError):
-            if item is None:
+    waiting, deaths, dead_starts = deque(order), Counter[int](), 0
+    worker_of: dict[Any, Any] = {}  # by the future that the worker will answer
+    item_of: dict[Any, int] = {}  # by the same, unless the worker is only starting
+    while waiting or item_of:
+        for _ in range(min(workers, len(waiting) + len(item_of)) - len(worker_of)):
+            worker = start_worker()
+            worker_of[worker.ready.remote()] = worker
+        (future,), _ = ray.wait([*worker_of], num_returns=1)
+        worker, answer = worker_of.pop(future), _answer(ray, future)
+        is_dead = isinstance(answer, _WorkerDiedError)
+        if future not in item_of:
+            dead_starts += is_dead
+            if dead_starts > tries * (1 + len(items)):
+                raise RunError("workers die while they start, likely for lack of memory; use fewer")
+            if answer is not None and not is_dead:
                 raise answer  # no model, no work
-            self.failures[item] = answer
-        elif item is not None:
-            self.results[item] = answer
-        if self._waiting:
-            following = self._waiting.popleft()
-            self._at[worker.run.remote(self._items[following])] = worker, following
-        return item
+        else:
+            item = item_of.pop(future)
+            deaths[item] += is_dead
+            if not is_dead:
+                yield item, answer
+            elif deaths[item] < tries:
+                waiting.appendleft(item)
+            else:
+                yield item, RunError(f"{tries} workers died at it, likely for lack of memory")
+        if waiting and not is_dead:
+            item = waiting.popleft()
+            future = worker.run.remote(items[item])
+            worker_of[future], item_of[future] = worker, item
+        else:
+            ray.kill(worker)  # there is nothing left for it, or it is out of reach
 
-    def _lost(self, item: int | None) -> None:
-        self._begun[item] += 1
-        if item is None and self._begun[item] > self._tries * (1 + len(self._items)):
-            raise RunError("workers die while they start, likely for lack of memory; use fewer")
-        if item is not None and self._begun[item] < self._tries:
-            self._waiting.appendleft(item)
-        elif item is not None:
-            self.failures[item] = RunError(
-                f"{self._tries} workers died at it, likely for lack of memory"
-            )
-        self.add_worker()
 
-    @property
-    def busy(self) -> bool:
-        """Whether there is anything left to wait for."""
-        return bool(self._waiting) or any(item is not None for _, item in self._at.values())
+def _answer(ray: Any, future: Any) -> Any:
+    """What a worker gives, or the error that came of it."""
+    try:
+        return ray.get(future)
+    except ray.exceptions.RayTaskError as error:
+        return RunError(f"{type(error.cause).__name__}: {first_line(error.cause)}")
+    except ray.exceptions.RayError as error:
+        return _WorkerDiedError(str(error))
 
 
 class _Worker:
@@ -186,22 +188,24 @@ def map_on_ray(
     """
     if not items:
         return []
+    outcomes: dict[int, Any] = {}
     # what Ray has to say of a dead worker is no part of our result
     with redirect_stdout(sys.stderr), _connected(pool) as (ray, count, gpus):
         actor = ray.remote(num_cpus=1, num_gpus=gpus)(_Worker)
-        work = _Pool(ray, make_work, items, costs, pool.tries, actor)
-        for _ in range(min(count, len(items))):
-            work.add_worker()
+        start_worker = partial(actor.remote, make_work)
+        order = sorted(
+            range(len(items)), key=lambda i: -costs[i]
+        )  # so that none is left at the end
         with tqdm(total=sum(costs), desc=what, unit=unit, disable=None) as bar:
-            while work.busy:
-                if (finished := work.step()) is not None:
-                    bar.update(costs[finished])
-    if work.failures:
-        first = min(work.failures)
-        error, others = work.failures[first], len(work.failures) - 1
-        more = f" ({others} more of {len(items)} failed too)" if others else ""
-        raise type(error)(f"{names[first]}: {error}{more}")
-    return [work.results[i] for i in range(len(items))]
+            for item, outcome in _outcomes(ray, start_worker, count, items, order, pool.tries):
+                outcomes[item] = outcome
+                bar.update(costs[item])
+    failed = [i for i in range(len(items)) if isinstance(outcomes[i], Sam2VssError)]
+    if failed:
+        error = outcomes[failed[0]]
+        more = f" ({len(failed) - 1} more of {len(items)} failed too)" if failed[1:] else ""
+        raise type(error)(f"{names[failed[0]]}: {error}{more}")
+    return [outcomes[i] for i in range(len(items))]
 
 
 @contextmanager

@@ -1,17 +1,17 @@
-"""Fetching published files: resumed, checked, and in place only when every byte is right."""
+"""Fetching published files: resumed, checked, and in place only when every byte is right.
+
+Neither huggingface_hub nor pooch goes on with what an interrupted run has got: the hub's client
+throws it away, pooch begins anew. So files on the hub are fetched by their addresses, too.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
-import pooch
 import requests
 from requests.exceptions import ChunkedEncodingError
 from tqdm import tqdm
@@ -22,7 +22,6 @@ from sam2vss_lib.storage.files import held, sha256_file
 _CHUNK_BYTES = 2**16  # what is lost at most when a connection breaks off
 _PROGRESS_BYTES = 2**20
 _OFFLINE_VARIABLES = ("SAM2VSS_OFFLINE", "HF_HUB_OFFLINE")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,8 @@ class Connection:
     wait_s: float = 1.0
 
 
-class _Passing(Exception):
-    """A failure that another try may not have."""
-
-
-class _Lasting(Exception):
-    """A failure that the same address will have again."""
+class _UnfitError(requests.RequestException):
+    """What an address gives is not the published file, and will not be the next time."""
 
 
 def is_offline(asked: bool = False) -> bool:
@@ -89,18 +84,19 @@ def fetch_file(
     if is_offline(offline):
         reason = f"offline (--offline or ${', $'.join(_OFFLINE_VARIABLES)})"
         raise DataError(f"{path}: is not there, and the network may not be used: {reason}")
-    with held(path.parent / f".{path.name}.lock"):
+    part, connection = path.with_name(f".{path.name}.part"), connection or Connection()
+    failures: list[str] = []
+    with held(path.with_name(f".{path.name}.lock")):
         if path.is_file():  # another process has fetched it meanwhile
             check_published(path, sha256, size_bytes)
             return True
-        failures: list[str] = []
         for url in urls:
             try:
-                _retrieve(url, path, sha256, size_bytes, connection or Connection())
-            except (_Passing, _Lasting) as failure:
-                failures.append(f"{url}: {failure}")
-                _log.info("%s", failures[-1])
+                _download(url, part, sha256, size_bytes, connection)
+            except requests.RequestException as error:
+                failures.append(f"{url}: {_problem(error, connection.timeout_s)}")
             else:
+                part.replace(path)
                 return False
     raise DataError(
         f"{path.name}: cannot be fetched: {'; '.join(failures)}; try again later, name a --mirror, "
@@ -124,115 +120,82 @@ def check_published(path: Path, sha256: str, size_bytes: int) -> None:
     raise DataError(f"{path}: {problem}; delete it and fetch it again")
 
 
-def _retrieve(url: str, path: Path, sha256: str, size_bytes: int, connection: Connection) -> None:
-    """Fetch from one address; pooch checks the hash and puts the file in its place."""
-    # its own messages say what ours do, in several lines
-    pooch.get_logger().setLevel(logging.ERROR)
-    part = path.parent / f".{path.name}.part"
-    for resumed in (part.is_file(), False):
+def _download(url: str, part: Path, sha256: str, size_bytes: int, connection: Connection) -> None:
+    """Make `part` the published file, going on where an earlier download stopped.
+
+    Raises:
+        requests.RequestException: the last of the tries failed, or the first that always will.
+    """
+    failures, is_continued = 0, part.is_file()
+    while True:
+        have = _size_bytes(part)
+        if have == size_bytes:
+            if sha256_file(part) == sha256:
+                return
+            part.unlink()
+            if not is_continued:
+                raise _UnfitError("gives other bytes than were published (SHA-256 differs)")
+            is_continued = False  # it may have begun as another file: once more, from the start
+            continue
         try:
-            pooch.retrieve(
-                url,
-                f"sha256:{sha256}",
-                fname=path.name,
-                path=path.parent,
-                downloader=cast(Any, _Resuming(part, size_bytes, connection)),
-            )
-            return
-        except ValueError:  # the hash is wrong, and pooch has thrown the bytes away
-            if not resumed:
-                raise _Lasting("gives other bytes than were published (SHA-256 differs)") from None
-            # the first part may have been another file's: once more, from the start
+            _request_rest(url, part, have, size_bytes, connection.timeout_s)
+        except requests.RequestException as error:
+            failures = 0 if _size_bytes(part) - have >= _PROGRESS_BYTES else failures + 1
+            if not _passes(error) or failures > connection.retries:
+                raise
+            time.sleep(connection.wait_s * 2 ** max(0, failures - 1))
 
 
-@dataclass(frozen=True)
-class _Resuming:
-    """A pooch downloader that continues where an earlier one stopped."""
+def _size_bytes(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
 
-    part: Path
-    size_bytes: int
-    connection: Connection
 
-    def __call__(self, url: str, output_file: str, _pooch: Any) -> None:
-        """Fetch `url`; pooch calls this."""
-        failures = 0
-        while True:
-            before = self._have()
-            try:
-                self._fetch(url)
-                break
-            except _Passing:
-                failures = 0 if self._have() - before >= _PROGRESS_BYTES else failures + 1
-                if failures > self.connection.retries:
-                    raise
-                time.sleep(self.connection.wait_s * 2 ** max(0, failures - 1))
-        self.part.replace(output_file)
-
-    def _have(self) -> int:
-        """Bytes got so far."""
-        return self.part.stat().st_size if self.part.is_file() else 0
-
-    def _fetch(self, url: str) -> None:
-        """One request for what is missing."""
-        have = self._have()
-        if have == self.size_bytes:
-            return
-        # compressed transfer would make offsets and sizes those of other bytes
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        timeout_s = self.connection.timeout_s
-        try:
-            with requests.get(url, headers=headers, stream=True, timeout=timeout_s) as response:
-                self._save(response, self._start(response, have))
-        except (requests.Timeout, requests.ConnectionError, ChunkedEncodingError) as error:
-            # requests has one error for waiting for an answer, another for waiting for its bytes
-            waited = isinstance(error, requests.Timeout) or "timed out" in str(error)
-            problem = f"no answer for {timeout_s:g} s" if waited else "the connection broke off"
-            raise _Passing(problem) from None
-        except (requests.RequestException, ValueError) as error:
-            raise _Lasting(f"not usable ({type(error).__name__})") from None
-        if self._have() < self.size_bytes:
-            raise _Passing(f"broke off after {self._have()} of {self.size_bytes} bytes")
-
-    def _start(self, response: requests.Response, have: int) -> int:
-        """Offset of the first byte that comes; checks that the rest will be the file's."""
-        status = response.status_code
-        if status == 416:  # what is here is longer than the file there
-            self.part.unlink(missing_ok=True)
-            raise _Passing("has fewer bytes than were fetched before")
-        if status in (408, 429) or status >= 500:
-            raise _Passing(f"answers {status} {response.reason}")
-        if status not in (200, 206):
-            raise _Lasting(f"answers {status} {response.reason}")
-        start = 0
-        if status == 206:
-            given = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-            start = int(given[1]) if given else have
-            if start > have:
-                raise _Lasting("gives another part than was asked for")
+def _request_rest(url: str, part: Path, have: int, size_bytes: int, timeout_s: float) -> None:
+    """Ask once for what comes after the `have` bytes that are here, and add it."""
+    # compressed transfer would make offsets and sizes those of other bytes
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=timeout_s) as response:
+        if response.status_code == 416:  # what is here is longer than the file there
+            part.unlink()
+        response.raise_for_status()
+        got = have if response.status_code == 206 else 0
+        if got and not response.headers.get("Content-Range", "").startswith(f"bytes {got}-"):
+            raise _UnfitError("gives another part than was asked for")
         length = response.headers.get("Content-Length", "")
-        if length.isdecimal() and start + int(length) != self.size_bytes:
-            found = start + int(length)
-            raise _Lasting(f"has {found} bytes where {self.size_bytes} were published")
-        return start
-
-    def _save(self, response: requests.Response, start: int) -> None:
-        """Write what comes from `start` on."""
-        with (
-            self.part.open("r+b" if self.part.is_file() else "wb") as out,
-            tqdm(
-                total=self.size_bytes,
-                initial=start,
-                desc=self.part.name.strip(".").removesuffix(".part"),
-                unit="B",
-                unit_scale=True,
-                disable=None,
-            ) as bar,
-        ):
-            out.seek(start)
-            out.truncate()
+        if length.isdecimal() and got + int(length) != size_bytes:
+            found = got + int(length)
+            raise _UnfitError(f"has {found} bytes where {size_bytes} were published")
+        name = part.name.strip(".").removesuffix(".part")
+        bar = tqdm(None, name, size_bytes, unit="B", unit_scale=True, initial=got, disable=None)
+        with bar, part.open("ab") as out:
+            out.truncate(got)
             for chunk in response.iter_content(_CHUNK_BYTES):
-                if out.tell() + len(chunk) > self.size_bytes:
+                got += len(chunk)
+                if got > size_bytes:
                     out.truncate(0)
-                    raise _Lasting(f"gives more than the {self.size_bytes} bytes published")
+                    raise _UnfitError(f"gives more than the {size_bytes} bytes published")
                 out.write(chunk)
                 bar.update(len(chunk))
+    if got < size_bytes:
+        raise requests.ConnectionError  # it ended early without having said how much comes
+
+
+def _passes(error: requests.RequestException) -> bool:
+    """Whether another try may not have this failure."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        status = error.response.status_code
+        return status in (408, 416, 429) or status >= 500
+    return isinstance(error, requests.Timeout | requests.ConnectionError | ChunkedEncodingError)
+
+
+def _problem(error: requests.RequestException, timeout_s: float) -> str:
+    """A failure in words."""
+    if isinstance(error, _UnfitError):
+        return str(error)
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"answers {error.response.status_code} {error.response.reason}"
+    # requests has one error for waiting for an answer, another for waiting for its bytes
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
+        return f"no answer for {timeout_s:g} s"
+    is_broken = isinstance(error, requests.ConnectionError | ChunkedEncodingError)
+    return "the connection broke off" if is_broken else f"not usable ({type(error).__name__})"

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +17,7 @@ import pytest
 
 from sam2vss_lib.errors import DataError, RunError, SettingsError
 from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
-from tests.parallel.ray_cluster import simulated_cluster
+from tests.parallel.ray_cluster import NODE, simulated_cluster
 
 pytest.importorskip("ray", reason="the extra [cluster] is not installed")
 
@@ -130,6 +131,32 @@ def test_an_item_that_kills_every_worker_is_given_up(pool: RayPool) -> None:
 def test_workers_that_die_while_they_start_are_given_up(pool: RayPool) -> None:
     with pytest.raises(RunError, match="workers die while they start"):
         run(lambda: os.kill(os.getpid(), signal.SIGKILL), [0], RayPool(1, pool.address, tries=1))
+
+
+def say_where(folder: Path, item: int) -> int:
+    import ray
+
+    (folder / ray.get_runtime_context().get_node_id()).touch()
+    time.sleep(1)
+    return item
+
+
+@pytest.mark.slow
+def test_items_of_a_machine_that_has_left_for_good_are_done_elsewhere(tmp_path: Path) -> None:
+    with simulated_cluster(1) as cluster:
+        node = cluster.add_node(num_cpus=1, **NODE)
+        cluster.wait_for_nodes()
+
+        def leave_when_at_work() -> None:
+            while not (tmp_path / node.node_id).exists():
+                time.sleep(0.01)
+            cluster.remove_node(node, allow_graceful=False)
+
+        leaving = threading.Thread(target=leave_when_at_work, daemon=True)
+        leaving.start()
+        work = partial(partial, say_where, tmp_path)
+        assert run(work, [0, 1, 2, 3], RayPool(2, cluster.address)) == [0, 1, 2, 3]
+        leaving.join()
 
 
 def test_bad_settings_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

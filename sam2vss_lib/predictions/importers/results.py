@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from sam2vss_lib.datasets import VOID, Clip, Dataset
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import Labels, check_prediction, ground_truth_from_mask
-from sam2vss_lib.predictions.importers.pickle_machine import PickledArray
-from sam2vss_lib.predictions.importers.pickled import find_arrays, read_array
+from sam2vss_lib.predictions.importers.pickled import PickledArray, find_arrays, read_array
 from sam2vss_lib.storage.files import sha256_file, sha256_json
 
 

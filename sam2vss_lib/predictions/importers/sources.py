@@ -70,72 +70,53 @@ class IndexImages:
     num_classes: int
     label_offset: int = 0
 
+    @property
+    def _images(self) -> PredictionFolder:
+        return PredictionFolder(self.root, self.num_classes, self.label_offset)
+
     def check(self, clip: Clip) -> None:
         """See `PredictionSource`."""
-        check_png_names(self.root, clip)
+        folder = self._images.root / clip.name
+        if not folder.is_dir():
+            raise FileFault(folder, "no predictions of this clip", "check the folder and the split")
+        images = (path for path in folder.glob("*.png") if path.name[0] != ".")
+        _check_names(folder, frozenset(path.stem for path in images), clip)
 
     def missing(self, clip: Clip) -> tuple[int, ...]:
         """See `PredictionSource`."""
-        return PredictionFolder(self.root, self.num_classes).missing(clip)
+        return self._images.missing(clip)
 
     def read(self, clip: Clip, i: int) -> Labels:
         """See `PredictionSource`."""
-        return PredictionFolder(self.root, self.num_classes, self.label_offset).read(clip, i)
+        return self._images.read(clip, i)
 
     def sha256(self, clip: Clip) -> str:
         """See `PredictionSource`."""
-        return _png_sha256(self.root, clip)
+        return sha256_files(self._images.path(clip, i) for i in range(clip.num_frames))
 
 
 @dataclass(frozen=True)
-class PanopticImages:
-    """`<root>/<clip>/<frame>.png`, 16-bit grey, of VIPSeg's ids: class, or 100 * class + instance.
-
-    Attributes:
-        root: the folder.
-        num_classes: C.
-    """
-
-    root: Path
-    num_classes: int
-
-    def check(self, clip: Clip) -> None:
-        """See `PredictionSource`."""
-        check_png_names(self.root, clip)
-
-    def missing(self, clip: Clip) -> tuple[int, ...]:
-        """See `PredictionSource`."""
-        return PredictionFolder(self.root, self.num_classes).missing(clip)
+class PanopticImages(IndexImages):
+    """Such images, 16-bit grey, of VIPSeg's ids: class, or 100 * class + instance."""
 
     def read(self, clip: Clip, i: int) -> Labels:
         """See `PredictionSource`."""
-        path = _png(self.root, clip, i)
+        path = self._images.path(clip, i)
         ids = read_id_image(path, "grey")
         clip.check_size(path, ids.shape)
         return labels_from_panoptic(ids, self.num_classes, source=path)
 
-    def sha256(self, clip: Clip) -> str:
-        """See `PredictionSource`."""
-        return _png_sha256(self.root, clip)
-
 
 @dataclass(frozen=True)
-class PanopticSegments:
+class PanopticSegments(IndexImages):
     """`pan_pred/<clip>/<frame>.png` in RGB-coded ids, and `pred.json`: DVIS, DVIS++ and CAVIS.
 
-    Pixels without a segment are void: these systems keep confident segments only.
-
-    Attributes:
-        root: the folder that holds both.
-        num_classes: C.
+    `root` holds both. Pixels without a segment are void: these systems keep confident ones only.
     """
 
-    root: Path
-    num_classes: int
-
     @property
-    def _images(self) -> Path:
-        return self.root / "pan_pred"
+    def _images(self) -> PredictionFolder:
+        return PredictionFolder(self.root / "pan_pred", self.num_classes)
 
     @property
     def _index(self) -> SegmentIndex:
@@ -143,7 +124,7 @@ class PanopticSegments:
 
     def check(self, clip: Clip) -> None:
         """See `PredictionSource`."""
-        check_png_names(self._images, clip)
+        super().check(clip)
         _check_names(self._index.path, self._index.frames(clip.name), clip)
 
     def missing(self, clip: Clip) -> tuple[int, ...]:
@@ -151,12 +132,12 @@ class PanopticSegments:
         listed = frozenset[str]()
         if (self.root / "pred.json").exists():
             listed = self._index.frames(clip.name)
-        lacking = PredictionFolder(self._images, self.num_classes).missing(clip)
+        lacking = super().missing(clip)
         return tuple(i for i, name in enumerate(clip.frames) if i in lacking or name not in listed)
 
     def read(self, clip: Clip, i: int) -> Labels:
         """See `PredictionSource`."""
-        path = _png(self._images, clip, i)
+        path = self._images.path(clip, i)
         ids = read_id_image(path, "rgb")
         clip.check_size(path, ids.shape)
         segments = self._index.frame(clip.name, clip.frames[i])
@@ -165,21 +146,7 @@ class PanopticSegments:
     def sha256(self, clip: Clip) -> str:
         """See `PredictionSource`."""
         frames = [sorted(self._index.frame(clip.name, name).items()) for name in clip.frames]
-        return sha256_json([_png_sha256(self._images, clip), frames])
-
-
-def check_png_names(root: Path, clip: Clip) -> None:
-    """Check that `<root>/<clip>/` holds one PNG for each frame of the clip and no other.
-
-    Raises:
-        DataError: the folder or a file is missing, or a file is of no frame.
-    """
-    folder = root / clip.name
-    if not folder.is_dir():
-        raise FileFault(folder, "no predictions of this clip", "check the folder and the split")
-    names = (path.name for path in folder.iterdir())
-    stems = frozenset(n.removesuffix(".png") for n in names if n.endswith(".png") and n[0] != ".")
-    _check_names(folder, stems, clip)
+        return sha256_json([super().sha256(clip), frames])
 
 
 def _check_names(source: Path, names: frozenset[str], clip: Clip) -> None:
@@ -193,11 +160,3 @@ def _check_names(source: Path, names: frozenset[str], clip: Clip) -> None:
     problem = "no prediction of frame" if is_missing else "prediction of what is no frame:"
     hint = f"predictions must be named as the frames in {clip.frame_path(0).parent}"
     raise FileFault(source, f"{problem} {wrong[0]}{more}", hint)
-
-
-def _png(root: Path, clip: Clip, i: int) -> Path:
-    return root / clip.name / f"{clip.frames[i]}.png"
-
-
-def _png_sha256(root: Path, clip: Clip) -> str:
-    return sha256_files(_png(root, clip, i) for i in range(clip.num_frames))

@@ -111,6 +111,40 @@ def test_disguised_calls_are_refused(tmp_path: Path):
         assert "\n" not in str(error.value)
 
 
+def test_hostile_programs_cost_nothing(tmp_path: Path):
+    """Sizes larger than memory, deep nests, states of what is no array, registered names."""
+    path, name = tmp_path / "results.pkl", b"\x80\x02cnumpy\ndtype\n"
+    array = b"cnumpy._core.multiarray\n_reconstruct\n)R(K\1%b%b\x89C\4aaaatb"
+    dtype = b"cnumpy\ndtype\nX\2\0\0\0%b\x85R(K\3X\1\0\0\0<tb"
+    size = b"\x8a\x08" + (2**62).to_bytes(8, "little")
+    for program in (
+        b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b".",  # bytes
+        b"\x80\x04\x95" + (2**62).to_bytes(8, "little") + b"].",  # a frame
+        b"\x80\x02c" + b"a" * 10_000_000,  # a name without an end
+        b"\x80\x02]" + array % (size + size + b"\x86", dtype % b"u1") + b"a.",  # a shape
+        b"\x80\x02]" + array % (b"K\4\x85", dtype % b"O8") + b"a.",  # objects
+        b"\x80\x02]" + array % (b"K\4\x85", dtype % b"V4") + b"a.",  # structures
+        b"\x80\x02)" + b"\x85" * 1_000_000 + b".",  # tuples in tuples
+        name + b"NN\x86b.",  # a function's state
+        name + name[2:] + b"K\1\x85R\x85R.",
+        b"\x80\x02\x82\x01.",  # a name from copyreg
+        b"\x80\x02Pid\n.",
+        b"\x80\x02cnumpy\nndarray\n)\x81.",
+        b"\x80\x05\x97.",  # a buffer that is elsewhere
+        b"\x80\x02cnumpy._core.multiarray\nscalar\n)R.",
+    ):
+        path.write_bytes(program)
+        tracemalloc.start()
+        try:
+            with pytest.raises(DataError) as error:
+                read_array(path, find_arrays(path)[0])
+            peak_mib = tracemalloc.get_traced_memory()[1] / 2**20
+        finally:
+            tracemalloc.stop()
+        assert "\n" not in str(error.value)
+        assert peak_mib < (100 if program[3:4] == b"\x85" else 1)
+
+
 BAD = {
     "dictionary": ({"a": 1}, "instruction EMPTY_DICT"),
     "no list": (GOOD[0], "holds an array, not a list of arrays"),
