@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
+#: packages that only an extra of pyproject.toml brings, as they are imported -> that extra
+EXTRAS = {
+    **dict.fromkeys(
+        (
+            "jinja2",
+            "jupyter_core",
+            "matplotlib",
+            "nbformat",
+            "pandas",
+            "papermill",
+            "seaborn",
+            "tabulate",
+            "traitlets",
+        ),
+        "study",
+    ),
+    "ray": "cluster",
+}
+
 
 class Sam2VssError(Exception):
     """Base of all errors raised on purpose; its message names what is wrong, where, and the fix."""
@@ -30,3 +52,22 @@ class RunError(Sam2VssError):
 def first_line(error: Exception) -> str:
     """The first line of an error's text, or its type where it has none."""
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def naming_extras() -> Generator[None]:
+    """Say which extra brings a package that the block imports and that is not installed.
+
+    Raises:
+        SettingsError: a package of an extra is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        raise SettingsError(
+            f"{package} is not installed, which this command needs; "
+            f'pip install "sam2vss[{EXTRAS[package]}]"'
+        ) from None

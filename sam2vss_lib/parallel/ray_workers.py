@@ -210,12 +210,8 @@ def _connected(pool: RayPool) -> Generator[tuple[Any, int, float]]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # no GPU means none is seen
     os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own is 15: to give way to all others
-    try:
-        import ray
-    except ImportError:
-        raise SettingsError(
-            "Ray is not installed, which several workers need; pip install .[cluster]"
-        ) from None
+    import ray  # of the extra [cluster]; the command line says so where it is missing
+
     if pool.address:
         _check_reachable(pool.address)
     here: dict[str, Any] = {"num_cpus": pool.workers, "include_dashboard": False}
