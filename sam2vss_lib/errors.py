@@ -37,6 +37,10 @@ class SettingsError(Sam2VssError):
     exit_code = 2
 
 
+class MissingExtra(SettingsError):
+    """A package that only an extra of this one brings is not installed (exit code 2)."""
+
+
 class DataError(Sam2VssError):
     """Missing or bad data, predictions, stores or weights (exit code 3)."""
 
@@ -59,7 +63,7 @@ def naming_extras() -> Generator[None]:
     """Say which extra brings a package that the block imports and that is not installed.
 
     Raises:
-        SettingsError: a package of an extra is missing.
+        MissingExtra: it is one of `EXTRAS`; any other error passes.
     """
     try:
         yield
@@ -67,7 +71,7 @@ def naming_extras() -> Generator[None]:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:
             raise
-        raise SettingsError(
+        raise MissingExtra(
             f"{package} is not installed, which this command needs; "
             f'pip install "sam2vss[{EXTRAS[package]}]"'
         ) from None

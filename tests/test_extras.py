@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sam2vss_lib.cli import app
-from sam2vss_lib.errors import SettingsError, naming_extras
+from sam2vss_lib.errors import MissingExtra, naming_extras
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,7 +54,7 @@ def test_a_missing_package_of_an_extra_is_named_with_the_fix(
 
 
 def test_a_part_of_a_missing_package_names_its_extra() -> None:
-    with pytest.raises(SettingsError, match=r'pip install "sam2vss\[study\]"'), naming_extras():
+    with pytest.raises(MissingExtra, match=r'pip install "sam2vss\[study\]"'), naming_extras():
         raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib.figure")
 
 
