@@ -103,6 +103,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a dozen commands, each of which imports torch
 def test_the_package_runs_without_a_checkout(
     installed: Installed, tiny_vspw: Path, perfect_predictions: Path
 ) -> None:
