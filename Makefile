@@ -57,12 +57,12 @@ train-demo: $(VENV)/.ready
 
 # Versions already in requirements.lock are kept where pyproject.toml allows them.
 lock: $(VENV)/.ready
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra cluster \
-	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra study --extra cluster \
+	    --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	    --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf results .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf results build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find sam2vss_lib tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 	find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +
 

@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
+#: packages that only an extra of pyproject.toml brings, as they are imported -> that extra
+EXTRAS = {
+    **dict.fromkeys(
+        (
+            "jinja2",
+            "jupyter_core",
+            "matplotlib",
+            "nbformat",
+            "pandas",
+            "papermill",
+            "seaborn",
+            "tabulate",
+            "traitlets",
+        ),
+        "study",
+    ),
+    "ray": "cluster",
+}
+
 
 class Sam2VssError(Exception):
     """Base of all errors raised on purpose; its message names what is wrong, where, and the fix."""
@@ -13,6 +35,10 @@ class SettingsError(Sam2VssError):
     """Arguments or settings that cannot be used (exit code 2)."""
 
     exit_code = 2
+
+
+class MissingExtra(SettingsError):
+    """A package that only an extra of this one brings is not installed (exit code 2)."""
 
 
 class DataError(Sam2VssError):
@@ -30,3 +56,22 @@ class RunError(Sam2VssError):
 def first_line(error: Exception) -> str:
     """The first line of an error's text that is not empty, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def naming_extras() -> Generator[None]:
+    """Say which extra brings a package that the block imports and that is not installed.
+
+    Raises:
+        MissingExtra: it is one of `EXTRAS`; any other error passes.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        raise MissingExtra(
+            f"{package} is not installed, which this command needs; "
+            f'pip install "sam2vss[{EXTRAS[package]}]"'
+        ) from None

@@ -1,17 +1,25 @@
 """The repository keeps its own promises: one set of versions, clean notebooks, clean files."""
 
+import ast
 import json
 import os
 import re
 import subprocess
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from sam2vss_lib.errors import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[1]
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]+\])?==([^\s;]+)")
+GROUPS = ("core", "study", "cluster", "dev")
 
 
 def normal(name: str) -> str:
@@ -30,9 +38,19 @@ def pins(requirements: list[str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def direct() -> dict[str, str]:
+def ranges() -> dict[str, dict[str, SpecifierSet]]:
+    """What pyproject.toml allows, by group and normalised name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return pins([*project["dependencies"], *project["optional-dependencies"]["dev"]])
+    lines = {"core": project["dependencies"], **project["optional-dependencies"]}
+    assert tuple(lines) == GROUPS
+    parsed = {group: [Requirement(line) for line in lines[group]] for group in GROUPS}
+    return {group: {normal(r.name): r.specifier for r in parsed[group]} for group in GROUPS}
+
+
+@pytest.fixture(scope="module")
+def locked() -> dict[str, str]:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    return pins([line for line in lock.splitlines() if line[:1] not in ("", "#", " ")])
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +68,53 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in result.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
-def test_environment_has_the_projects_versions(direct: dict[str, str]):
+def test_environment_has_the_locked_versions(
+    ranges: dict[str, dict[str, SpecifierSet]], locked: dict[str, str]
+):
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     (pip,) = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
-    assert pins(pip) == direct
+    direct = {**ranges["core"], **ranges["study"], **ranges["dev"]}
+    assert pins(pip) == {name: locked[name] for name in direct}
 
 
-def test_lock_has_the_projects_versions(direct: dict[str, str]):
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    lines = [line for line in lock.splitlines() if line[:1] not in ("", "#", " ")]
-    locked = pins(lines)
-    assert {name: locked.get(name) for name in direct} == direct
+@pytest.mark.parametrize("group", GROUPS)
+def test_locked_versions_lie_within_the_projects_ranges(
+    group: str, ranges: dict[str, dict[str, SpecifierSet]], locked: dict[str, str]
+):
+    outside = [
+        f"{name}=={locked.get(name)} not {allowed}"
+        for name, allowed in ranges[group].items()
+        if name not in locked or locked[name] not in allowed
+    ]
+    assert outside == []
+
+
+def test_libraries_are_not_pinned_to_one_version(ranges: dict[str, dict[str, SpecifierSet]]):
+    """Each says from which version on it works, and none allows that version alone."""
+    for allowed in (*ranges["core"].values(), *ranges["study"].values()):
+        operators = {clause.operator for clause in allowed}
+        assert ">=" in operators
+        assert operators <= {">=", "<", "!="}
+
+
+def test_what_is_imported_is_declared_where_it_is_needed(
+    ranges: dict[str, dict[str, SpecifierSet]],
+):
+    sources = (ROOT / "sam2vss_lib").rglob("*.py")
+    nodes = [n for path in sources for n in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    imported = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    imported |= {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}
+    packages = {name.partition(".")[0] for name in imported}
+    packages -= {*sys.stdlib_module_names, "sam2vss_lib"}
+    brought_by = packages_distributions()
+    undeclared = [
+        package
+        for package in packages
+        if not {normal(name) for name in brought_by[package]}
+        & ranges[EXTRAS.get(package, "core")].keys()
+    ]
+    assert undeclared == []
+    assert EXTRAS.keys() <= packages
 
 
 def test_every_locked_package_has_hashes():

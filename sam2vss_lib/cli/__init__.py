@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from sam2vss_lib.cli import checkpoints, data, inference, plan, predictions, stages, study
-from sam2vss_lib.errors import RunError, Sam2VssError
+from sam2vss_lib.errors import RunError, Sam2VssError, naming_extras
 
 
 class _OneLineErrors(TyperGroup):
@@ -24,7 +24,8 @@ class _OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with naming_extras():
+                return super().invoke(ctx)
         except Sam2VssError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from None

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from sam2vss_lib.errors import RunError, Sam2VssError, SettingsError, first_line
+from sam2vss_lib.errors import RunError, Sam2VssError, SettingsError, first_line, naming_extras
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -214,12 +214,8 @@ def _connected(pool: RayPool) -> Generator[tuple[Any, int, float]]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # no GPU means none is seen
     os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own is 15: to give way to all others
-    try:
+    with naming_extras():
         import ray
-    except ImportError:
-        raise SettingsError(
-            "Ray is not installed, which several workers need; pip install .[cluster]"
-        ) from None
     if pool.address:
         _check_reachable(pool.address)
     here: dict[str, Any] = {"num_cpus": pool.workers, "include_dashboard": False}

@@ -170,7 +170,7 @@ def test_bad_settings_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(SettingsError, match=f"no Ray cluster at {address}: "):
             run(squares, [1], RayPool(address=address))
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SettingsError, match=r"Ray is not installed.*\[cluster\]"):
+    with pytest.raises(SettingsError, match=r'ray is not installed.*"sam2vss\[cluster\]"'):
         run(squares, [1], RayPool(1))
 
 

@@ -13,7 +13,7 @@ import torch
 
 from sam2vss_lib.datasets import GENERATED
 from sam2vss_lib.datasets.demo import demo_root
-from sam2vss_lib.errors import Sam2VssError, SettingsError
+from sam2vss_lib.errors import MissingExtra, Sam2VssError, SettingsError
 from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.plan import describe_plan
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -88,13 +88,17 @@ def share_masklets(
 ) -> None:
     """Compute the masklets that notebooks will ask for, sharing work between all of them.
 
-    An error is said and left to the notebooks, each of which meets it again by itself.
+    An error is said and left to the notebooks, each of which meets it again by itself; only where
+    Ray is asked for and not installed, nothing begins.
 
     Args:
         plans: of `plan_study`.
         workers: processes, each of which computes one clip at a time.
         say: takes lines for the user.
         ray: address of a Ray cluster, whose workers do it instead.
+
+    Raises:
+        MissingExtra: Ray is not installed.
     """
     groups: dict[tuple[object, ...], dict[MaskletSettings, None]] = {}
     examples: dict[tuple[object, ...], StudySettings] = {}
@@ -120,6 +124,8 @@ def share_masklets(
     try:
         for error in filter(None, _computed(jobs, workers, ray)):
             say(f"masklets in common: {error}")
+    except MissingExtra:
+        raise  # no notebook would meet it again
     except Sam2VssError as error:
         say(f"masklets in common: {error}")
 

@@ -1,10 +1,11 @@
 """A study's plan: who is given which parameter, and which masklets are shared."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.errors import MissingExtra, SettingsError
 from sam2vss_lib.masklets.approximations import FAST
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.study.run.planning import plan_study, share_masklets, wanted_masklets
@@ -95,3 +96,13 @@ def test_a_missing_data_set_is_said_and_left_to_the_notebooks(tmp_path: Path):
     assert len(said) == 1
     assert said[0].startswith("masklets in common: ")
     assert "nowhere" in said[0]
+
+
+def test_nothing_begins_where_ray_is_asked_for_and_missing(
+    tiny_vspw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    overrides = {"dataset": str(tiny_vspw)}
+    plans = plan_study(find_notebooks("04"), "demo", tmp_path / "out", overrides)
+    with pytest.raises(MissingExtra, match=r'pip install "sam2vss\[cluster\]"'):
+        share_masklets(plans, 1, lambda line: None, ray="127.0.0.1:1")
