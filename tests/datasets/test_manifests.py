@@ -144,7 +144,7 @@ def test_missing_field_is_named(tmp_path: Path):
 def test_missing_files_are_data_errors(tmp_path: Path):
     with pytest.raises(DataError, match="cannot be read"):
         load_datasets_manifest(tmp_path / "none.yaml")
-    with pytest.raises(DataError, match="source checkout"):
+    with pytest.raises(DataError, match="is not whole"):
         manifest_path("none.yaml")
 
 
