@@ -55,8 +55,8 @@ def test_slurm_script_is_well_formed() -> None:
 def test_kubernetes_job_runs_a_command_that_there_is(tmp_path: Path) -> None:
     job: dict[str, Any] = yaml.safe_load((SCRIPTS / "kubernetes.yaml").read_text())
     spec = job["spec"]["rayClusterSpec"]
-    pinned = (SCRIPTS.parents[1] / "pyproject.toml").read_text()
-    assert f'"ray=={spec["rayVersion"]}"' in pinned
+    pinned = (SCRIPTS.parents[1] / "requirements.lock").read_text()
+    assert f"\nray=={spec['rayVersion']} " in pinned
     groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
     for pod in (group["template"]["spec"] for group in groups):
         names = {volume["name"] for volume in pod["volumes"]}
