@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.masklets.engines.registry import ENGINES
-from sam2vss_lib.masklets.plan import passes
+from sam2vss_lib.masklets.plan import engine_key, passes
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import ClipWriter, MaskletStore
@@ -125,7 +125,7 @@ def generate_shared(
     run = SharedRun({settings: MaskletRun() for settings in outs})
     engines = {
         of: ENGINES[s.engine].load()(model, s, max_objects_per_batch)
-        for of, s in {_engine_of(s): s for s in outs}.items()
+        for of, s in {engine_key(s): s for s in outs}.items()
     }
 
     def work(clip: Clip) -> bool:
@@ -147,20 +147,13 @@ def generate_shared(
                     s: stack.enter_context(stores[s].writer(clip.name, _made_from(s, inputs)))
                     for s in group
                 }
-                run.work += engines[_engine_of(group[0])].write_clip(clip, writers)
+                run.work += engines[engine_key(group[0])].write_clip(clip, writers)
             for settings, writer in writers.items():
                 _count(run.by_settings[settings], clip, writer, time.perf_counter() - started)
         return not missing
 
     each_clip(dataset, [store.root for store in stores.values()], work, progress)
     return run
-
-
-def _engine_of(settings: MaskletSettings) -> Hashable:
-    """What an engine is made for: all that shares passes, or these settings alone."""
-    if not ENGINES[settings.engine].shares_passes:
-        return settings
-    return settings.engine, settings.precision, settings.approximations
 
 
 def _count(run: MaskletRun, clip: Clip, writer: ClipWriter, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from sam2vss_lib.masklets.engines.registry import ENGINES
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -11,18 +11,23 @@ from sam2vss_lib.masklets.work import Work
 
 def passes(settings: Iterable[MaskletSettings]) -> list[list[MaskletSettings]]:
     """Settings in groups, each of which can share one pass over the frames."""
-    groups: dict[object, list[MaskletSettings]] = {}
+    groups: dict[Hashable, list[MaskletSettings]] = {}
     for one in settings:
         groups.setdefault(_pass(one), []).append(one)
     return list(groups.values())
 
 
-def _pass(settings: MaskletSettings) -> object:
-    """What all settings of a pass have in common."""
-    # which objects are merged depends on which others there are
-    if not ENGINES[settings.engine].shares_passes or settings.merge_iou is not None:
+def engine_key(settings: MaskletSettings) -> Hashable:
+    """What one engine is made for: all settings that may share passes, or these alone."""
+    if not ENGINES[settings.engine].shares_passes:
         return settings
     return settings.engine, settings.precision, settings.approximations
+
+
+def _pass(settings: MaskletSettings) -> Hashable:
+    """What all settings of a pass have in common."""
+    # which objects are merged depends on which others there are
+    return engine_key(settings) if settings.merge_iou is None else settings
 
 
 def planned_work(num_frames: Iterable[int], settings: Sequence[MaskletSettings]) -> Work:

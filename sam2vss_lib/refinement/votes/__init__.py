@@ -40,3 +40,8 @@ VOTES = Registry(
         ),
     },
 )
+
+
+def rule_of(label: str) -> VoteRule:
+    """The rule whose suffix a refined row's label has; a rule without one has all others."""
+    return next(rule for rule in reversed(VOTES.values()) if rule.suffix in label)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sam2vss_lib.refinement.votes import VOTES
+from sam2vss_lib.refinement.votes import VOTES, rule_of
 from sam2vss_lib.study.analyses.cross_dataset.transfer import METRICS
 from sam2vss_lib.study.results.style import INK, NEUTRAL, SERIES
 
@@ -64,7 +64,7 @@ def _handle(colour: str, marker: str, label: str) -> Line2D:
 
 def _parts(system: str) -> tuple[str, str]:
     """Base system and vote of a refined row's label."""
-    rule = next(rule for rule in reversed(VOTES.values()) if rule.suffix in system)
+    rule = rule_of(system)
     return system.replace(rule.suffix, "").removeprefix("SAM2-"), rule.title
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sam2vss_lib.refinement.votes import VOTES
+from sam2vss_lib.refinement.votes import rule_of
 from sam2vss_lib.study.results.style import BETTER, NEUTRAL, ORANGE, note
 
 BOUNDARY_CAPTION = (
@@ -63,8 +63,8 @@ def _draw(axis: Any, part: pd.DataFrame, starts: list[int], base_system: str) ->
         lines = part[part["system"] == system]
         style = _STYLES[place % len(_STYLES)]
         moved = x + 0.12 * (2 * place - len(refined) + 1)
-        vote = next(r.suffix for r in reversed(VOTES.values()) if r.suffix in system)
-        axis.plot(moved, lines["refined"], markersize=3, label=f"refined{vote}", **style)
+        label = f"refined{rule_of(system).suffix}"
+        axis.plot(moved, lines["refined"], markersize=3, label=label, **style)
         ends = (lines["base"] + lines["low"], lines["base"] + lines["high"])
         axis.vlines(moved, *ends, color=style["color"], linewidth=1)
     axis.set_title(base_system, fontsize=9)
