@@ -1,4 +1,4 @@
-"""Importing this makes the packages of all extras look as if they were not installed."""
+"""`hide()` makes the packages of all extras look as if they were not installed."""
 
 from __future__ import annotations
 
@@ -19,4 +19,6 @@ class _WithoutExtras(PathFinder):
         return None if hidden else PathFinder.find_spec(fullname, path, target)
 
 
-sys.meta_path[sys.meta_path.index(PathFinder)] = _WithoutExtras
+# A function, since pytest imports every module here in search of doctests.
+def hide() -> None:
+    sys.meta_path[sys.meta_path.index(PathFinder)] = _WithoutExtras

@@ -16,8 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Everything but what only the notebooks, the report and the plan of a study import.
 IMPORT_CORE = """
-import pkgutil, tests.no_extras, sam2vss_lib
+import pkgutil
 from importlib import import_module
+from tests.no_extras import hide
+hide()
+import sam2vss_lib
 study = ("analyses", "estimate", "paper", "report", "results", "run")
 names = [m.name for m in pkgutil.walk_packages(sam2vss_lib.__path__, "sam2vss_lib.")]
 core = [n for n in names if not n.startswith(tuple(f"sam2vss_lib.study.{s}" for s in study))]

@@ -118,7 +118,8 @@ def test_the_package_runs_without_a_checkout(
 
     # first with the core's packages alone, then with all of them
     hider = installed.site / "sitecustomize.py"
-    hider.write_text((ROOT / "tests" / "no_extras.py").read_text(encoding="utf-8"))
+    no_extras = (ROOT / "tests" / "no_extras.py").read_text(encoding="utf-8")
+    hider.write_text(f"{no_extras}\n\nhide()\n", encoding="utf-8")
     data = [f"--dataset={tiny_vspw}", "--device=cpu"]
     base = [f"--predictions={perfect_predictions}", "--label-offset=1"]
     for command in (
