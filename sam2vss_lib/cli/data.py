@@ -175,7 +175,7 @@ def data_convert(
             stray_labels=checked_stray(stray_labels),
             workers=workers,
         )
-    result = {"out": str(target), **asdict(done)}
+    result = {"out": str(target), **done._asdict()}
     text = (
         f"{target}: {done.converted} clips converted, {done.reused} there already, "
         f"{done.without_masks} without masks left out"

@@ -98,11 +98,9 @@ class Clip:
                 readable, not of the clip's size, or holds values that are no class.
         """
         if not self.has_ground_truth:
-            raise FileFault(
-                self.layout.mask_folder(self.root, self.name),
-                f"clip {self.name} has no masks",
-                "the test split has no public masks: use a split that has them, such as val",
-            )
+            folder = self.layout.mask_folder(self.root, self.name)
+            hint = "the test split has no public masks: use a split that has them, such as val"
+            raise FileFault(folder, f"clip {self.name} has no masks", hint)
         labels = self.read_mask(i)
         self.check_size(self.mask_path(i), labels.shape)
         return labels
@@ -118,21 +116,17 @@ class Clip:
                 that are no class.
         """
         num_classes = known_num_classes(self.class_count, self.root)
-        path, layout = self.mask_path(i), self.layout
+        path, layout, strays = self.mask_path(i), self.layout, self.stray_labels
         match layout.mask_values:
             case "labels":
-                return ground_truth_from_mask(
-                    read_label_image(path),
-                    num_classes,
-                    stray_labels=self.stray_labels,
-                    source=path,
-                )
+                mask = read_label_image(path)
+                return ground_truth_from_mask(mask, num_classes, stray_labels=strays, source=path)
             case "panoptic":
                 return labels_from_panoptic(
                     read_id_image(path, "grey"),
                     num_classes,
                     things=layout.things,
-                    stray_labels=self.stray_labels,
+                    stray_labels=strays,
                     source=path,
                 )
             case "segments":
@@ -142,11 +136,7 @@ class Clip:
                 return labels_from_segments(ids, segments, num_classes, path, index.path)
 
     def check_size(self, path: Path, shape: tuple[int, ...]) -> None:
-        """Check that an image that belongs to this clip has its size.
-
-        Args:
-            path: the image's file, for the error.
-            shape: its (height, width).
+        """Check that an image of this clip, at `path`, has its (height, width).
 
         Raises:
             DataError: it has another size.
@@ -161,9 +151,7 @@ def known_num_classes(class_count: int | None, root: Path) -> int:
         DataError: it is None.
     """
     if class_count is None:
-        raise FileFault(
-            root / "classes.json",
-            "no usable class list, so the number of classes is unknown",
-            "add or mend the file, or pass --num-classes",
-        )
+        problem = "no usable class list, so the number of classes is unknown"
+        hint = "add or mend the file, or pass --num-classes"
+        raise FileFault(root / "classes.json", problem, hint)
     return class_count

@@ -15,14 +15,25 @@ from sam2vss_lib.datasets.faults import LIKELY_CUT_SHORT, FileFault, read_bytes
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.storage.files import atomic_path
 
-_PNG_COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
+_COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
+_PALETTES = {(bits, 3) for bits in (1, 2, 4, 8)}
+_OTHER_IDS = "check which of the panoptic formats the files have"
+#: what a PNG's values are -> the kinds (bits a channel, colour type) that hold them, how they are
+#: called and what to do about other kinds. Grey of 1, 2 or 4 bits is stretched to 0..255 by
+#: decoders: its labels would be lost.
+_KINDS = {
+    "labels": (
+        _PALETTES | {(8, 0)},
+        "labels",
+        "write label values as 8-bit palette or 8-bit grey PNG, not colours",
+    ),
+    "grey": (_PALETTES | {(8, 0), (16, 0)}, "ids as 8-bit or 16-bit grey", _OTHER_IDS),
+    "rgb": ({(8, 2)}, "ids as 8-bit RGB", _OTHER_IDS),
+}
 
 
 def read_frame(path: Path) -> NDArray[np.uint8]:
-    """Read a video frame; an EXIF orientation is ignored, because masks follow the stored pixels.
-
-    Args:
-        path: a JPEG or an 8-bit PNG.
+    """Read a JPEG or an 8-bit PNG; an EXIF orientation is ignored, as masks follow stored pixels.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -36,11 +47,7 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
 
 
 def decode_frame(path: Path | str, data: bytes) -> Image.Image:
-    """Decode the bytes of a video frame completely, in the mode that they are stored in.
-
-    Args:
-        path: the file that they are from, for the error.
-        data: a JPEG or an 8-bit PNG.
+    """Decode a video frame's `data` completely, in the mode that it is stored in.
 
     Raises:
         DataError: truncated or undecodable, or more than 8 bits a channel.
@@ -52,10 +59,7 @@ def decode_frame(path: Path | str, data: bytes) -> Image.Image:
 
 
 def read_label_image(path: Path) -> Labels:
-    """Read the values of a mask or of a prediction.
-
-    Args:
-        path: an 8-bit grey PNG, or a palette PNG, whose indices are then the labels.
+    """Read the values of a mask or a prediction: of an 8-bit grey or the indices of a palette PNG.
 
     Returns:
         (H, W) uint8, the values as stored.
@@ -63,30 +67,7 @@ def read_label_image(path: Path) -> Labels:
     Raises:
         DataError: missing, empty, truncated or undecodable file, or another kind of image.
     """
-    return np.array(decode_label_image(path, read_bytes(path)), dtype=np.uint8)
-
-
-def decode_label_image(path: Path | str, data: bytes) -> Image.Image:
-    """Decode the bytes of a mask or of a prediction completely; pixel values are the labels.
-
-    Args:
-        path: the file that they are from, for the error.
-        data: an 8-bit grey or a palette PNG.
-
-    Raises:
-        DataError: truncated or undecodable, or another kind of image.
-    """
-    image = decode_image(path, data, ("PNG",))
-    depth, colour_type = _png_kind(data)
-    # Grey of 1, 2 or 4 bits is stretched to 0..255 by decoders: its labels would be lost.
-    if colour_type != 3 and (colour_type, depth) != (0, 8):
-        kind = f"{depth}-bit {_PNG_COLOUR_TYPES.get(colour_type)} PNG"
-        raise FileFault(
-            path,
-            f"{kind} where labels are read",
-            "write label values as 8-bit palette or 8-bit grey PNG, not colours",
-        )
-    return image
+    return np.array(decode_values(path, read_bytes(path), "labels"), dtype=np.uint8)
 
 
 def read_id_image(path: Path, coding: Literal["grey", "rgb"]) -> NDArray[np.int32]:
@@ -103,18 +84,25 @@ def read_id_image(path: Path, coding: Literal["grey", "rgb"]) -> NDArray[np.int3
     Raises:
         DataError: missing, empty, truncated or undecodable file, or another kind of image.
     """
-    data = read_bytes(path)
-    image = decode_image(path, data, ("PNG",))
-    depth, colour_type = _png_kind(data)
-    known = {"grey": colour_type == 3 or (colour_type, depth) in ((0, 8), (0, 16))}
-    known["rgb"] = (colour_type, depth) == (2, 8)
-    if not known[coding]:
-        wanted = {"grey": "8-bit or 16-bit grey", "rgb": "8-bit RGB"}[coding]
-        kind = f"{depth}-bit {_PNG_COLOUR_TYPES.get(colour_type)} PNG"
-        hint = "check which of the panoptic formats the files have"
-        raise FileFault(path, f"{kind} where ids as {wanted} are read", hint)
-    values = np.array(image, dtype=np.int32)
+    values = np.array(decode_values(path, read_bytes(path), coding), dtype=np.int32)
     return values if coding == "grey" else values @ np.array([1, 256, 65536], dtype=np.int32)
+
+
+def decode_values(
+    path: Path | str, data: bytes, coding: Literal["labels", "grey", "rgb"]
+) -> Image.Image:
+    """Decode a PNG of labels or of ids from its `data` completely, whose pixels are the values.
+
+    Raises:
+        DataError: truncated or undecodable, or another kind of image.
+    """
+    image = decode_image(path, data, ("PNG",))
+    kinds, wanted, hint = _KINDS[coding]
+    bits, colour = _png_kind(data)
+    if (bits, colour) not in kinds:
+        problem = f"{bits}-bit {_COLOURS.get(colour)} PNG where {wanted} are read"
+        raise FileFault(path, problem, hint)
+    return image
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -134,24 +122,16 @@ def image_size(path: Path) -> tuple[int, int]:
 def check_same_size(
     path: Path | str, shape: tuple[int, ...], reference: Path | str, size: tuple[int, ...]
 ) -> None:
-    """Check that an image has the size of another image of its clip.
-
-    Args:
-        path: the image's file, for the error.
-        shape: its (height, width).
-        reference: the other image's file, for the error.
-        size: the other's (height, width).
+    """Check that an image's `shape` is the `size` of another of its clip, both (height, width).
 
     Raises:
         DataError: the sizes differ.
     """
     if shape != size:
-        raise FileFault(
-            path,
-            f"is {'x'.join(map(str, shape))} (height x width) but {reference} is "
-            f"{'x'.join(map(str, size))}",
-            "a clip's frames, masks and predictions must have one size: resize labels by nearest",
-        )
+        this, other = ("x".join(map(str, one)) for one in (shape, size))
+        problem = f"is {this} (height x width) but {reference} is {other}"
+        hint = "a clip's frames, masks and predictions must have one size: resize labels by nearest"
+        raise FileFault(path, problem, hint)
 
 
 def write_label_image(path: Path, labels: Labels, palette: NDArray[np.uint8] | None = None) -> None:
@@ -173,12 +153,7 @@ def write_label_image(path: Path, labels: Labels, palette: NDArray[np.uint8] | N
 
 
 def decode_image(path: Path | str, data: bytes, formats: tuple[str, ...]) -> Image.Image:
-    """Decode an image completely, whatever it shows.
-
-    Args:
-        path: the file that the bytes are from, for the error.
-        data: the file's bytes.
-        formats: what it may be, as Pillow calls them.
+    """Decode an image's `data` completely, in one of the formats as Pillow calls them.
 
     Raises:
         DataError: truncated or undecodable.

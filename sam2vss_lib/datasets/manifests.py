@@ -90,10 +90,7 @@ class _CheckpointsFile(_Facts):
 
 
 def load_datasets_manifest(path: Path | None = None) -> dict[str, DatasetFacts]:
-    """Read `datasets.yaml`.
-
-    Args:
-        path: another file of the same form; default is the project's.
+    """Read `datasets.yaml`, or another file of the same form.
 
     Returns:
         The data sets by name, in the file's order.
@@ -106,16 +103,7 @@ def load_datasets_manifest(path: Path | None = None) -> dict[str, DatasetFacts]:
 
 
 def load_checkpoints_manifest(path: Path | None = None) -> dict[str, CheckpointFacts]:
-    """Read `checkpoints.yaml`.
-
-    Args:
-        path: another file of the same form; default is the project's.
-
-    Returns:
-        The checkpoints by name, in the file's order.
-
-    Raises:
-        DataError: the file is missing or malformed; the message names file and field.
+    """Read `checkpoints.yaml` as `load_datasets_manifest` does its file.
 
     Example:
         >>> load_checkpoints_manifest()["sam2.1_hiera_large"].config
@@ -147,7 +135,6 @@ def _by_name(entries: list[EntryT], path: Path) -> dict[str, EntryT]:
     """Index entries by their name, which must be unique."""
     named: dict[str, EntryT] = {}
     for entry in entries:
-        if entry.name in named:
+        if named.setdefault(entry.name, entry) is not entry:
             raise DataError(f"{path}: name: {entry.name!r} is given twice")
-        named[entry.name] = entry
     return named

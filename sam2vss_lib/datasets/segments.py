@@ -77,12 +77,6 @@ class SegmentIndex:
 def read_segments(path: Path) -> SegmentIndex:
     """Read a list of segments; the last ones read are kept until their files change.
 
-    Args:
-        path: JSON file, such as `panoptic_gt_VIPSeg_val.json` or `pred.json`.
-
-    Returns:
-        The categories by clip, frame and segment.
-
     Raises:
         DataError: missing, not JSON of this form, or with a frame or segment listed twice in
             different ways; the message names the field.

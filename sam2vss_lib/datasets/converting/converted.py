@@ -37,7 +37,7 @@ def make_clip(
     write: Callable[[Path, Path], None],
     layout: Layout = VSPW_LAYOUT,
 ) -> bool:
-    """Make one clip of a data set, unless it is there already.
+    """Make one clip of a data set root, unless it is there already.
 
     The caller holds the root's lock. A run that is killed leaves no part of a clip in its place.
 

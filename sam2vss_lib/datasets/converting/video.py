@@ -15,7 +15,8 @@ from PIL import Image
 from sam2vss_lib.datasets.converting.converted import listing_sha256, lock_path, make_clip
 from sam2vss_lib.datasets.faults import FileFault, read_bytes
 from sam2vss_lib.datasets.images import check_same_size, decode_frame
-from sam2vss_lib.datasets.layout import FRAME_SUFFIXES, is_plain_name, read_split, sort_frames
+from sam2vss_lib.datasets.layout import FRAME_SUFFIXES, is_plain_name, sort_frames
+from sam2vss_lib.datasets.splits import read_split
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import held, sha256_file, write_text
 
@@ -156,11 +157,8 @@ def _at_times(
         if shown is None:
             start = time
         if time - start - until > _MAX_GAP_S:
-            raise FileFault(
-                path,
-                f"time stamps jump by {float(time - start - until):.0f} s",
-                "convert it without --fps",
-            )
+            problem = f"time stamps jump by {float(time - start - until):.0f} s"
+            raise FileFault(path, problem, "convert it without --fps")
         while shown is not None and due < time - start:
             yield shown
             due += step
