@@ -6,28 +6,18 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 import yaml
+from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
 from sam2vss_lib.errors import DataError, SettingsError
 
-DatasetOption = Annotated[
-    str, typer.Option("--dataset", help="Data set root in VSPW or VIPSeg layout, demo or demo-b.")
-]
-SplitOption = Annotated[str, typer.Option("--split", help="Name of the split list.")]
-ClassesOption = Annotated[
-    int | None, typer.Option("--num-classes", help="Where the data set has no class list.")
-]
-MaxClipsOption = Annotated[
-    int | None, typer.Option("--max-clips", min=1, help="Only the first clips of the split.")
-]
-StrayOption = Annotated[
-    str, typer.Option("--stray-labels", help="Mask values that are no class: error or void.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+if TYPE_CHECKING:
+    from sam2vss_lib.datasets import Dataset
+
 OffsetOption = Annotated[
     int, typer.Option("--label-offset", help="1 for prediction files that use 1..C.")
 ]
@@ -43,31 +33,38 @@ SetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def open_clips(
-    dataset: str, split: str, num_classes: int | None, max_clips: int | None, stray: str = "error"
-) -> Any:
-    """A split's clips, or its first `max_clips` (a `Dataset`)."""
-    from sam2vss_lib.datasets import open_dataset
+class SplitOptions(BaseModel):
+    """Options about a split, whatever is done with it."""
 
-    opened = open_dataset(
-        dataset, split, num_classes=num_classes, stray_labels=checked_stray(stray)
+    model_config = ConfigDict(frozen=True)
+
+    split: str = Field(default="val", description="name of the split list")
+    num_classes: int | None = Field(
+        default=None, description="where the data set has no class list"
     )
-    return opened.take(max_clips)
+    stray_labels: Literal["error", "void"] = Field(
+        default="error", description="mask values that are no class"
+    )
 
 
-def checked_stray(value: str) -> Literal["error", "void"]:
-    """The value of --stray-labels.
+class DatasetOptions(SplitOptions):
+    """Options of commands that go through the clips of a data set."""
 
-    Raises:
-        SettingsError: it is neither.
-    """
-    if value not in ("error", "void"):
-        raise SettingsError(f"--stray-labels {value}: expected error or void")
-    return value
+    dataset: str = Field(description="data set root in VSPW or VIPSeg layout, demo or demo-b")
+    max_clips: int | None = Field(
+        default=None, ge=1, description="only the first clips of the split"
+    )
+
+    def open(self) -> Dataset:
+        """The split's clips, or its first `max_clips`."""
+        from sam2vss_lib.datasets import open_dataset
+
+        facts = self.model_dump(include={"num_classes", "stray_labels"})
+        return open_dataset(self.dataset, self.split, **facts).take(self.max_clips)
 
 
 @contextmanager
-def clip_bar(dataset: Any, what: str) -> Generator[Callable[[str], None]]:
+def clip_bar(dataset: Dataset, what: str) -> Generator[Callable[[str], None]]:
     """Progress over clips, on a terminal only."""
     with tqdm(total=len(dataset), desc=what, unit="clip", disable=None) as bar:
 
@@ -75,6 +72,12 @@ def clip_bar(dataset: Any, what: str) -> Generator[Callable[[str], None]]:
             bar.update()
 
         yield tick
+
+
+def print_clips(out: Path, dataset: Dataset, reused: int, as_json: bool) -> None:
+    """Print what a stage did to clips, of which some were done before."""
+    result = {"out": str(out), "clips": len(dataset), "reused": reused}
+    print_result(result, as_json, f"{len(dataset)} clips in {out}, {reused} of them reused")
 
 
 def print_result(result: dict[str, Any], as_json: bool, text: str) -> None:
