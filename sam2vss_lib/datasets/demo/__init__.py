@@ -44,7 +44,6 @@ DEMO_B_SPLITS: dict[str, DemoSplit] = {
 }
 #: to be raised with every change of what is drawn; a test compares pictures with this number
 REVISIONS = {"demo": 1, "demo-b": 1}
-_FIRST_FRAME = 1  # VSPW frames count from 1, in eight digits
 
 
 def cache_folder() -> Path:
@@ -89,14 +88,7 @@ def _key(name: str, splits: dict[str, DemoSplit]) -> str:
 def write_demo(
     root: Path, splits: dict[str, DemoSplit], scenery: Scenery = DAY, workers: int = 1
 ) -> None:
-    """Generate a data set in VSPW layout.
-
-    Args:
-        root: an existing, empty folder.
-        splits: what to generate, by name of the split.
-        scenery: the world to generate.
-        workers: processes that generate it.
-    """
+    """Generate a data set in VSPW layout in an existing, empty folder, by so many processes."""
     write_json(root / "classes.json", {str(i + 1): name for i, name in enumerate(CLASS_NAMES)})
     for name, split in splits.items():
         clips = [f"{i + 1}_demo{split.first_seed + i}" for i in range(split.clips)]
@@ -113,6 +105,6 @@ def _write_clip(job: tuple[Path, int], split: DemoSplit, scenery: Scenery) -> No
     palette = class_palette(len(CLASS_NAMES) + 1)
     (folder / "origin").mkdir(parents=True)
     for t in range(frames):
-        frame, stem = world.frame(t), f"{t + _FIRST_FRAME:08d}"
+        frame, stem = world.frame(t), f"{t + 1:08d}"  # as VSPW counts
         Image.fromarray(frame.image).save(folder / "origin" / f"{stem}.jpg", quality=92)
         write_label_image(folder / "mask" / f"{stem}.png", frame.labels, palette)

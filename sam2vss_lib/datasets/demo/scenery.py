@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from sam2vss_lib.datasets.demo.textures import STUFF, Image
-
-Painter = Callable[[np.random.Generator, int, int], Image]
+from sam2vss_lib.datasets.demo.textures import STUFF, Painter
 
 
 @dataclass(frozen=True)

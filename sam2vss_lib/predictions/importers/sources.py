@@ -153,10 +153,9 @@ def _check_names(source: Path, names: frozenset[str], clip: Clip) -> None:
     """Check that the names of predicted frames are those of the clip's frames."""
     frames = frozenset(clip.frames)
     wrong = sorted(frames - names) or sorted(names - frames)
-    if not wrong:
-        return
-    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    is_missing = wrong[0] in frames
-    problem = "no prediction of frame" if is_missing else "prediction of what is no frame:"
-    hint = f"predictions must be named as the frames in {clip.frame_path(0).parent}"
-    raise FileFault(source, f"{problem} {wrong[0]}{more}", hint)
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        is_missing = wrong[0] in frames
+        problem = "no prediction of frame" if is_missing else "prediction of what is no frame:"
+        hint = f"predictions must be named as the frames in {clip.frame_path(0).parent}"
+        raise FileFault(source, f"{problem} {wrong[0]}{more}", hint)
