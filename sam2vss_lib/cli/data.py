@@ -151,12 +151,12 @@ def data_convert(
 
     from sam2vss_lib.datasets.converting.archives import unpacked_root
     from sam2vss_lib.datasets.converting.conversion import convert_dataset
-    from sam2vss_lib.datasets.converting.converted import scratch_folder
+    from sam2vss_lib.datasets.converting.converted import UNPACKED
 
     wrong = [option for option, value in for_video.items() if value is not None]
     if wrong:
         raise SettingsError(f"{wrong[0]}: is for video only")
-    with unpacked_root(source, scratch_folder(target)) as root:
+    with unpacked_root(source, target / UNPACKED) as root:
         done = convert_dataset(
             kind,
             root,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from tqdm import tqdm
 
 from sam2vss_lib.errors import DataError, SettingsError
@@ -21,22 +21,11 @@ if TYPE_CHECKING:
 OffsetOption = Annotated[
     int, typer.Option("--label-offset", help="1 for prediction files that use 1..C.")
 ]
-ProfileOption = Annotated[str, typer.Option("--profile", help="demo, vspw, ...")]
-ResultsOption = Annotated[Path, typer.Option("--out", help="Results root.")]
-OnlyOption = Annotated[
-    str | None, typer.Option("--only", help="Notebooks such as 01,04 [default: the profile's].")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="NAME=VALUE of a notebook parameter; repeatable."),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-class SplitOptions(BaseModel):
+class SplitOptions(BaseModel, frozen=True):
     """Options about a split, whatever is done with it."""
-
-    model_config = ConfigDict(frozen=True)
 
     split: str = Field(default="val", description="name of the split list")
     num_classes: int | None = Field(
@@ -47,7 +36,7 @@ class SplitOptions(BaseModel):
     )
 
 
-class DatasetOptions(SplitOptions):
+class DatasetOptions(SplitOptions, frozen=True):
     """Options of commands that go through the clips of a data set."""
 
     dataset: str = Field(description="data set root in VSPW or VIPSeg layout, demo or demo-b")
@@ -61,6 +50,29 @@ class DatasetOptions(SplitOptions):
 
         facts = self.model_dump(include={"num_classes", "stray_labels"})
         return open_dataset(self.dataset, self.split, **facts).take(self.max_clips)
+
+
+class StudyOptions(BaseModel, frozen=True):
+    """Options of commands about the study: which notebooks, and with which parameters."""
+
+    profile: str = Field(default="demo", description="name of a profile, such as demo or vspw")
+    out: Path = Field(default=Path("results"), description="results root")
+    only: str | None = Field(
+        default=None, description="notebooks such as 01,04; by default the profile's"
+    )
+    set: list[str] | None = Field(
+        default=None, description="NAME=VALUE of a notebook parameter; repeatable"
+    )
+
+    def open(self) -> dict[Path, dict[str, Any]]:
+        """Parameters of the notebooks that are asked for, by notebook."""
+        from sam2vss_lib.study.run.planning import plan_study
+        from sam2vss_lib.study.run.runner import find_notebooks
+        from sam2vss_lib.study.settings import profile_notebooks
+
+        overrides = dict(_assignment(text) for text in self.set or [])
+        only = profile_notebooks(self.profile) if self.only is None else self.only
+        return plan_study(find_notebooks(only), self.profile, self.out, overrides)
 
 
 @contextmanager
@@ -94,19 +106,6 @@ def require_folders(**folders: Path) -> None:
     for option, folder in folders.items():
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder (--{option})")
-
-
-def open_plans(
-    profile: str, out: Path, only: str | None, parameter: list[str] | None
-) -> dict[Path, dict[str, Any]]:
-    """Parameters of the notebooks that --profile, --only and --set ask for, by notebook."""
-    from sam2vss_lib.study.run.planning import plan_study
-    from sam2vss_lib.study.run.runner import find_notebooks
-    from sam2vss_lib.study.settings import profile_notebooks
-
-    overrides = dict(_assignment(text) for text in parameter or [])
-    notebooks = find_notebooks(profile_notebooks(profile) if only is None else only)
-    return plan_study(notebooks, profile, out, overrides)
 
 
 def _assignment(text: str) -> tuple[str, Any]:

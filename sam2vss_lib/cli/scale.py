@@ -26,7 +26,7 @@ class ClipWork(Protocol[ResultT_co]):
         ...
 
 
-class StageOptions(DatasetOptions):
+class StageOptions(DatasetOptions, frozen=True):
     """Options of stages: what they run on, and where."""
 
     device: str = Field(default="auto", description="torch device: auto, cpu, cuda or cuda:N")
@@ -46,13 +46,9 @@ class StageOptions(DatasetOptions):
 def run_stage(
     dataset: Dataset, make_work: Callable[[], ClipWork[ResultT]], pool: RayPool | None, what: str
 ) -> list[ResultT]:
-    """Run a stage on a data set.
+    """Run a stage on the clips of a data set, in workers or, without a pool, in this process.
 
-    Args:
-        dataset: the clips.
-        make_work: loads what the stage needs; called in every worker.
-        pool: where; None for this process.
-        what: name of the progress bar.
+    `make_work` loads what the stage needs, in every worker; `what` names the progress bar.
 
     Returns:
         The result for all clips, or in workers those for each of them, in order.

@@ -25,24 +25,14 @@ from sam2vss_lib.datasets.segments import read_segments
 
 @dataclass(frozen=True)
 class Clip:
-    """One video clip; all its frames and masks have one size.
-
-    Attributes:
-        name: folder name of the clip.
-        root: the data set root.
-        frame_files: file names of the frames in the order of time.
-        has_ground_truth: whether every frame has a mask (else none has).
-        class_count: C, or None when unknown, in which case there is no ground truth to read.
-        stray_labels: what to do with mask values that are no class.
-        layout: where its files lie and what its masks hold.
-    """
+    """One video clip; all its frames and masks have one size."""
 
     name: str
-    root: Path
-    frame_files: tuple[str, ...]
-    has_ground_truth: bool
-    class_count: int | None = None
-    stray_labels: StrayLabels = "error"
+    root: Path  # of the data set
+    frame_files: tuple[str, ...]  # names in the order of time
+    has_ground_truth: bool  # whether every frame has a mask (else none has)
+    class_count: int | None = None  # C; None when unknown: then there is no ground truth to read
+    stray_labels: StrayLabels = "error"  # what to do with mask values that are no class
     layout: Layout = VSPW_LAYOUT
 
     @property

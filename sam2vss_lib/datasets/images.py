@@ -135,13 +135,10 @@ def check_same_size(
 
 
 def write_label_image(path: Path, labels: Labels, palette: NDArray[np.uint8] | None = None) -> None:
-    """Write label values as an 8-bit PNG, atomically.
+    """Write (H, W) uint8 labels as they are to an 8-bit PNG, atomically.
 
-    Args:
-        path: the file; its folder is made when missing.
-        labels: (H, W) uint8, written as they are.
-        palette: (N, 3) uint8 RGB colours of the values 0..N-1, N <= 256, all others black; makes a
-            palette PNG whose stored values are the same. None makes a grey PNG.
+    A palette of (N, 3) uint8 RGB colours of the values 0..N-1, N <= 256, all others black, makes a
+    palette PNG whose stored values are the same; None makes a grey PNG.
     """
     image = Image.fromarray(labels)
     if palette is not None:

@@ -59,11 +59,8 @@ VIPSEG_720P_LAYOUT = Layout("images/{clip}", "panomasks/{clip}", "panoptic")
 def find_layout(root: Path, split: str) -> Layout:
     """Tell a root's layout by its folders.
 
-    Masks in `panomasks/` are preferred to `panomasksRGB/`, which say the same in a longer way.
-
-    Args:
-        root: the data set root, which need not exist.
-        split: name of the split, which is part of the name of the list of segments.
+    The root need not exist, and the split is part of the name of the list of segments. Masks in
+    `panomasks/` are preferred to `panomasksRGB/`, which say the same in a longer way.
 
     Returns:
         A layout of VIPSeg, without its `things`; VSPW's where there are no VIPSeg folders.
@@ -95,15 +92,12 @@ def is_plain_name(name: str) -> bool:
 class ClipListing:
     """The files of one clip.
 
-    Attributes:
-        frame_files: file names of the frames, in the order of time.
-        mask_stems: names without suffix of the masks.
-        faults: what is wrong with them; kept rather than raised, so that opening a data set can
-            stop at the first and verification can show them all.
+    Faults are kept rather than raised, so that opening a data set can stop at the first and
+    verification can show them all.
     """
 
-    frame_files: tuple[str, ...]
-    mask_stems: frozenset[str]
+    frame_files: tuple[str, ...]  # names in the order of time
+    mask_stems: frozenset[str]  # names without suffix
     faults: list[FileFault]
 
 

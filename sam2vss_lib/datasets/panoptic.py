@@ -78,12 +78,8 @@ def labels_from_segments(
 ) -> Labels:
     """Convert ids of COCO's panoptic form, whose categories are listed beside the image.
 
-    Args:
-        ids: (H, W) integers; 0 is void.
-        segments: category 0..C-1 by segment id.
-        num_classes: C.
-        source: the image's file, for the error.
-        segments_file: the file that lists the segments, for the error.
+    `ids` are (H, W) integers, of which 0 is void, and `segments` has the category 0..C-1 of each
+    other id. `source` and `segments_file` are the files that they are from, for the error.
 
     Returns:
         (H, W) uint8; 0..C-1 are classes, 255 is void.

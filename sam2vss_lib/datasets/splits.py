@@ -25,36 +25,20 @@ GENERATED = ("demo", "demo-b")
 
 @dataclass(frozen=True)
 class Split:
-    """A split of a data set, as its root lists it.
-
-    Attributes:
-        root: the data set root.
-        name: name of the split.
-        path: the split list.
-        layout: where clips lie, with the things of VIPSeg's official classes.
-        clips: names of its clips, in the order of the list.
-        class_names: the C class names, label 0 first; None without a usable class list.
-        class_count: C, or None when neither a class list nor the caller says.
-        faults: of the lists.
-    """
+    """A split of a data set, as its root lists it."""
 
     root: Path
     name: str
-    path: Path
-    layout: Layout
-    clips: tuple[str, ...]
-    class_names: tuple[str, ...] | None
-    class_count: int | None
-    faults: list[FileFault]
+    path: Path  # of the split list
+    layout: Layout  # with the things of VIPSeg's official classes
+    clips: tuple[str, ...]  # names in the order of the list
+    class_names: tuple[str, ...] | None  # C of them, label 0 first; None without a usable list
+    class_count: int | None  # C, None when neither a class list nor the caller says
+    faults: list[FileFault]  # of the lists
 
 
 def find_split(root: str | Path, name: str, num_classes: int | None = None) -> Split:
-    """Read the lists of a split.
-
-    Args:
-        root: the data set root, or one of `GENERATED`.
-        name: name of the split.
-        num_classes: C, where the caller knows it.
+    """Read the lists of a split of a data set root, or of one of `GENERATED`.
 
     Raises:
         DataError: the root or the split list does not exist.
@@ -114,8 +98,7 @@ def find_split_list(root: Path, split: str, layout: Layout) -> Path:
 def read_split(path: Path) -> tuple[tuple[str, ...], list[FileFault]]:
     """Read a split list: one clip name a line; blank lines and surrounding blanks do not count.
 
-    Args:
-        path: the list, in UTF-8, with or without a final newline.
+    The list is in UTF-8, with or without a final newline.
 
     Returns:
         The usable clip names in the order of the list, and the faults found.

@@ -17,21 +17,13 @@ from sam2vss_lib.storage.files import sha256_file, sha256_json
 
 @dataclass(frozen=True)
 class Dataset:
-    """A split of a data set.
-
-    Attributes:
-        root: the data set root.
-        split: name of the split.
-        clips: its clips in the order of the split list.
-        class_names: the C class names, label 0 first; None without a class list.
-        class_count: C, or None when neither a class list nor the caller says.
-    """
+    """A split of a data set."""
 
     root: Path
     split: str
-    clips: tuple[Clip, ...]
-    class_names: tuple[str, ...] | None
-    class_count: int | None
+    clips: tuple[Clip, ...]  # in the order of the split list
+    class_names: tuple[str, ...] | None  # C of them, label 0 first; None without a class list
+    class_count: int | None  # C, None when neither a class list nor the caller says
 
     @property
     def num_classes(self) -> int:

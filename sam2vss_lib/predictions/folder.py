@@ -31,15 +31,12 @@ from sam2vss_lib.storage.records import mark_finished, mark_started
 class PredictionFolder:
     """Predictions as `<root>/<clip>/<frame>.png`, optionally with `<frame>.npz` beside.
 
-    Attributes:
-        root: the folder; made when something is written.
-        num_classes: C.
-        label_offset: 0 for files of 0..C-1 with void 255; 1 for files of 1..C as in masks, with
-            void 255 (0 is read as void too).
+    The offset is 0 for files of 0..C-1 with void 255, and 1 for files of 1..C as in masks, with
+    void 255 (0 is read as void too).
     """
 
-    root: Path
-    num_classes: int
+    root: Path  # made when something is written
+    num_classes: int  # C
     label_offset: int = 0
 
     def __post_init__(self) -> None:

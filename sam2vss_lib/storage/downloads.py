@@ -26,17 +26,11 @@ _OFFLINE_VARIABLES = ("SAM2VSS_OFFLINE", "HF_HUB_OFFLINE")
 
 @dataclass(frozen=True)
 class Connection:
-    """How patient a download is.
+    """How patient a download is."""
 
-    Attributes:
-        timeout_s: wait so long for an answer, and for the next bytes.
-        retries: try again so often without having got a further MiB.
-        wait_s: before the first retry; doubled for each further one.
-    """
-
-    timeout_s: float = 30.0
-    retries: int = 4
-    wait_s: float = 1.0
+    timeout_s: float = 30.0  # for an answer, and for the next bytes
+    retries: int = 4  # without having got a further MiB
+    wait_s: float = 1.0  # before the first retry; doubled for each further one
 
 
 class _UnfitError(requests.RequestException):

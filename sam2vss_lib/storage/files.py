@@ -36,11 +36,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def atomic_path(path: Path) -> Generator[Path]:
     """Yield a temporary path beside `path` that replaces it only if the block succeeds.
 
-    Args:
-        path: the final file; its folder is made when missing.
-
-    Yields:
-        A hidden path with the same suffix in the same folder, to be written by the caller.
+    It is hidden, has the same suffix, and is to be written by the caller; its folder is made.
 
     Raises:
         RunError: the disk is full.
@@ -76,9 +72,7 @@ def _room_for(path: Path) -> Generator[None]:
 def remove_left_over(folder: Path, prefix: str) -> None:
     """Remove what writers that were killed have left in a folder; those at work keep theirs.
 
-    Args:
-        folder: may be missing.
-        prefix: of the names of temporary files.
+    The folder may be missing; the names of their temporary files begin with the prefix.
     """
     names = list[str]()
     with suppress(OSError):
@@ -91,11 +85,7 @@ def remove_left_over(folder: Path, prefix: str) -> None:
 
 @contextmanager
 def held(lock: Path, *, wait: bool = True) -> Generator[bool]:
-    """Hold a lock file; a process that dies lets go of it.
-
-    Args:
-        lock: the file, which is there only while somebody holds it; its folder is made.
-        wait: for whoever holds it.
+    """Hold a lock file, which is there only while somebody holds it; its folder is made.
 
     Yields:
         Whether it is held, which it always is after waiting.

@@ -17,9 +17,7 @@ _FILES = "files"  # name -> SHA-256; the record of a clip still being written ha
 def is_finished(folder: Path, wanted: dict[str, Any]) -> bool:
     """Whether a clip's folder was finished from exactly these inputs, and all of it is there.
 
-    Args:
-        folder: the clip's output folder.
-        wanted: settings and input hashes that a new computation would record; JSON, may nest.
+    `wanted` are the settings and input hashes that a new computation would record, as JSON.
 
     Raises:
         DataError: it was made, or begun, from something else (the message names the first

@@ -66,12 +66,9 @@ def read_checksums(path: Path) -> dict[str, str]:
 def compare_checksums(
     root: Path, recorded: Mapping[str, str], found: Mapping[str, str]
 ) -> list[FileFault]:
-    """List the files that changed, went missing, or were added since the list was written.
+    """List the files below a root that changed, went missing, or were added since.
 
-    Args:
-        root: the data set root.
-        recorded: checksums by relative path, as listed.
-        found: the same, as the files are now.
+    Checksums are by relative path, as they were recorded and as they are found now.
 
     Returns:
         One fault a file, sorted by path.

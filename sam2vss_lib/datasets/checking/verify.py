@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from sam2vss_lib.datasets.checking.checksums import (
     checksum_list,
@@ -24,45 +22,32 @@ from sam2vss_lib.datasets.clips import Clip, known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels
 from sam2vss_lib.datasets.splits import Split, find_split
-from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.parallel.processes import map_in_processes
 from sam2vss_lib.storage.files import sha256_file
 
 
-class FaultRecord(BaseModel):
+class FaultRecord(BaseModel, frozen=True):
     """One fault: the file, what is wrong with it, and its likely cause or the fix."""
-
-    model_config = ConfigDict(frozen=True)
 
     file: str
     problem: str
     hint: str
 
 
-class VerifyReport(BaseModel):
+class VerifyReport(BaseModel, frozen=True):
     """What a verification found; `model_dump(mode="json")` makes it JSON.
 
-    Attributes:
-        root: the data set root.
-        split: name of the split.
-        num_classes: C, or None when unknown.
-        num_clips: clips in the split list.
-        num_frames: frames found in these clips.
-        num_masks: masks found in these clips.
-        checksums: "none" where there is no list of checksums and none was to be written,
-            "compared" or "written"; a list is not written while there are faults.
-        faults: those of the lists, then the first fault of every faulty file in the order of the
-            clips, then those of the split as a whole, then files that differ from the checksums.
+    A list of checksums is not written while there are faults. Faults are those of the lists, then
+    the first one of every faulty file in the order of the clips, then those of the split as a
+    whole, then files that differ from the checksums.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     root: str
     split: str
-    num_classes: int | None
-    num_clips: int
-    num_frames: int
-    num_masks: int
+    num_classes: int | None  # None when unknown
+    num_clips: int  # in the split list
+    num_frames: int  # found in these clips
+    num_masks: int  # likewise
     checksums: Literal["none", "compared", "written"] = "none"
     faults: tuple[FaultRecord, ...]
 
@@ -78,9 +63,7 @@ class VerifyReport(BaseModel):
             f"{self.root}, split {self.split}: {self.num_clips} clips, {self.num_frames} frames, "
             f"{self.num_masks} masks{checksums}, {len(self.faults)} faults"
         )
-        return "\n".join(
-            [counts, *(str(FileFault(f.file, f.problem, f.hint)) for f in self.faults)]
-        )
+        return "\n".join((counts, *(str(FileFault(**dict(fault))) for fault in self.faults)))
 
 
 def verify_dataset(
@@ -89,7 +72,6 @@ def verify_dataset(
     *,
     num_classes: int | None = None,
     stray_labels: StrayLabels = "error",
-    clips: Sequence[str] | None = None,
     expect: str | None = None,
     write_manifest: bool = False,
     workers: int = 1,
@@ -106,8 +88,6 @@ def verify_dataset(
         split: name of the split.
         num_classes: C; by default that of the root's class list.
         stray_labels: whether mask values that are no class are a fault ("error") or not ("void").
-        clips: names of the clips to verify, whose checksums are then not looked at; by default all
-            of the split.
         expect: name of a published data set (`data_manifests/datasets.yaml`) that this should be:
             clips, classes and counts that differ from it are faults.
         write_manifest: write the checksums of all files anew instead of comparing them, if there
@@ -123,17 +103,10 @@ def verify_dataset(
         SettingsError: an argument cannot be used, or disagrees with the class list.
     """
     found = find_split(root, split, num_classes)
-    if clips is not None:
-        if expect is not None or write_manifest:
-            raise SettingsError("clips: cannot be chosen with expect or write_manifest")
-        unknown = sorted(set(clips) - set(found.clips))
-        if unknown:
-            raise SettingsError(f"clips: {unknown[0]!r} is not in split {split!r} of {found.root}")
-        found = replace(found, clips=tuple(name for name in found.clips if name in clips))
     facts = None if expect is None else published_facts(expect, split)
     root, faults = found.root, found.faults
     listed = checksum_list(root, split)
-    compare = listed.is_file() and not write_manifest and clips is None
+    compare = listed.is_file() and not write_manifest
     recorded = read_checksums(listed) if compare else {}
     hashing = compare or write_manifest
 

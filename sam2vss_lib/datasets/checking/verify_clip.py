@@ -19,12 +19,8 @@ from sam2vss_lib.storage.files import sha256_file
 class ClipFindings:
     """What was found in one clip.
 
-    Attributes:
-        name: the clip's.
-        num_frames: frames listed.
-        num_masks: masks listed.
-        faults: the first fault of every faulty file, and those of the clip as a whole.
-        sha256: hash by path relative to the root, of every readable file if hashing.
+    Faults are the first one of every faulty file, and those of the clip as a whole; hashes are by
+    path relative to the root, of every readable file if hashing.
     """
 
     name: str
@@ -35,16 +31,10 @@ class ClipFindings:
 
 
 def verify_clip(template: Clip, hashing: bool, name: str) -> ClipFindings:
-    """Read every file of one clip.
+    """Read every file of one clip, and hash it if wanted; faults do not raise.
 
-    Args:
-        template: the clip but for its name and files; without its number of classes, masks are only
-            decoded.
-        hashing: whether every file of the clip is hashed.
-        name: the clip's name.
-
-    Returns:
-        What was found; faults do not raise.
+    `template` is the clip but for its name and files; without its number of classes, masks are only
+    decoded.
     """
     found, root, layout = ClipFindings(name), template.root, template.layout
     try:

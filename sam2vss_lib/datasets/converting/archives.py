@@ -28,18 +28,14 @@ _DISTRUST = "do not use this archive: take it from the data set's own site"
 class UnpackLimits:
     """What an archive may hold; the largest published one has 43 GB and 0.5 million files.
 
-    Attributes:
-        max_bytes: of all its files together, unpacked; more than the disk has is refused as well.
-        max_ratio: of its files to the archive's own size, once they have 64 MiB; images hardly
-            compress, so only an archive that is meant to fill the disk has more.
-        max_files: files and folders.
-        max_depth: folders inside each other.
+    The ratio is that of its files to its own size, once they have 64 MiB; images hardly compress,
+    so only an archive that is meant to fill the disk has more.
     """
 
-    max_bytes: int = 2**39
+    max_bytes: int = 2**39  # of all its files, unpacked; more than the disk has is refused as well
     max_ratio: int = 100
     max_files: int = 2_000_000
-    max_depth: int = 20
+    max_depth: int = 20  # folders inside each other
 
 
 @dataclass(frozen=True)
@@ -56,11 +52,8 @@ class _Member:
 def unpacked_root(source: Path, scratch: Path) -> Generator[Path]:
     """A data set root, unpacked first if it is an archive.
 
-    What was unpacked is deleted when the block succeeds, and found again by the next run when not.
-
-    Args:
-        source: a folder, or an archive of one.
-        scratch: where to unpack to.
+    What was unpacked into `scratch` is deleted when the block succeeds, and found again by the next
+    run when not.
 
     Yields:
         `source`, or what the archive holds, below the folders that only wrap it.
@@ -88,12 +81,8 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits | None = None) -> N
 
     Refused are absolute names and those with `..`, links, devices, encrypted files, a name given
     twice, and more bytes or files than the limits say. Bytes are counted as they come, whatever the
-    archive says of itself. Permissions, owners and times are not taken over.
-
-    Args:
-        archive: a `.zip`, `.tar`, `.tar.gz` or `.tgz` file.
-        target: the folder, which must not exist; it appears only when all files are there.
-        limits: what the archive may hold.
+    archive says of itself. Permissions, owners and times are not taken over. `target` appears only
+    when all files are there.
 
     Raises:
         DataError: the archive is missing, damaged or refused, or `target` exists.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sam2vss_lib.datasets.class_names import CLASS_FILES
 from sam2vss_lib.datasets.converting.convert_clip import KINDS, Conversion, convert_clip
-from sam2vss_lib.datasets.converting.converted import lock_path
+from sam2vss_lib.datasets.converting.converted import LOCK
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels
 from sam2vss_lib.datasets.layout import VSPW_LAYOUT, find_layout, is_plain_name
@@ -97,7 +97,7 @@ def convert_dataset(
     if faults:
         raise faults[0]
     work = partial(convert_clip, conversion)
-    with held(lock_path(target)):
+    with held(target / LOCK):
         outcomes = list(map_in_processes(work, names, workers=workers, what="convert"))
         failed = [outcome for outcome in outcomes if isinstance(outcome, DataError)]
         if failed:

@@ -30,25 +30,15 @@ KINDS = {"vspw-480p": "vspw", "vipseg-720p": "vipseg"}
 
 @dataclass(frozen=True)
 class Conversion:
-    """One conversion of a data set.
+    """One conversion of a data set root as published to a new one."""
 
-    Attributes:
-        kind: one of `KINDS`.
-        source: data set root as published.
-        target: data set root to make.
-        source_layout: where the source's files lie.
-        height_px: height of the new frames and masks.
-        semantic: for VIPSeg: whether masks become VSPW's labels, in VSPW layout.
-        stray_labels: for `semantic`: what to do with ids of no class.
-    """
-
-    kind: str
+    kind: str  # one of `KINDS`
     source: Path
     target: Path
     source_layout: Layout
-    height_px: int
-    semantic: bool = False
-    stray_labels: StrayLabels = "error"
+    height_px: int  # of the new frames and masks
+    semantic: bool  # for VIPSeg: whether masks become VSPW's labels, in VSPW layout
+    stray_labels: StrayLabels  # for `semantic`: what to do with ids of no class
 
     @property
     def target_layout(self) -> Layout:

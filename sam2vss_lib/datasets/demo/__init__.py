@@ -55,15 +55,13 @@ def demo_root(name: str = "demo", workers: int = 1) -> Path:
     """Root of a demo data set, generated on first use.
 
     The folder's name carries the world's revision and a hash of its splits, so a changed generator
-    never meets pictures of an older one.
-
-    Args:
-        name: "demo", or "demo-b" for the second world, where models of the first meet surfaces,
-            motion and frequencies of classes they were not trained on.
-        workers: processes that generate it.
+    never meets pictures of an older one. "demo-b" is of the second world, where models of the first
+    meet surfaces, motion and frequencies of classes they were not trained on.
     """
     splits, scenery = {"demo": (DEMO_SPLITS, DAY), "demo-b": (DEMO_B_SPLITS, NIGHT)}[name]
-    root = cache_folder() / f"{name}-{_key(name, splits)}"
+    # of what is drawn, not of the code that draws it: that may move and be rewritten
+    drawn = {split: asdict(facts) for split, facts in splits.items()}
+    root = cache_folder() / f"{name}-r{REVISIONS[name]}-{sha256_json(drawn)[:8]}"
     if not root.is_dir():
         root.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=".demo-", dir=root.parent))
@@ -77,12 +75,6 @@ def demo_root(name: str = "demo", workers: int = 1) -> Path:
         finally:
             shutil.rmtree(building, ignore_errors=True)
     return root
-
-
-def _key(name: str, splits: dict[str, DemoSplit]) -> str:
-    """Of what is drawn, not of the code that draws it: that may move and be rewritten."""
-    drawn = {split: asdict(facts) for split, facts in splits.items()}
-    return f"r{REVISIONS[name]}-{sha256_json(drawn)[:8]}"
 
 
 def write_demo(

@@ -154,12 +154,8 @@ KINDS: dict[str, Kind] = {
 def paint(kind: Kind, u: Plane, v: Plane, style: Style, swing: float) -> tuple[Plane, Plane]:
     """Colour and silhouette of a thing.
 
-    Args:
-        kind: one of `KINDS`.
-        u: (h, w) coordinate to the right in units of the thing's size.
-        v: (h, w) coordinate downwards, likewise.
-        style: the instance's look.
-        swing: phase -1..1 of moving limbs and tails.
+    `u` and `v` are (h, w) coordinates to the right and downwards in units of the thing's size, and
+    `swing` is the phase -1..1 of moving limbs and tails.
 
     Returns:
         (h, w, 3) float32 colour and (h, w) float32 signed distance, negative inside.

@@ -24,26 +24,17 @@ _MARGIN_PX = HEIGHT_PX // 4  # of the landscape around the frame, for the camera
 
 @dataclass(frozen=True)
 class Frame:
-    """One rendered frame.
+    """One rendered frame."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        regions: (H, W) uint8 region ids; `World.region_labels[id]` is the raw class label.
-        labels: (H, W) uint8 raw mask, 1..12 classes, 0 and 255 void.
-    """
-
-    image: NDArray[np.uint8]
-    regions: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    regions: NDArray[np.uint8]  # (H, W) ids; `World.region_labels[id]` is the raw class label
+    labels: NDArray[np.uint8]  # (H, W) raw mask, 1..12 classes, 0 and 255 void
 
 
 class World:
     """A clip of the generated world, deterministic in its seed.
 
-    Args:
-        seed: everything about the clip follows from it.
-        num_frames: length of the clip, which centres the camera's path.
-        scenery: what the clip is made of; the classes are the same in all.
+    Its length centres the camera's path; the classes are the same in all sceneries.
     """
 
     def __init__(self, seed: int, *, num_frames: int = 40, scenery: Scenery = DAY) -> None:

@@ -21,16 +21,11 @@ class PickledResults:
 
     The order is that of the systems' data sets: clips as in the split list, frames of a clip sorted
     by the characters of their file names.
-
-    Attributes:
-        path: the `.pkl` file.
-        dataset: the whole split that was predicted.
-        label_offset: 0 for values 0..C-1, 1 for 1..C.
     """
 
     path: Path
-    dataset: Dataset
-    label_offset: int = 0
+    dataset: Dataset  # the whole split that was predicted
+    label_offset: int = 0  # 0 for values 0..C-1, 1 for 1..C
 
     def check(self, clip: Clip) -> None:
         """See `PredictionSource`; without names only the number of results can be compared."""

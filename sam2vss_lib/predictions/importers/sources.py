@@ -21,11 +21,7 @@ class PredictionSource(Protocol):
     """Predictions for the clips of a data set; C is its number of classes."""
 
     def check(self, clip: Clip) -> None:
-        """Check by their names that there is one prediction for every frame and no other.
-
-        Raises:
-            DataError: one is missing, or one is of no frame.
-        """
+        """Raise a `DataError` unless, by its name, each frame has a prediction and nothing else."""
         ...
 
     def missing(self, clip: Clip) -> tuple[int, ...]:
@@ -58,17 +54,11 @@ class PredictionSource(Protocol):
 
 @dataclass(frozen=True)
 class IndexImages:
-    """`<root>/<clip>/<frame>.png`, 8-bit grey or palette, whose values are labels.
-
-    Attributes:
-        root: the folder.
-        num_classes: C.
-        label_offset: 0 for values 0..C-1, 1 for 1..C.
-    """
+    """`<root>/<clip>/<frame>.png`, 8-bit grey or palette, whose values are labels."""
 
     root: Path
-    num_classes: int
-    label_offset: int = 0
+    num_classes: int  # C
+    label_offset: int = 0  # 0 for values 0..C-1, 1 for 1..C
 
     @property
     def _images(self) -> PredictionFolder:
