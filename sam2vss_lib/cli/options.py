@@ -53,7 +53,7 @@ class DatasetOptions(SplitOptions, frozen=True):
 
 
 class StudyOptions(BaseModel, frozen=True):
-    """Options of commands about the study: which notebooks, and with which parameters."""
+    """Options of commands about the study, which say its notebooks and their parameters."""
 
     profile: str = Field(default="demo", description="name of a profile, such as demo or vspw")
     out: Path = Field(default=Path("results"), description="results root")

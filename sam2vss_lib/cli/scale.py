@@ -27,7 +27,7 @@ class ClipWork(Protocol[ResultT_co]):
 
 
 class StageOptions(DatasetOptions, frozen=True):
-    """Options of stages: what they run on, and where."""
+    """Options of stages, which say what they run on and where."""
 
     device: str = Field(default="auto", description="torch device: auto, cpu, cuda or cuda:N")
     workers: int | None = Field(

@@ -14,6 +14,7 @@ from sam2vss_lib.datasets.faults import LIKELY_CUT_SHORT, FileFault, read_bytes
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.storage.files import atomic_path
 
+_BITS = 24  # where a PNG's IHDR chunk, which comes first, says bits a channel, then the colour type
 _PNG_END = b"IEND\xaeB`\x82"  # the last chunk with its checksum
 _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
 _PALETTES = {(bits, 3) for bits in (1, 2, 4, 8)}
@@ -53,7 +54,7 @@ def decode_frame(path: Path | str, data: bytes) -> Image.Image:
         DataError: truncated or undecodable, or more than 8 bits a channel.
     """
     image = decode_image(path, data, ("JPEG", "PNG"))
-    if image.format == "PNG" and _png_kind(data)[0] == 16:
+    if image.format == "PNG" and data[_BITS] == 16:
         raise FileFault(path, "16-bit PNG where a frame is read", "convert it to 8-bit RGB")
     return image
 
@@ -98,7 +99,7 @@ def decode_values(
     """
     image = decode_image(path, data, ("PNG",))
     kinds, wanted, hint = _KINDS[coding]
-    bits, colour = _png_kind(data)
+    bits, colour = data[_BITS], data[_BITS + 1]
     if (bits, colour) not in kinds:
         problem = f"{bits}-bit {_COLOURS.get(colour)} PNG where {wanted} are read"
         raise FileFault(path, problem, hint)
@@ -167,11 +168,6 @@ def decode_image(path: Path | str, data: bytes, formats: tuple[str, ...]) -> Ima
     except Exception as error:  # a decoder fed arbitrary bytes may raise almost anything
         raise _undecodable(path, error, formats) from None
     return image
-
-
-def _png_kind(data: bytes) -> tuple[int, int]:
-    """Bits per channel and colour type of a PNG, from its IHDR chunk, which always comes first."""
-    return data[24], data[25]
 
 
 def _undecodable(path: Path | str, error: Exception, formats: tuple[str, ...]) -> FileFault:

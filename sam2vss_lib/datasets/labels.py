@@ -43,12 +43,8 @@ def ground_truth_from_mask(
 ) -> Labels:
     """Convert the values of a mask file to ground truth labels.
 
-    Args:
-        mask: (H, W) uint8; 0 and 255 are void, 1..C are classes.
-        num_classes: C.
-        stray_labels: "error" refuses any other value, "void" reads it as void (published VSPW
-            masks hold a few stray values).
-        source: the mask's file, for the error.
+    A mask is (H, W) uint8; 0 and 255 are void, 1..C are classes. Any other value is refused as an
+    "error" or read as "void" (published VSPW masks hold a few stray values).
 
     Returns:
         (H, W) uint8; 0..C-1 are classes, 255 is void.

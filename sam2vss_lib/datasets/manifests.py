@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
-from sam2vss_lib.errors import DataError
+from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.storage.places import manifest_path
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -100,6 +100,19 @@ def load_datasets_manifest(path: Path | None = None) -> dict[str, DatasetFacts]:
     """
     path = path or manifest_path("datasets.yaml")
     return _by_name(_read_yaml(path, _DatasetsFile).datasets, path)
+
+
+def find_dataset_facts(name: str) -> DatasetFacts:
+    """Facts about a published data set.
+
+    Raises:
+        SettingsError: no such data set.
+    """
+    known = load_datasets_manifest()
+    if name not in known:
+        others = "demo and demo-b are generated: --dataset demo"
+        raise SettingsError(f"unknown data set {name!r}; known are: {', '.join(known)} ({others})")
+    return known[name]
 
 
 def load_checkpoints_manifest(path: Path | None = None) -> dict[str, CheckpointFacts]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sam2vss_lib.datasets.manifests import load_datasets_manifest
-from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.datasets.manifests import find_dataset_facts
 from sam2vss_lib.storage.places import manifest_path
 
 
 @dataclass(frozen=True)
 class ObtainSteps:
-    """What a person has to do."""
+    """The steps that a person has to take."""
 
     name: str
     out: str  # where the data set is to lie
@@ -47,11 +46,7 @@ def how_to_obtain(name: str, out: Path) -> ObtainSteps:
     Raises:
         SettingsError: no such data set.
     """
-    known = load_datasets_manifest()
-    if name not in known:
-        others = "demo and demo-b are generated: --dataset demo"
-        raise SettingsError(f"unknown data set {name!r}; known are {', '.join(known)} ({others})")
-    facts = known[name]
+    facts = find_dataset_facts(name)
     conversion = facts.conversions[0].name  # such as vspw-480p
     convert = f"sam2vss data convert {conversion} {out} {out}_new  # if not yet "
     verify = f"sam2vss data verify {out} --split val --expect {name}"

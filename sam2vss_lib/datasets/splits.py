@@ -15,7 +15,7 @@ from sam2vss_lib.datasets.layout import (
     find_layout,
     is_plain_name,
 )
-from sam2vss_lib.datasets.manifests import load_datasets_manifest
+from sam2vss_lib.datasets.manifests import find_dataset_facts
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.places import manifest_path
 
@@ -96,9 +96,7 @@ def find_split_list(root: Path, split: str, layout: Layout) -> Path:
 
 
 def read_split(path: Path) -> tuple[tuple[str, ...], list[FileFault]]:
-    """Read a split list: one clip name a line; blank lines and surrounding blanks do not count.
-
-    The list is in UTF-8, with or without a final newline.
+    """Read a split list in UTF-8: one clip name a line; blank lines and outer blanks do not count.
 
     Returns:
         The usable clip names in the order of the list, and the faults found.
@@ -140,5 +138,5 @@ def find_classes(root: Path, layout: Layout) -> tuple[tuple[str, ...] | None, La
     official = read_class_names(manifest_path("vspw_classes.json"))
     if names not in (None, official):
         return names, layout
-    things = frozenset(load_datasets_manifest()["vipseg"].things or ())
+    things = frozenset(find_dataset_facts("vipseg").things or ())
     return official, replace(layout, things=things)

@@ -118,7 +118,7 @@ def _answer(ray: Any, future: Any) -> Any:
 
 
 class _Worker:
-    """What runs in a process of its own."""
+    """A worker loads its work and does items in a process of its own."""
 
     def __init__(self, make_work: Callable[[], Work[Any, Any]]) -> None:
         self._make_work = make_work

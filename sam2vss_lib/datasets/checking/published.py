@@ -1,10 +1,10 @@
-"""What a split should hold, as its authors published it, against what is there."""
+"""What is there of a split is compared with what its authors published."""
 
 from __future__ import annotations
 
 from sam2vss_lib.datasets.class_names import read_class_names
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.manifests import DatasetFacts, load_datasets_manifest
+from sam2vss_lib.datasets.manifests import DatasetFacts, find_dataset_facts
 from sam2vss_lib.datasets.splits import Split, read_split
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.places import manifest_path
@@ -15,17 +15,15 @@ its paper counts, while an interrupted copy loses whole clips."""
 
 
 def published_facts(name: str, split: str) -> DatasetFacts:
-    """Facts about a published data set.
+    """Facts about a published data set that has such a split.
 
     Raises:
         SettingsError: no such data set, or it has no such split.
     """
-    known = load_datasets_manifest()
-    if name not in known:
-        raise SettingsError(f"unknown data set {name!r}; known are: {', '.join(known)}")
-    if split not in known[name].splits:
-        raise SettingsError(f"{name} has no split {split!r} but {', '.join(known[name].splits)}")
-    return known[name]
+    facts = find_dataset_facts(name)
+    if split not in facts.splits:
+        raise SettingsError(f"{name} has no split {split!r} but {', '.join(facts.splits)}")
+    return facts
 
 
 def compare_with_published(

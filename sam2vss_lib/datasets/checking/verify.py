@@ -27,7 +27,7 @@ from sam2vss_lib.storage.files import sha256_file
 
 
 class FaultRecord(BaseModel, frozen=True):
-    """One fault: the file, what is wrong with it, and its likely cause or the fix."""
+    """A fault names a file, what is wrong with it, and the likely cause or the fix."""
 
     file: str
     problem: str

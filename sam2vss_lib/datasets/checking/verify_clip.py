@@ -59,7 +59,11 @@ def verify_clip(template: Clip, hashing: bool, name: str) -> ClipFindings:
                 data = read_bytes(path)
                 if hashing:
                     found.sha256[_relative(path, root)] = hashlib.sha256(data).hexdigest()
-                size = _mask_size(clip, i, path, data) if is_mask else _size(path, data)
+                if is_mask:
+                    size = _mask_size(clip, i, path, data)
+                else:
+                    width, height = decode_frame(path, data).size
+                    size = (height, width)
                 reference = reference or (path, size)
                 check_same_size(path, size, *reference)
             except FileFault as fault:
@@ -67,12 +71,6 @@ def verify_clip(template: Clip, hashing: bool, name: str) -> ClipFindings:
     if hashing:
         _hash_the_rest(folders, root, found)
     return found
-
-
-def _size(path: str, data: bytes) -> tuple[int, int]:
-    """(height, width) of a frame, which is decoded completely."""
-    image = decode_frame(path, data)
-    return image.height, image.width
 
 
 def _mask_size(clip: Clip, i: int, path: str, data: bytes) -> tuple[int, int]:

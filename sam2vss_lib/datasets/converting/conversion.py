@@ -13,7 +13,7 @@ from sam2vss_lib.datasets.converting.converted import LOCK
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels
 from sam2vss_lib.datasets.layout import VSPW_LAYOUT, find_layout, is_plain_name
-from sam2vss_lib.datasets.manifests import load_datasets_manifest
+from sam2vss_lib.datasets.manifests import find_dataset_facts
 from sam2vss_lib.datasets.splits import find_classes, find_split_list, read_split
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.parallel.processes import map_in_processes
@@ -24,7 +24,7 @@ _SPLITS = ("train", "val", "test")
 
 
 class ConversionResult(NamedTuple):
-    """What a conversion did: numbers of clips."""
+    """How many clips a conversion made, found made, and left out."""
 
     converted: int
     reused: int  # made by an earlier run
@@ -68,7 +68,7 @@ def convert_dataset(
     dataset = KINDS[kind]
     if semantic and dataset != "vipseg":
         raise SettingsError("semantic: VSPW's masks are semantic already; leave it out")
-    facts = load_datasets_manifest()[dataset]
+    facts = find_dataset_facts(dataset)
     height_px = height_px or next(c.height_px for c in facts.conversions if c.name == kind)
     if not 1 <= height_px <= 10_000:
         raise SettingsError(f"height_px is {height_px}; it must be in 1..10000")

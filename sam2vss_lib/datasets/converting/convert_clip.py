@@ -20,7 +20,7 @@ from sam2vss_lib.datasets.faults import read_bytes
 from sam2vss_lib.datasets.images import decode_image, read_id_image, write_label_image
 from sam2vss_lib.datasets.labels import StrayLabels, mask_from_ground_truth
 from sam2vss_lib.datasets.layout import VIPSEG_720P_LAYOUT, VSPW_LAYOUT, Layout, list_clip
-from sam2vss_lib.datasets.manifests import load_datasets_manifest
+from sam2vss_lib.datasets.manifests import find_dataset_facts
 from sam2vss_lib.datasets.panoptic import labels_from_panoptic
 from sam2vss_lib.errors import DataError
 
@@ -103,7 +103,7 @@ def _write_clip(
 
 def _write_labels(conversion: Conversion, path: Path, size_px: tuple[int, int], out: Path) -> None:
     """Turn a panoptic mask into VSPW's labels of the new size."""
-    classes = load_datasets_manifest()["vipseg"].classes
+    classes = find_dataset_facts("vipseg").classes
     labels = labels_from_panoptic(
         read_id_image(path, "grey"),
         classes,

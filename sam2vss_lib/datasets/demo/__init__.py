@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DemoSplit:
-    """One split: clips with consecutive seeds."""
+    """A split consists of clips with consecutive seeds."""
 
     first_seed: int
     clips: int

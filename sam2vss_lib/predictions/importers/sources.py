@@ -54,7 +54,7 @@ class PredictionSource(Protocol):
 
 @dataclass(frozen=True)
 class IndexImages:
-    """`<root>/<clip>/<frame>.png`, 8-bit grey or palette, whose values are labels."""
+    """Images `<root>/<clip>/<frame>.png`, 8-bit grey or palette, whose values are labels."""
 
     root: Path
     num_classes: int  # C
@@ -87,7 +87,7 @@ class IndexImages:
 
 @dataclass(frozen=True)
 class PanopticImages(IndexImages):
-    """Such images, 16-bit grey, of VIPSeg's ids: class, or 100 * class + instance."""
+    """Such images in 16-bit grey hold VIPSeg's ids: class, or 100 * class + instance."""
 
     def read(self, clip: Clip, i: int) -> Labels:
         """See `PredictionSource`."""
@@ -99,7 +99,7 @@ class PanopticImages(IndexImages):
 
 @dataclass(frozen=True)
 class PanopticSegments(IndexImages):
-    """`pan_pred/<clip>/<frame>.png` in RGB-coded ids, and `pred.json`: DVIS, DVIS++ and CAVIS.
+    """Images `pan_pred/<clip>/<frame>.png` of RGB-coded ids, and `pred.json`: DVIS, DVIS++, CAVIS.
 
     `root` holds both. Pixels without a segment are void: these systems keep confident ones only.
     """
