@@ -12,33 +12,29 @@ import typer
 import yaml
 from tqdm import tqdm
 
+from sam2vss_lib.cli.from_settings import option_of
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.study.settings import BaseSystem, StudySettings, profile_notebooks
 
-DatasetOption = Annotated[
-    str, typer.Option("--dataset", help="Data set root in VSPW or VIPSeg layout, demo or demo-b.")
-]
-SplitOption = Annotated[str, typer.Option("--split", help="Name of the split list.")]
+DatasetOption = Annotated[str, option_of(StudySettings, "dataset")]
+SplitOption = Annotated[str, option_of(StudySettings, "split")]
 ClassesOption = Annotated[
     int | None, typer.Option("--num-classes", help="Where the data set has no class list.")
 ]
-MaxClipsOption = Annotated[
-    int | None, typer.Option("--max-clips", min=1, help="Only the first clips of the split.")
-]
-StrayOption = Annotated[
-    str, typer.Option("--stray-labels", help="Mask values that are no class: error or void.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-OffsetOption = Annotated[
-    int, typer.Option("--label-offset", help="1 for prediction files that use 1..C.")
-]
-ProfileOption = Annotated[str, typer.Option("--profile", help="demo, vspw, ...")]
+MaxClipsOption = Annotated[int | None, option_of(StudySettings, "max_clips")]
+StrayOption = Annotated[str, option_of(StudySettings, "stray_labels")]
+DeviceOption = Annotated[str, option_of(StudySettings, "device")]
+OffsetOption = Annotated[int, option_of(BaseSystem, "label_offset")]
+ProfileOption = Annotated[str, option_of(StudySettings, "profile")]
 ResultsOption = Annotated[Path, typer.Option("--out", help="Results root.")]
 OnlyOption = Annotated[
     str | None, typer.Option("--only", help="Notebooks such as 01,04 [default: the profile's].")
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="NAME=VALUE of a notebook parameter; repeatable."),
+    typer.Option(
+        "--set", help="NAME=VALUE of a notebook parameter, as in docs/settings.md; repeatable."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -99,7 +95,6 @@ def open_plans(
     """Parameters of the notebooks that --profile, --only and --set ask for, by notebook."""
     from sam2vss_lib.study.run.planning import plan_study
     from sam2vss_lib.study.run.runner import find_notebooks
-    from sam2vss_lib.study.settings import profile_notebooks
 
     overrides = dict(_assignment(text) for text in parameter or [])
     notebooks = find_notebooks(profile_notebooks(profile) if only is None else only)

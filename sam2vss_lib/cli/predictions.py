@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sam2vss_lib.cli.from_settings import option_of
 from sam2vss_lib.cli.options import (
     ClassesOption,
     DatasetOption,
@@ -17,6 +18,7 @@ from sam2vss_lib.cli.options import (
     open_clips,
     print_result,
 )
+from sam2vss_lib.study.settings import BaseSystem
 
 app = typer.Typer(no_args_is_help=True, help="Predictions in other systems' formats.")
 
@@ -33,9 +35,7 @@ def formats(json_output: JsonOption = False) -> None:
 @app.command("convert")
 def convert(
     dataset: DatasetOption,
-    format_name: Annotated[
-        str, typer.Option("--format", help="index, panoptic-json, vipseg or mmseg-pkl.")
-    ],
+    format_name: Annotated[str, option_of(BaseSystem, "format")],
     predictions: Annotated[
         Path, typer.Option("--predictions", help="Folder of the predictions, or the .pkl file.")
     ],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam2vss_lib.cli.from_settings import with_settings
+from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import (
     ClassesOption,
     DatasetOption,
@@ -25,6 +25,7 @@ from sam2vss_lib.cli.options import (
 from sam2vss_lib.cli.scale import ClipWork, Places, RayOption, WorkersOption, run_stage
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.refinement.settings import RefineSettings
+from sam2vss_lib.study.settings import StudySettings
 
 if TYPE_CHECKING:
     from sam2vss_lib.metrics import MetricSuite
@@ -90,7 +91,7 @@ def evaluate_command(
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
     ray: RayOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, option_of(StudySettings, "seed")] = 0,
     json_output: JsonOption = False,
 ) -> None:
     """Measure predictions against ground truth: mIoU, FWIoU, mBIoU, mVC8, mVC16.
