@@ -18,7 +18,7 @@ help:
 	@echo "make study       the whole study on the embedded demo, into results/demo/"
 	@echo "make test        the tests"
 	@echo "make lab         JupyterLab on the notebooks"
-	@echo "make lint        ruff, pyright, and notebooks without outputs"
+	@echo "make lint        ruff, pyright, who imports whom, and notebooks without outputs"
 	@echo "make docs        write docs/settings.md afresh from the settings' fields"
 	@echo "make bench       ratios to stock sam2, measured side by side, into benchmarks/results.json"
 	@echo "make train-demo  train the demo models afresh, into runs/"
@@ -38,6 +38,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+	$(BIN)/lint-imports
 	$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS))
 
 docs: $(VENV)/.ready
