@@ -12,13 +12,14 @@ SOURCE_ONLY := antlr4-python3-runtime iopath sam2
 # The same masks everywhere: never compile sam2's optional CUDA hole filling (ours is pure torch).
 export SAM2_BUILD_CUDA := 0
 
-.PHONY: study test lab lint bench lock train-demo clean help
+.PHONY: study test lab lint docs bench lock train-demo clean help
 
 help:
 	@echo "make study       the whole study on the embedded demo, into results/demo/"
 	@echo "make test        the tests"
 	@echo "make lab         JupyterLab on the notebooks"
-	@echo "make lint        ruff, pyright, and notebooks without outputs"
+	@echo "make lint        ruff, pyright, who imports whom, and notebooks without outputs"
+	@echo "make docs        write docs/settings.md afresh from the settings' fields"
 	@echo "make bench       ratios to stock sam2, measured side by side, into benchmarks/results.json"
 	@echo "make train-demo  train the demo models afresh, into runs/"
 	@echo "make lock        resolve requirements.lock afresh from pyproject.toml"
@@ -37,7 +38,11 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+	$(BIN)/lint-imports
 	$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS))
+
+docs: $(VENV)/.ready
+	$(BIN)/python -m sam2vss_lib.study.settings > docs/settings.md
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks --out benchmarks/results.json

@@ -11,7 +11,10 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.validation import validated
+
+_REQUIRED = inspect.Parameter.empty
 
 
 def with_settings(
@@ -48,11 +51,9 @@ def with_settings(
 
         made = [_option(name, field, unset=name in preset_fields) for name, field in fields.items()]
         if preset is not None:
-            made.insert(0, _PRESET)
+            made.insert(0, _option("preset", StudySettings.model_fields["preset"]))
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*made, *others)]
-        parameters.sort(
-            key=lambda p: p.default is not inspect.Parameter.empty
-        )  # required ones first
+        parameters.sort(key=lambda p: p.default is not _REQUIRED)  # these first, else as they come
         run.__dict__["__signature__"] = signature.replace(parameters=parameters)
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
@@ -60,34 +61,30 @@ def with_settings(
     return decorate
 
 
-_REQUIRED = inspect.Parameter.empty
-_PRESET = inspect.Parameter(
-    "preset",
-    inspect.Parameter.KEYWORD_ONLY,
-    default="exact",
-    annotation=Annotated[
-        str, typer.Option(help="exact, or fast: approximations; other options change it.")
-    ],
-)
+def option_of(settings: type[BaseModel], name: str) -> Any:
+    """Make the option for one field, for a command that takes it without the other settings."""
+    field = settings.model_fields[name]
+    least = next((rule.ge for rule in field.metadata if hasattr(rule, "ge")), None)
+    return typer.Option(f"--{name.replace('_', '-')}", min=least, help=_help(field))
 
 
-def _option(name: str, field: FieldInfo, *, unset: bool) -> inspect.Parameter:
+def _help(field: FieldInfo) -> str:
+    """The field's sentence, and its choices if there are some."""
+    if get_origin(field.annotation) is not Literal:
+        return str(field.description)
+    return f"{field.description} One of: {', '.join(map(str, get_args(field.annotation)))}."
+
+
+def _option(name: str, field: FieldInfo, *, unset: bool = False) -> inspect.Parameter:
     """A keyword with typer's annotation; one that is unset takes its default elsewhere."""
     kind: Any = field.annotation
-    help_text = field.description or ""
     if get_origin(kind) is Literal:
-        choices = get_args(kind)
-        kind, help_text = type(choices[0]), f"{help_text} ({', '.join(map(str, choices))})"
+        kind = type(get_args(kind)[0])
     if unset and type(None) not in get_args(kind):
         kind = Optional[kind]  # noqa: UP045 - of a type that is only known here
-    help_text = f"{help_text[:1].upper()}{help_text[1:]}."
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty
-        if field.is_required()
-        else None
-        if unset
-        else field.default,
-        annotation=Annotated[kind, typer.Option(help=help_text)],
+        default=_REQUIRED if field.is_required() else None if unset else field.default,
+        annotation=Annotated[kind, typer.Option(help=_help(field))],
     )

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam2vss_lib.cli.from_settings import with_settings
+from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import JsonOption, print_clips, print_result
 from sam2vss_lib.cli.scale import ClipWork, StageOptions, run_stage
 from sam2vss_lib.masklets.approximations import Approximations, preset_values
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
+from sam2vss_lib.study.settings import StudySettings
 
 if TYPE_CHECKING:
     from sam2vss_lib.masklets.generate import MaskletRun
@@ -70,7 +71,7 @@ def _segmenting(
 def masklets_command(
     settings: MaskletSettings,
     stage: StageOptions,
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="demo, a name or a path.")],
+    checkpoint: Annotated[str, option_of(StudySettings, "checkpoint")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the masklet store.")],
     config: Annotated[
         str | None, typer.Option("--config", help="SAM2 configuration of an unofficial file.")

@@ -13,36 +13,35 @@ import yaml
 from pydantic import BaseModel, Field
 from tqdm import tqdm
 
+from sam2vss_lib.cli.from_settings import option_of
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.study.settings import BaseSystem, StudySettings, profile_notebooks
 
 if TYPE_CHECKING:
     from sam2vss_lib.datasets import Dataset
 
-OffsetOption = Annotated[
-    int, typer.Option("--label-offset", help="1 for prediction files that use 1..C.")
-]
+OffsetOption = Annotated[int, option_of(BaseSystem, "label_offset")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def in_study(name: str) -> Any:
+    """A field of the study's settings, for settings that have some of them."""
+    return StudySettings.model_fields[name]
 
 
 class SplitOptions(BaseModel, frozen=True):
     """Options about a split, whatever is done with it."""
 
-    split: str = Field(default="val", description="name of the split list")
-    num_classes: int | None = Field(
-        default=None, description="where the data set has no class list"
-    )
-    stray_labels: Literal["error", "void"] = Field(
-        default="error", description="mask values that are no class"
-    )
+    split: str = in_study("split")
+    num_classes: int | None = Field(None, description="Where the data set has no class list.")
+    stray_labels: Literal["error", "void"] = in_study("stray_labels")
 
 
 class DatasetOptions(SplitOptions, frozen=True):
     """Options of commands that go through the clips of a data set."""
 
-    dataset: str = Field(description="data set root in VSPW or VIPSeg layout, demo or demo-b")
-    max_clips: int | None = Field(
-        default=None, ge=1, description="only the first clips of the split"
-    )
+    dataset: str = in_study("dataset")
+    max_clips: int | None = in_study("max_clips")
 
     def open(self) -> Dataset:
         """The split's clips, or its first `max_clips`."""
@@ -55,20 +54,17 @@ class DatasetOptions(SplitOptions, frozen=True):
 class StudyOptions(BaseModel, frozen=True):
     """Options of commands about the study, which say its notebooks and their parameters."""
 
-    profile: str = Field(default="demo", description="name of a profile, such as demo or vspw")
-    out: Path = Field(default=Path("results"), description="results root")
-    only: str | None = Field(
-        default=None, description="notebooks such as 01,04; by default the profile's"
-    )
+    profile: str = Field("demo", description=in_study("profile").description)
+    out: Path = Field(Path("results"), description="Results root.")
+    only: str | None = Field(None, description="Notebooks such as 01,04; else the profile's.")
     set: list[str] | None = Field(
-        default=None, description="NAME=VALUE of a notebook parameter; repeatable"
+        None, description="NAME=VALUE of a notebook parameter, as in docs/settings.md; repeatable."
     )
 
     def open(self) -> dict[Path, dict[str, Any]]:
         """Parameters of the notebooks that are asked for, by notebook."""
         from sam2vss_lib.study.run.planning import plan_study
         from sam2vss_lib.study.run.runner import find_notebooks
-        from sam2vss_lib.study.settings import profile_notebooks
 
         overrides = dict(_assignment(text) for text in self.set or [])
         only = profile_notebooks(self.profile) if self.only is None else self.only

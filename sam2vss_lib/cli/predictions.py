@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sam2vss_lib.cli.from_settings import with_settings
+from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import (
     DatasetOptions,
     JsonOption,
@@ -16,6 +16,7 @@ from sam2vss_lib.cli.options import (
     print_clips,
     print_result,
 )
+from sam2vss_lib.study.settings import BaseSystem
 
 app = typer.Typer(no_args_is_help=True, help="Predictions in other systems' formats.")
 
@@ -33,9 +34,7 @@ def formats(json_output: JsonOption = False) -> None:
 @with_settings(DatasetOptions, without=["max_clips", "stray_labels"])
 def convert(
     options: DatasetOptions,
-    format_name: Annotated[
-        str, typer.Option("--format", help="index, panoptic-json, vipseg or mmseg-pkl.")
-    ],
+    format_name: Annotated[str, option_of(BaseSystem, "format")],
     predictions: Annotated[
         Path, typer.Option("--predictions", help="Folder of the predictions, or the .pkl file.")
     ],

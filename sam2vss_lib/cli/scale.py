@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import Field
 
-from sam2vss_lib.cli.options import DatasetOptions, clip_bar
+from sam2vss_lib.cli.options import DatasetOptions, clip_bar, in_study
 from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
 
 if TYPE_CHECKING:
@@ -29,13 +29,11 @@ class ClipWork(Protocol[ResultT_co]):
 class StageOptions(DatasetOptions, frozen=True):
     """Options of stages, which say what they run on and where."""
 
-    device: str = Field(default="auto", description="torch device: auto, cpu, cuda or cuda:N")
+    device: str = in_study("device")
     workers: int | None = Field(
-        default=None, ge=1, description="processes that share the clips, one per GPU; needs Ray"
+        None, ge=1, description="Processes that share the clips, one per GPU; needs Ray."
     )
-    ray: str | None = Field(
-        default=None, description="address of a Ray cluster that shares the work"
-    )
+    ray: str | None = Field(None, description="Address of a Ray cluster that shares the work.")
 
     def pool(self, *, may_use_gpu: bool) -> RayPool | None:
         """Where clips are worked on; None for this process."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam2vss_lib.cli.from_settings import with_settings
+from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import (
     JsonOption,
     OffsetOption,
@@ -20,6 +20,7 @@ from sam2vss_lib.cli.options import (
 from sam2vss_lib.cli.scale import ClipWork, StageOptions, run_stage
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.refinement.settings import RefineSettings
+from sam2vss_lib.study.settings import StudySettings
 
 if TYPE_CHECKING:
     from sam2vss_lib.metrics import MetricSuite
@@ -70,7 +71,7 @@ def evaluate_command(
     predictions: Annotated[Path, typer.Option("--predictions", help="Folder of predictions.")],
     out: Annotated[Path, typer.Option("--out", help="The metrics.json to write.")],
     label_offset: OffsetOption = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, option_of(StudySettings, "seed")] = 0,
     json_output: JsonOption = False,
 ) -> None:
     """Measure predictions against ground truth: mIoU, FWIoU, mBIoU, mVC8, mVC16.

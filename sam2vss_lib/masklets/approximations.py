@@ -17,19 +17,27 @@ class Approximations(BaseModel, frozen=True, extra="forbid", strict=True, allow_
     """Approximations of the batched engine."""
 
     share_anchor_encoding: bool = Field(
-        default=False, description="propose on the encoding that tracking uses too"
+        default=False,
+        description="Whether masks are proposed on the encoding of the frame that tracking uses.",
     )
     merge_iou: float | None = Field(
-        default=None, gt=0.5, le=1, description="follow masks once from this IoU on"
+        default=None,
+        gt=0.5,
+        le=1,
+        description="IoU from which on masks on a frame are followed as one; never if not given.",
     )
     memory_stride_frames: int = Field(
-        default=1, ge=1, description="remember the mask of every n-th frame only"
+        default=1, ge=1, description="Only the mask of every n-th frame is remembered, n in frames."
     )
     recent_memories: int | None = Field(
-        default=None, ge=0, description="remembered masks in use, the first frame's aside"
+        default=None,
+        ge=0,
+        description="Number of remembered masks that are read, the first frame's aside; "
+        "SAM2's if not given.",
     )
     compile_encoder: bool = Field(
-        default=False, description="run the image encoder through torch.compile; last bits differ"
+        default=False,
+        description="Whether torch.compile runs the image encoder, which changes the last bits.",
     )
 
     @property

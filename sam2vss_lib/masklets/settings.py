@@ -20,29 +20,53 @@ class MaskletSettings(Approximations, frozen=True):
     extension that stock SAM2 needs for it, so stock runs without it too.
     """
 
-    window: int = Field(default=32, ge=1, description="frames a masklet is propagated through")
+    window: int = Field(
+        default=32,
+        ge=1,
+        description="Frames through which a masklet is propagated; the paper takes 32 (Table 4).",
+    )
     points_per_side: int = Field(
-        default=16, ge=1, le=256, description="point grid on the first frame"
+        default=16,
+        ge=1,
+        le=256,
+        description="Points along each side of the grid on a window's first frame; "
+        "the paper takes 16 (Table 5).",
     )
     pred_iou_thresh: float = Field(
-        default=0.6, ge=0, le=1, description="keep predicted IoU above this"
+        default=0.6,
+        ge=0,
+        le=1,
+        description="Proposals are kept above this predicted IoU; the paper takes 0.6 (Table 6).",
     )
     stability_score_thresh: float = Field(
-        default=0.8, ge=0, le=1, description="keep stability from this"
+        default=0.8,
+        ge=0,
+        le=1,
+        description="Proposals are kept from this stability on; the paper takes 0.8 (Table 7).",
     )
     stability_score_offset: float = Field(
-        default=0.9, ge=0, description="logit offset of the stability"
+        default=0.9,
+        ge=0,
+        description="Logits by which the cut is moved up and down to measure stability; "
+        "the paper takes 0.9 (section 3.1).",
     )
     box_nms_thresh: float = Field(
-        default=0.7, ge=0, le=1, description="box IoU of suppressed duplicates"
+        default=0.7,
+        ge=0,
+        le=1,
+        description="IoU of boxes above which the weaker of two proposals is a duplicate and goes.",
     )
-    points_per_batch: int = Field(default=64, ge=1, description="prompts decoded together")
-    fill_hole_area_px: Literal[0] = Field(default=0, description="largest hole filled in a mask")
+    points_per_batch: int = Field(
+        default=64, ge=1, description="Points that the mask decoder is prompted with at a time."
+    )
+    fill_hole_area_px: Literal[0] = Field(
+        default=0, description="Largest hole that is filled in a mask, in pixels: none is."
+    )
     engine: Annotated[str, AfterValidator(ENGINES.checked)] = Field(
-        default="batched", description=f"what makes the masklets ({ENGINES.in_words()})"
+        default="batched", description=f"What makes the masklets ({ENGINES.in_words()})."
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="autocast type"
+        default="float32", description="Number type in which SAM2 multiplies (autocast)."
     )
 
     @model_validator(mode="after")

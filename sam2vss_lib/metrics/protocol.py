@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.metrics.registry import BUILT_IN, METRICS, metric_kinds
@@ -19,22 +21,31 @@ MAX_WINDOW_FRAMES = 32_000
 class MetricSettings:
     """What a set of sums was counted with; only sums of equal settings may be merged or compared.
 
-    Attributes:
-        num_classes: number of classes C, at most 255 since 255 is void.
-        window_lengths: lengths n of the mVC_n windows in frames.
-        radii_px: boundary band radii r in pixels (kernel of 2r + 1); the headline uses the first.
-        frame_edge_is_boundary: whether a region has a boundary where it touches the frame's edge.
-            Off by default: the edge of the picture says nothing about an outline. On reproduces
-            code that pads masks with zeros before it erodes them.
-
     Raises:
         SettingsError: a value is outside its range, or a list is empty or repeats itself.
     """
 
-    num_classes: int
-    window_lengths: tuple[int, ...] = (8, 16)
-    radii_px: tuple[int, ...] = (2, 5)
-    frame_edge_is_boundary: bool = False
+    num_classes: Annotated[
+        int, Field(description="Number of classes C, at most 255 since 255 is void.")
+    ]
+    window_lengths: Annotated[
+        tuple[int, ...],
+        Field(description="Lengths n of the windows of mVCn in frames; the paper prints 8 and 16."),
+    ] = (8, 16)
+    radii_px: Annotated[
+        tuple[int, ...],
+        Field(
+            description="Radii r of the boundary bands of mBIoU in pixels (kernel of 2r + 1); "
+            "the headline uses the first."
+        ),
+    ] = (2, 5)
+    frame_edge_is_boundary: Annotated[
+        bool,
+        Field(
+            description="Whether a region has a boundary where it touches the frame's edge, which "
+            "says nothing about an outline; on reproduces code that pads masks with zeros."
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         """Check the ranges."""

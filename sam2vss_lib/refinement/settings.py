@@ -10,6 +10,10 @@ from sam2vss_lib.refinement.votes import VOTES
 
 Vote = Annotated[str, AfterValidator(VOTES.checked)]
 Overlap = Literal["area", "predicted_iou", "stability", "logit"]
+OnTop = Annotated[
+    Overlap,
+    Field(description="Which masklet is on top: the smallest (area), or that with the most."),
+]
 
 
 class RefineSettings(BaseModel):
@@ -24,8 +28,5 @@ class RefineSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    vote: Vote = Field(default="frame", description=f"how masklets vote ({VOTES.in_words()})")
-    overlap: Overlap = Field(
-        default="area",
-        description="masklet on top: the smallest, or the one with the most",
-    )
+    vote: Vote = Field(default="frame", description=f"How masklets vote ({VOTES.in_words()}).")
+    overlap: OnTop = "area"

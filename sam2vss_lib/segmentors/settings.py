@@ -14,14 +14,19 @@ class InferenceOptions(BaseModel, frozen=True, extra="forbid", strict=True):
     """How a base model is run; only the first two change what comes out."""
 
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="autocast type"
+        default="float32", description="Number type in which the base model multiplies (autocast)."
     )
     tv3s_mode: Literal[0, 1, 2] = Field(
-        default=0, description="TV3S: 0 reads references, 1 one frame, 2 carries its state along"
+        default=0,
+        description="TV3S reads the references (0), one frame (1), "
+        "or one frame with a state carried along the clip (2).",
     )
-    batch_frames: int = Field(default=4, ge=1, description="frames in the network at a time")
+    batch_frames: int = Field(
+        default=4, ge=1, description="Frames that are in the network at a time."
+    )
     cache_references: bool = Field(
-        default=True, description="keep the features of frames that later ones refer to"
+        default=True,
+        description="Whether features of frames that later ones refer to are kept, not recomputed.",
     )
 
     def identity(self) -> dict[str, Any]:

@@ -12,30 +12,54 @@ class ClassifierSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    hidden: int = Field(default=512, ge=1, description="width of hidden layers")
-    layers: int = Field(default=1, ge=0, le=8, description="hidden layers; 0 is a linear probe")
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="after every hidden layer")
-    standardise: bool = Field(
-        default=True, description="bring features to mean 0, deviation 1 over the training rows"
+    hidden: int = Field(default=512, ge=1, description="Width of the hidden layers, in units.")
+    layers: int = Field(
+        default=1, ge=0, le=8, description="Number of hidden layers; 0 is a linear probe."
     )
-    lr: float = Field(default=1e-3, gt=0, description="of AdamW, falling to 0 as a cosine")
-    weight_decay: float = Field(default=0.01, ge=0)
-    epochs: int = Field(default=50, ge=1, description="at most")
-    batch_size: int = Field(default=256, ge=1, description="masklets a step")
+    dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of units dropped after every hidden layer."
+    )
+    standardise: bool = Field(
+        default=True,
+        description="Whether features are brought to mean 0, deviation 1 over the training rows.",
+    )
+    lr: float = Field(
+        default=1e-3, gt=0, description="Learning rate of AdamW, which falls to 0 as a cosine."
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="Weight decay of AdamW.")
+    epochs: int = Field(default=50, ge=1, description="Passes over the training rows, at most.")
+    batch_size: int = Field(default=256, ge=1, description="Masklets in a step of the training.")
     class_weighting: Literal["none", "inverse_sqrt"] = Field(
-        default="none", description="of the loss, by 1 / sqrt of a class's training rows"
+        default="none",
+        description="Weights of the classes in the loss: equal, or 1 / sqrt of their rows.",
     )
     monitor: Literal["macro_accuracy", "loss"] = Field(
-        default="macro_accuracy", description="what decides on validation clips"
+        default="macro_accuracy",
+        description="What picks the best epoch, measured on the validation clips.",
     )
-    patience: int = Field(default=10, ge=1, description="epochs without a new best, then stop")
+    patience: int = Field(
+        default=10, ge=1, description="Epochs without a new best after which training stops."
+    )
     validation_fraction: float = Field(
-        default=0.15, ge=0, lt=1, description="of the clips, at least one; 0 trains on all clips"
+        default=0.15,
+        ge=0,
+        lt=1,
+        description="Share of the clips set apart for validation, at least one; 0 sets none apart.",
     )
     min_purity: float = Field(
-        default=0.5, ge=0, le=1, description="mixed masklets below it are not trained on"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of a masklet's labelled pixels that its class must have to train on it.",
     )
     max_void_share: float = Field(
-        default=0.5, ge=0, le=1, description="masklets with more void are not trained on"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of a masklet's pixels that may be void for it to be trained on.",
     )
-    seed: int = Field(default=0, ge=0, description="of split, initial weights, order and dropout")
+    seed: int = Field(
+        default=0,
+        ge=0,
+        description="Seed of the split of the clips, initial weights, order and dropout.",
+    )

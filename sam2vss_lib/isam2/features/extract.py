@@ -5,41 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from sam2vss_lib.datasets import VOID, Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.isam2.encoders import Encoder, encode_frame, encoder_identity
+from sam2vss_lib.isam2.feature_settings import FeatureSettings
 from sam2vss_lib.isam2.features.pooling import MaskletPool, Pooled, pool_features
 from sam2vss_lib.isam2.features.store import WHOLE_WINDOW, FeatureRows, FeatureStore
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore, check_fit
 from sam2vss_lib.refinement.counting import count_votes, winning_classes
 from sam2vss_lib.storage.records import check_same_inputs, sha256_files
-
-
-class FeatureSettings(BaseModel):
-    """What one feature vector stands for.
-
-    Attributes:
-        pool: `masklet` pools all pixels of a masklet in its window (Eq. 3 as the text has it: one
-            vector a masklet); `frame` pools every frame by itself.
-        frame_stride: encode every k-th frame of a window, from its first. A masklet that is hidden
-            on all of them has no row.
-        dtype: of the stored features.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    pool: Literal["masklet", "frame"] = "masklet"
-    frame_stride: int = Field(default=1, ge=1)
-    dtype: Literal["float16", "float32"] = "float16"
 
 
 def sample_frames(dataset: Dataset, step: int) -> Dataset:

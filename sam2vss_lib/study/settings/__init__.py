@@ -15,6 +15,7 @@ from sam2vss_lib.study.settings.study_settings import (
     Swept,
     make_settings,
 )
+from sam2vss_lib.study.settings.tables import settings_table
 
 __all__ = [
     "BaseSystem",
@@ -28,5 +29,6 @@ __all__ = [
     "make_settings",
     "notebook_settings",
     "profile_notebooks",
+    "settings_table",
     "settings_without_data",
 ]

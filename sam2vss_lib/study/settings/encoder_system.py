@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class EncoderSystem(BaseModel):
-    """One encoder of Table 3, I-X, and the base system X beside it.
-
-    Attributes:
-        method: row name as the paper prints it, such as I-CFFM.
-        backbone: such as MiT-B1; "" for I-SAM2.
-        encoder: as for `load_encoder`; None where there is none here, so that the row says so.
-        base: label of the base system that I-X is compared with and that fills I-X_base.
-    """
+    """One encoder of Table 3, I-X, and the base system X beside it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    method: str
-    backbone: str
-    encoder: str | None
-    base: str
+    method: str = Field(description="Name of the row as the paper prints it, such as I-CFFM.")
+    backbone: str = Field(description="Backbone as the paper prints it; empty for I-SAM2.")
+    encoder: str | None = Field(
+        description="Network and, after @, the level of its features, such as sam2:demo or "
+        "MODEL:WEIGHTS@fuse; none where there is none here, so that the row says so."
+    )
+    base: str = Field(
+        description="Method and backbone of the base system X that I-X is compared with and that "
+        "fills I-X_base."
+    )
 
     @property
     def label(self) -> str:

@@ -12,6 +12,11 @@ from sam2vss_lib.errors import SettingsError
 _PROFILES = Path(__file__).parents[1] / "profiles"
 
 
+def known_profiles() -> str:
+    """The names of all profiles, in words."""
+    return ", ".join(sorted(path.stem for path in _PROFILES.glob("*.yaml")))
+
+
 def load_profile(name: str, notebook: str = "") -> dict[str, Any]:
     """Parameters of a profile, `study/profiles/<name>.yaml`, to be laid over a notebook's own.
 
@@ -41,6 +46,5 @@ def profile_notebooks(name: str) -> str | None:
 def _read_profile(name: str) -> dict[str, Any]:
     path = _PROFILES / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in _PROFILES.glob("*.yaml")))
-        raise SettingsError(f"unknown profile {name!r}; known are: {known}")
+        raise SettingsError(f"unknown profile {name!r}; known are: {known_profiles()}")
     return yaml.safe_load(path.read_text(encoding="utf-8"))

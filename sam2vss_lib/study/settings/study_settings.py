@@ -7,11 +7,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from sam2vss_lib.isam2.classifiers.settings import ClassifierSettings
+from sam2vss_lib.isam2.feature_settings import FrameStride, Pool
 from sam2vss_lib.masklets.approximations import PRESETS
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.refinement.settings import Overlap, RefineSettings, Vote
+from sam2vss_lib.refinement.settings import OnTop, RefineSettings, Vote
+from sam2vss_lib.refinement.votes import VOTES
 from sam2vss_lib.study.settings.base_system import BaseSystem
 from sam2vss_lib.study.settings.encoder_system import EncoderSystem
+from sam2vss_lib.study.settings.profiles import known_profiles
 from sam2vss_lib.validation import resolve_device, validated
 
 Swept = Literal["window", "points_per_side", "pred_iou_thresh", "stability_score_thresh"]
@@ -20,8 +23,11 @@ Swept = Literal["window", "points_per_side", "pred_iou_thresh", "stability_score
 class NotebookSettings(BaseModel, frozen=True, extra="forbid", strict=True):
     """What every notebook has; enough for one that uses no data set."""
 
-    profile: str = Field(description="names the results folder and the kind of numbers in it")
-    out_dir: str = Field(description="folder of this notebook's results")
+    profile: str = Field(
+        description="Profile whose parameters are laid over the notebook's own "
+        f"({known_profiles()}); it names the folder of the results."
+    )
+    out_dir: str = Field(description="Folder of this notebook's results.")
 
     def identity(self) -> dict[str, Any]:
         """JSON-able settings without the places where results are kept."""
@@ -32,22 +38,58 @@ class NotebookSettings(BaseModel, frozen=True, extra="forbid", strict=True):
 class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
     """Everything a notebook depends on; the fields are the names its parameters may have."""
 
-    dataset: str = Field(description="data set root, or demo")
-    split: str = "val"
-    stray_labels: Literal["error", "void"] = "error"
-    max_clips: int | None = Field(None, ge=1, description="only the first clips of the split")
-    base_systems: tuple[BaseSystem, ...] = Field((), strict=False)
-    checkpoint: str = "demo"
-    preset: Literal["exact", "fast"] = Field("exact", description="approximations of the engine")
-    votes: tuple[Vote, ...] = Field(("frame",), strict=False, min_length=1)
-    overlap: Overlap = "area"
-    sweep: Swept | None = Field(None, description="the setting that an ablation varies")
-    sweep_values: tuple[int | float, ...] = Field((), strict=False)
-    benchmarks: str = Field("", description="file of python -m benchmarks; empty for none")
-    device: str = "auto"
-    seed: int = Field(default=0, ge=0, description="of everything random")
-    bootstrap_samples: int = Field(default=2000, ge=1, description="resamples of clips")
-    stages_dir: str = Field(description="folder of computations shared between notebooks")
+    dataset: str = Field(
+        description="Root of the data set in VSPW or VIPSeg layout, or demo or demo-b (generated)."
+    )
+    split: str = Field(
+        "val", description="Name of the list of clips that is measured on, such as val."
+    )
+    stray_labels: Literal["error", "void"] = Field(
+        "error",
+        description="What a mask value counts as that is neither class nor void: error or void.",
+    )
+    max_clips: int | None = Field(
+        None,
+        ge=1,
+        description="Only so many clips are used, the first of the split; all if not given.",
+    )
+    base_systems: tuple[BaseSystem, ...] = Field(
+        (), strict=False, description="Base systems to refine or to compare with, one row each."
+    )
+    checkpoint: str = Field(
+        "demo",
+        description="SAM2 model: demo, the name of an official checkpoint such as "
+        "sam2.1_hiera_large, or the path of a file; the paper does not say which.",
+    )
+    preset: Literal["exact", "fast"] = Field(
+        "exact",
+        description="Approximations of the engine that are on, none (exact) or several (fast); "
+        "each can be changed by its own setting.",
+    )
+    votes: tuple[Vote, ...] = Field(
+        ("frame",),
+        strict=False,
+        min_length=1,
+        description=f"How masklets vote, one row each ({VOTES.in_words()}).",
+    )
+    overlap: OnTop = "area"
+    sweep: Swept | None = Field(
+        None, description="Setting that an ablation varies (Tables 4 to 7), all others fixed."
+    )
+    sweep_values: tuple[int | float, ...] = Field(
+        (), strict=False, description="Values that the setting named by `sweep` takes in turn."
+    )
+    benchmarks: str = Field(
+        "", description="File written by `python -m benchmarks --out`; empty for none."
+    )
+    device: str = Field(
+        "auto", description="Where models run: auto (a GPU if there is one), cpu, cuda or cuda:N."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the bootstrap over clips.")
+    bootstrap_samples: int = Field(
+        default=2000, ge=1, description="Resamples of the clips that intervals are made from."
+    )
+    stages_dir: str = Field(description="Folder of computations shared between notebooks.")
 
     @model_validator(mode="before")
     @classmethod
@@ -101,15 +143,36 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
 class IndependentSettings(StudySettings, frozen=True):
     """What Table 3 depends on besides: encoders, the classifiers' training, and their seeds."""
 
-    encoders: tuple[EncoderSystem, ...] = Field(strict=False, min_length=1)
-    train_split: str = "train"
-    train_clips: int | None = Field(None, ge=2, description="only the first clips of train_split")
-    train_frame_step: int = Field(15, ge=1, description="train on every n-th frame")
-    train_points_per_side: int = Field(16, ge=1, le=256, description="point grid of those frames")
-    feature_pool: Literal["masklet", "frame"] = "masklet"
-    feature_frame_stride: int = Field(1, ge=1, description="encode every n-th frame of a window")
-    classifier: ClassifierSettings = Field(ClassifierSettings(), strict=False)
-    classifier_seeds: tuple[int, ...] = Field((0, 1, 2), strict=False, min_length=3)
+    encoders: tuple[EncoderSystem, ...] = Field(
+        strict=False,
+        min_length=1,
+        description="Encoders of the rows I-X, whose features the masklets are classified by.",
+    )
+    train_split: str = Field(
+        "train", description="Name of the list of clips that the classifiers are trained on."
+    )
+    train_clips: int | None = Field(
+        None,
+        ge=2,
+        description="Only so many clips are trained on, the first ones; all if not given.",
+    )
+    train_frame_step: int = Field(
+        15, ge=1, description="Every n-th frame of a clip is trained on, n in frames."
+    )
+    train_points_per_side: int = Field(
+        16, ge=1, le=256, description="Points along each side of the grid on training frames."
+    )
+    feature_pool: Pool = "masklet"
+    feature_frame_stride: FrameStride = 1
+    classifier: ClassifierSettings = Field(
+        ClassifierSettings(), strict=False, description="Network and training of the classifiers."
+    )
+    classifier_seeds: tuple[int, ...] = Field(
+        (0, 1, 2),
+        strict=False,
+        min_length=3,
+        description="Seeds of the classifiers, each of which is trained once with every one.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> IndependentSettings:
