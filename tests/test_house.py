@@ -45,7 +45,7 @@ def test_the_contracts_hold() -> None:
         ("metrics/iou.py", "sam2vss_lib.datasets.clips", "Rooms import only"),
         ("masklets/store.py", "sam2vss_lib.study.paper", "Rooms import only"),
         ("study/results/schema.py", "sam2vss_lib.study.report", "The study's rooms"),
-        ("storage/records.py", "sam2vss_lib.storage.downloads", "No two modules or rooms"),
+        ("refinement/registry.py", "sam2vss_lib.refinement.window", "No two modules or rooms"),
         ("isam2/classifiers/settings.py", "torch", "Settings load without"),
         ("metrics/iou.py", "pandas", "What computes"),
     ],

@@ -11,8 +11,8 @@ from typing import Any
 
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
-from sam2vss_lib.masklets.engines.registry import ENGINES
 from sam2vss_lib.masklets.plan import engine_key, passes
+from sam2vss_lib.masklets.registry import ENGINES
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import ClipWriter, MaskletStore

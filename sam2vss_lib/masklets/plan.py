@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 
-from sam2vss_lib.masklets.engines.registry import ENGINES
+from sam2vss_lib.masklets.registry import ENGINES
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.work import Work
 

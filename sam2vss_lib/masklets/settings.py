@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from sam2vss_lib.masklets.approximations import Approximations, preset_values
-from sam2vss_lib.masklets.engines.registry import ENGINES
+from sam2vss_lib.masklets.registry import ENGINES
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.validation import validated
 

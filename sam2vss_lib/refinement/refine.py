@@ -13,8 +13,8 @@ from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.store import ClipMasklets, MaskletStore, check_fit
 from sam2vss_lib.predictions.folder import PredictionFolder, write_labels
+from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.refinement.settings import RefineSettings
-from sam2vss_lib.refinement.votes import VOTES
 from sam2vss_lib.refinement.window import Window
 from sam2vss_lib.storage.records import is_finished, sha256_files
 

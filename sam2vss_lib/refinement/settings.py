@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from sam2vss_lib.refinement.votes import VOTES
+from sam2vss_lib.refinement.registry import VOTES
 
 Vote = Annotated[str, AfterValidator(VOTES.checked)]
 Overlap = Literal["area", "predicted_iou", "stability", "logit"]

@@ -1,1 +1,1 @@
-"""The programs that make masklets: one folder each, named in `registry`."""
+"""The programs that make masklets: one folder each, named in the registry of `masklets`."""

@@ -10,8 +10,8 @@ from sam2vss_lib.isam2.classifiers.settings import ClassifierSettings
 from sam2vss_lib.isam2.feature_settings import FrameStride, Pool
 from sam2vss_lib.masklets.approximations import PRESETS
 from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.refinement.settings import OnTop, RefineSettings, Vote
-from sam2vss_lib.refinement.votes import VOTES
 from sam2vss_lib.study.settings.base_system import BaseSystem
 from sam2vss_lib.study.settings.encoder_system import EncoderSystem
 from sam2vss_lib.study.settings.profiles import known_profiles

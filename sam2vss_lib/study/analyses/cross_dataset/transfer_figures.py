@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sam2vss_lib.refinement.votes import VOTES, rule_of
+from sam2vss_lib.refinement.registry import VOTES, rule_of
 from sam2vss_lib.study.analyses.cross_dataset.transfer import METRICS
 from sam2vss_lib.study.results.style import INK, NEUTRAL, SERIES
 

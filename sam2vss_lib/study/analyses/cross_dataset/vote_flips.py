@@ -12,7 +12,7 @@ from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.masklets.store import ClipMasklets
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.counting import count_votes, winning_classes
-from sam2vss_lib.refinement.votes import VOTES
+from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.text import range_text
 from sam2vss_lib.study.stages import Study

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sam2vss_lib.refinement.votes import rule_of
+from sam2vss_lib.refinement.registry import rule_of
 from sam2vss_lib.study.results.style import BETTER, NEUTRAL, ORANGE, note
 
 BOUNDARY_CAPTION = (

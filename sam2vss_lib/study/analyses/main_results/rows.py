@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sam2vss_lib.refinement.votes import VOTES
+from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.study.paper import paper_rows
 from sam2vss_lib.study.results.schema import Name, Row
 from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row

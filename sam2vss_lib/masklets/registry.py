@@ -1,4 +1,4 @@
-"""The masklet engines. Another one is a module here, or anywhere, and a line in `ENGINES`.
+"""The masklet engines. Another one is a module in `engines`, or anywhere, and a line in `ENGINES`.
 
 The code of an engine is a class as `MaskletEngine` describes it.
 """

@@ -1,0 +1,47 @@
+"""The vote rules. Another one is a module in `votes`, or anywhere, and a line in `VOTES`.
+
+A rule is a function from a `Window` to the refined labels, (H, W) uint8, of each of its frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sam2vss_lib.registry import Entry, Registry
+
+
+@dataclass(frozen=True)
+class VoteRule(Entry):
+    """A vote rule.
+
+    Attributes:
+        title: as prose and legends name it.
+        suffix: what tables add to a system's name.
+    """
+
+    title: str
+    suffix: str
+
+
+VOTES = Registry(
+    "vote",
+    {
+        "frame": VoteRule(
+            "sam2vss_lib.refinement.votes.frame:frame_vote",
+            "each masklet votes on every frame anew, the literal reading of Eq. 2",
+            title="frame vote",
+            suffix="",
+        ),
+        "masklet": VoteRule(
+            "sam2vss_lib.refinement.votes.window:window_vote",
+            "each masklet has one class for its whole window",
+            title="window vote",
+            suffix=" (window vote)",
+        ),
+    },
+)
+
+
+def rule_of(label: str) -> VoteRule:
+    """The rule whose suffix a refined row's label has; a rule without one has all others."""
+    return next(rule for rule in reversed(VOTES.values()) if rule.suffix in label)
