@@ -3,7 +3,7 @@
 Temporary files and locks are held by flock, which ends with the process that has it. Other
 processes go about the same folders meanwhile, and `_lock` has an answer to each of these races:
 
-1. The folder may be removed after it was made and before the file in it is: both are made again.
+1. The folder may be removed while it is made, or before the file in it is: both are made again.
 2. The file may be removed after it was opened and before it is locked, by the one who held it until
    then or, if it is a temporary one, by somebody who takes it for left over: a lock on a file
    without a name keeps nobody out, so the file under the name is opened again.
@@ -30,6 +30,7 @@ from uuid import uuid4
 from sam2vss_lib.errors import DataError, RunError, SettingsError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_ATTEMPTS = 1000  # at a folder that somebody else removes; more are no race
 
 
 @contextmanager
@@ -119,12 +120,16 @@ def _lock(path: Path, how: int) -> int:
         BlockingIOError: another process holds it, and `how` says not to wait.
         SettingsError: the folder cannot be made.
     """
+    failures = 0
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             if error.errno in _FULL:
                 raise
+            failures += 1
+            if isinstance(error, FileExistsError | FileNotFoundError) and failures < _ATTEMPTS:
+                continue  # 1
             raise SettingsError(
                 f"{path.parent}: this folder cannot be made ({error.strerror}); choose another "
                 "place"
