@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.rows import side_by_side
 from sam2vss_lib.cli.inference import tracking
-from sam2vss_lib.cli.scale import Places, run_stage
+from sam2vss_lib.cli.scale import run_stage
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.datasets.demo import demo_root
 from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.parallel.ray_workers import RayPool
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 _WORKERS = 2
@@ -40,4 +41,4 @@ def run(*, quick: bool) -> Iterator[Comparison]:
 def _masklets(dataset: Dataset, settings: MaskletSettings, workers: int) -> None:
     with TemporaryDirectory(prefix="sam2vss-bench-") as out:
         work = partial(tracking, "demo", "cpu", None, settings, Path(out), None)
-        run_stage(dataset, work, Places(workers, None, gpu=False), "masklets")
+        run_stage(dataset, work, RayPool(workers), "masklets")

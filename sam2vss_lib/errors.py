@@ -7,20 +7,8 @@ from contextlib import contextmanager
 
 #: packages that only an extra of pyproject.toml brings, as they are imported -> that extra
 EXTRAS = {
-    **dict.fromkeys(
-        (
-            "jinja2",
-            "jupyter_core",
-            "matplotlib",
-            "nbformat",
-            "pandas",
-            "papermill",
-            "seaborn",
-            "tabulate",
-            "traitlets",
-        ),
-        "study",
-    ),
+    **dict.fromkeys(("jinja2", "jupyter_core", "matplotlib", "nbformat", "pandas"), "study"),
+    **dict.fromkeys(("papermill", "seaborn", "tabulate", "traitlets"), "study"),
     "ray": "cluster",
 }
 

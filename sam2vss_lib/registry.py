@@ -15,15 +15,10 @@ from sam2vss_lib.errors import SettingsError
 
 @dataclass(frozen=True)
 class Entry:
-    """One of a kind.
+    """One of a kind."""
 
-    Attributes:
-        code: where its code is, as `package.module:name`.
-        description: half a sentence for `--help`, settings tables and docs.
-    """
-
-    code: str
-    description: str
+    code: str  # where its code is, as `package.module:name`
+    description: str  # half a sentence for `--help`, settings tables and docs
 
     def load(self) -> Any:
         """Import the code."""
@@ -35,11 +30,7 @@ EntryT = TypeVar("EntryT", bound=Entry)
 
 
 class Registry(dict[str, EntryT]):
-    """Entries by name, in the order in which they are shown; anybody may add one.
-
-    Args:
-        kind: what the entries are, such as "vote".
-        entries: those that there are from the start.
+    """Entries of a kind by name, in the order in which they are shown; anybody may add one.
 
     Example:
         >>> shapes = Registry("shape", {"round": Entry("math:pi", "like a ball")})

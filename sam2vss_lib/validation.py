@@ -12,12 +12,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(model: type[Model], values: dict[str, Any], noun: str) -> Model:
-    """Validate `values` as `model`, turning pydantic's report into one line.
-
-    Args:
-        model: the pydantic model.
-        values: its fields.
-        noun: what a field is called in the message.
+    """Validate `values` as `model`, turning pydantic's report into one line about a `noun`.
 
     Raises:
         SettingsError: the first thing that is wrong, with the names that would be right.

@@ -9,14 +9,8 @@ from typing import Annotated
 
 import typer
 
-from sam2vss_lib.cli.options import (
-    ClassesOption,
-    JsonOption,
-    SplitOption,
-    StrayOption,
-    checked_stray,
-    print_result,
-)
+from sam2vss_lib.cli.from_settings import with_settings
+from sam2vss_lib.cli.options import JsonOption, SplitOptions, print_result
 from sam2vss_lib.errors import DataError, SettingsError
 
 app = typer.Typer(no_args_is_help=True, help="Data sets in VSPW or VIPSeg layout.")
@@ -43,11 +37,10 @@ def data_list(json_output: JsonOption = False) -> None:
 
 
 @app.command("verify")
+@with_settings(SplitOptions)
 def data_verify(
+    options: SplitOptions,
     root: Annotated[str, typer.Argument(help="Data set root, demo or demo-b.")],
-    split: SplitOption = "val",
-    num_classes: ClassesOption = None,
-    stray_labels: StrayOption = "error",
     expect: Annotated[
         str | None,
         typer.Option("--expect", help="vspw or vipseg: also compare with what was published."),
@@ -71,9 +64,7 @@ def data_verify(
 
     report = verify_dataset(
         root,
-        split,
-        num_classes=num_classes,
-        stray_labels=checked_stray(stray_labels),
+        **options.model_dump(),
         expect=expect,
         write_manifest=write_manifest,
         workers=workers,
@@ -106,7 +97,9 @@ def data_fetch(
 
 
 @app.command("convert")
+@with_settings(SplitOptions, without=["split", "num_classes"])
 def data_convert(
+    options: SplitOptions,
     kind: Annotated[str, typer.Argument(help="vspw-480p, vipseg-720p or video.")],
     source: Annotated[
         Path,
@@ -123,7 +116,6 @@ def data_convert(
     semantic: Annotated[
         bool, typer.Option("--semantic", help="VIPSeg: masks without instances, VSPW layout.")
     ] = False,
-    stray_labels: StrayOption = "error",
     clip: Annotated[str | None, typer.Option("--clip", help="Video: the clip's name.")] = None,
     fps: Annotated[
         float | None, typer.Option("--fps", help="Video: frames per second; by default all.")
@@ -159,12 +151,12 @@ def data_convert(
 
     from sam2vss_lib.datasets.converting.archives import unpacked_root
     from sam2vss_lib.datasets.converting.conversion import convert_dataset
-    from sam2vss_lib.datasets.converting.converted import scratch_folder
+    from sam2vss_lib.datasets.converting.converted import UNPACKED
 
     wrong = [option for option, value in for_video.items() if value is not None]
     if wrong:
         raise SettingsError(f"{wrong[0]}: is for video only")
-    with unpacked_root(source, scratch_folder(target)) as root:
+    with unpacked_root(source, target / UNPACKED) as root:
         done = convert_dataset(
             kind,
             root,
@@ -172,10 +164,10 @@ def data_convert(
             split=split,
             height_px=height_px,
             semantic=semantic,
-            stray_labels=checked_stray(stray_labels),
+            stray_labels=options.stray_labels,
             workers=workers,
         )
-    result = {"out": str(target), **asdict(done)}
+    result = {"out": str(target), **done._asdict()}
     text = (
         f"{target}: {done.converted} clips converted, {done.reused} there already, "
         f"{done.without_masks} without masks left out"

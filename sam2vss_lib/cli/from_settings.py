@@ -14,6 +14,8 @@ from pydantic.fields import FieldInfo
 from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.validation import validated
 
+_REQUIRED = inspect.Parameter.empty
+
 
 def with_settings(
     settings: type[BaseModel],
@@ -24,7 +26,8 @@ def with_settings(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of its settings, which it takes as its first argument.
 
-    What a value must be is for the settings to say, in one line.
+    What a value must be is for the settings to say, in one line. A command with two kinds of
+    settings has two decorators, of which the inner one is for its first argument.
 
     Args:
         settings: the model whose fields become options.
@@ -49,11 +52,8 @@ def with_settings(
         made = [_option(name, field, unset=name in preset_fields) for name, field in fields.items()]
         if preset is not None:
             made.insert(0, _option("preset", StudySettings.model_fields["preset"]))
-        required = [p for p in others if p.default is inspect.Parameter.empty]
-        optional = [p for p in others if p not in required]
-        parameters = [
-            p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*required, *made, *optional)
-        ]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*made, *others)]
+        parameters.sort(key=lambda p: p.default is not _REQUIRED)  # these first, else as they come
         run.__dict__["__signature__"] = signature.replace(parameters=parameters)
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
@@ -85,6 +85,6 @@ def _option(name: str, field: FieldInfo, *, unset: bool = False) -> inspect.Para
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=None if unset else field.default,
+        default=_REQUIRED if field.is_required() else None if unset else field.default,
         annotation=Annotated[kind, typer.Option(help=_help(field))],
     )

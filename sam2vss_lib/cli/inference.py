@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam2vss_lib.cli.from_settings import option_of, with_settings
-from sam2vss_lib.cli.options import (
-    ClassesOption,
-    DatasetOption,
-    DeviceOption,
-    JsonOption,
-    MaxClipsOption,
-    SplitOption,
-    open_clips,
-    print_result,
-)
-from sam2vss_lib.cli.scale import ClipWork, Places, RayOption, WorkersOption, run_stage
+from sam2vss_lib.cli.options import JsonOption, print_clips, print_result
+from sam2vss_lib.cli.scale import ClipWork, StageOptions, run_stage
 from sam2vss_lib.masklets.approximations import Approximations, preset_values
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
@@ -29,21 +20,16 @@ if TYPE_CHECKING:
     from sam2vss_lib.masklets.generate import MaskletRun
 
 
+@with_settings(StageOptions, without=["stray_labels"])
 @with_settings(InferenceOptions, without=["cache_references"])
 def segment_command(
     options: InferenceOptions,
-    dataset: DatasetOption,
+    stage: StageOptions,
     model: Annotated[str, typer.Option("--model", help="NAME[:CHECKPOINT], see above.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of predictions.")],
-    split: SplitOption = "val",
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write class probabilities too.")
     ] = False,
-    num_classes: ClassesOption = None,
-    max_clips: MaxClipsOption = None,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = None,
-    ray: RayOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Predict the labels of every frame with a base model.
@@ -57,12 +43,9 @@ def segment_command(
     authors publish them: a state dict, or a dict with state_dict, of backbone.patch_embed1.* ..
     backbone.norm4.* and decode_head.*. The README lists the keys of each head.
     """
-    opened = open_clips(dataset, split, num_classes, max_clips)
-    work = partial(_segmenting, model, device, options, out, probabilities)
-    places = Places(workers, ray, gpu=device != "cpu")
-    reused = sum(run_stage(opened, work, places, "segment"))
-    result = {"out": str(out), "clips": len(opened), "reused": reused}
-    print_result(result, json_output, f"{len(opened)} clips in {out}, {reused} of them reused")
+    dataset, pool = stage.open(), stage.pool(may_use_gpu=stage.device != "cpu")
+    work = partial(_segmenting, model, stage.device, options, out, probabilities)
+    print_clips(out, dataset, sum(run_stage(dataset, work, pool, "segment")), json_output)
 
 
 def _segmenting(
@@ -78,6 +61,7 @@ def _segmenting(
     return partial(segment, segmentor=segmentor, out=folder, save_probabilities=probabilities)
 
 
+@with_settings(StageOptions, without=["num_classes", "stray_labels"])
 @with_settings(
     MaskletSettings,
     without=["fill_hole_area_px"],
@@ -86,30 +70,23 @@ def _segmenting(
 )
 def masklets_command(
     settings: MaskletSettings,
-    dataset: DatasetOption,
+    stage: StageOptions,
     checkpoint: Annotated[str, option_of(StudySettings, "checkpoint")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the masklet store.")],
-    split: SplitOption = "val",
     config: Annotated[
         str | None, typer.Option("--config", help="SAM2 configuration of an unofficial file.")
     ] = None,
     max_objects_per_batch: Annotated[
         int | None, typer.Option(min=1, help="Objects propagated together; found when not given.")
     ] = None,
-    max_clips: MaxClipsOption = None,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = None,
-    ray: RayOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Propose masks on every window's first frame and track them through the window."""
     from sam2vss_lib.masklets.generate import MaskletRun
 
-    opened = open_clips(dataset, split, None, max_clips)
-    work = partial(tracking, checkpoint, device, config, settings, out, max_objects_per_batch)
-    run = sum(
-        run_stage(opened, work, Places(workers, ray, gpu=device != "cpu"), "masklets"), MaskletRun()
-    )
+    work = partial(tracking, checkpoint, stage.device, config, settings, out, max_objects_per_batch)
+    pool = stage.pool(may_use_gpu=stage.device != "cpu")
+    run = sum(run_stage(stage.open(), work, pool, "masklets"), MaskletRun())
     result = {
         "out": str(out),
         "clips": run.clips,

@@ -6,64 +6,73 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 import yaml
+from pydantic import BaseModel, Field
 from tqdm import tqdm
 
 from sam2vss_lib.cli.from_settings import option_of
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.study.settings import BaseSystem, StudySettings, profile_notebooks
 
-DatasetOption = Annotated[str, option_of(StudySettings, "dataset")]
-SplitOption = Annotated[str, option_of(StudySettings, "split")]
-ClassesOption = Annotated[
-    int | None, typer.Option("--num-classes", help="Where the data set has no class list.")
-]
-MaxClipsOption = Annotated[int | None, option_of(StudySettings, "max_clips")]
-StrayOption = Annotated[str, option_of(StudySettings, "stray_labels")]
-DeviceOption = Annotated[str, option_of(StudySettings, "device")]
+if TYPE_CHECKING:
+    from sam2vss_lib.datasets import Dataset
+
 OffsetOption = Annotated[int, option_of(BaseSystem, "label_offset")]
-ProfileOption = Annotated[str, option_of(StudySettings, "profile")]
-ResultsOption = Annotated[Path, typer.Option("--out", help="Results root.")]
-OnlyOption = Annotated[
-    str | None, typer.Option("--only", help="Notebooks such as 01,04 [default: the profile's].")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="NAME=VALUE of a notebook parameter, as in docs/settings.md; repeatable."
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def open_clips(
-    dataset: str, split: str, num_classes: int | None, max_clips: int | None, stray: str = "error"
-) -> Any:
-    """A split's clips, or its first `max_clips` (a `Dataset`)."""
-    from sam2vss_lib.datasets import open_dataset
+def in_study(name: str) -> Any:
+    """A field of the study's settings, for settings that have some of them."""
+    return StudySettings.model_fields[name]
 
-    opened = open_dataset(
-        dataset, split, num_classes=num_classes, stray_labels=checked_stray(stray)
+
+class SplitOptions(BaseModel, frozen=True):
+    """Options about a split, whatever is done with it."""
+
+    split: str = in_study("split")
+    num_classes: int | None = Field(None, description="Where the data set has no class list.")
+    stray_labels: Literal["error", "void"] = in_study("stray_labels")
+
+
+class DatasetOptions(SplitOptions, frozen=True):
+    """Options of commands that go through the clips of a data set."""
+
+    dataset: str = in_study("dataset")
+    max_clips: int | None = in_study("max_clips")
+
+    def open(self) -> Dataset:
+        """The split's clips, or its first `max_clips`."""
+        from sam2vss_lib.datasets import open_dataset
+
+        facts = self.model_dump(include={"num_classes", "stray_labels"})
+        return open_dataset(self.dataset, self.split, **facts).take(self.max_clips)
+
+
+class StudyOptions(BaseModel, frozen=True):
+    """Options of commands about the study, which say its notebooks and their parameters."""
+
+    profile: str = Field("demo", description=in_study("profile").description)
+    out: Path = Field(Path("results"), description="Results root.")
+    only: str | None = Field(None, description="Notebooks such as 01,04; else the profile's.")
+    set: list[str] | None = Field(
+        None, description="NAME=VALUE of a notebook parameter, as in docs/settings.md; repeatable."
     )
-    return opened.take(max_clips)
 
+    def open(self) -> dict[Path, dict[str, Any]]:
+        """Parameters of the notebooks that are asked for, by notebook."""
+        from sam2vss_lib.study.run.planning import plan_study
+        from sam2vss_lib.study.run.runner import find_notebooks
 
-def checked_stray(value: str) -> Literal["error", "void"]:
-    """The value of --stray-labels.
-
-    Raises:
-        SettingsError: it is neither.
-    """
-    if value not in ("error", "void"):
-        raise SettingsError(f"--stray-labels {value}: expected error or void")
-    return value
+        overrides = dict(_assignment(text) for text in self.set or [])
+        only = profile_notebooks(self.profile) if self.only is None else self.only
+        return plan_study(find_notebooks(only), self.profile, self.out, overrides)
 
 
 @contextmanager
-def clip_bar(dataset: Any, what: str) -> Generator[Callable[[str], None]]:
+def clip_bar(dataset: Dataset, what: str) -> Generator[Callable[[str], None]]:
     """Progress over clips, on a terminal only."""
     with tqdm(total=len(dataset), desc=what, unit="clip", disable=None) as bar:
 
@@ -71,6 +80,12 @@ def clip_bar(dataset: Any, what: str) -> Generator[Callable[[str], None]]:
             bar.update()
 
         yield tick
+
+
+def print_clips(out: Path, dataset: Dataset, reused: int, as_json: bool) -> None:
+    """Print what a stage did to clips, of which some were done before."""
+    result = {"out": str(out), "clips": len(dataset), "reused": reused}
+    print_result(result, as_json, f"{len(dataset)} clips in {out}, {reused} of them reused")
 
 
 def print_result(result: dict[str, Any], as_json: bool, text: str) -> None:
@@ -87,18 +102,6 @@ def require_folders(**folders: Path) -> None:
     for option, folder in folders.items():
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder (--{option})")
-
-
-def open_plans(
-    profile: str, out: Path, only: str | None, parameter: list[str] | None
-) -> dict[Path, dict[str, Any]]:
-    """Parameters of the notebooks that --profile, --only and --set ask for, by notebook."""
-    from sam2vss_lib.study.run.planning import plan_study
-    from sam2vss_lib.study.run.runner import find_notebooks
-
-    overrides = dict(_assignment(text) for text in parameter or [])
-    notebooks = find_notebooks(profile_notebooks(profile) if only is None else only)
-    return plan_study(notebooks, profile, out, overrides)
 
 
 def _assignment(text: str) -> tuple[str, Any]:

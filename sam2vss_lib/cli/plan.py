@@ -8,25 +8,24 @@ from typing import Annotated
 
 import typer
 
-from sam2vss_lib.cli import options
+from sam2vss_lib.cli.from_settings import with_settings
+from sam2vss_lib.cli.options import JsonOption, StudyOptions, print_result
 from sam2vss_lib.errors import SettingsError
 
 _Count = Annotated[int | None, typer.Option(min=1, help="For every measured split, on paper.")]
 _Rate = Annotated[float | None, typer.Option(min=0.001, help="What all workers together get.")]
 
 
+@with_settings(StudyOptions)
 def plan(
-    profile: options.ProfileOption = "demo",
-    out: options.ResultsOption = Path("results"),
-    only: options.OnlyOption = None,
-    parameter: options.SetOption = None,
+    options: StudyOptions,
     workers: Annotated[int, typer.Option(min=1, help="GPUs or processes.")] = 1,
     costs: Annotated[Path | None, typer.Option(help="JSON that this command printed.")] = None,
     clips: _Count = None,
     frames_per_clip: _Count = None,
     disk_mib_per_s: _Rate = None,
     driver_tasks_per_s: _Rate = None,
-    json_output: options.JsonOption = False,
+    json_output: JsonOption = False,
 ) -> None:
     """Say what a study will take: work, disk, time on any number of workers, and what limits it.
 
@@ -38,10 +37,12 @@ def plan(
     from sam2vss_lib.study.run.planning import planned_settings
     from sam2vss_lib.study.stages.provenance import device_name
 
-    plans = options.open_plans(profile, out, only, parameter)
+    plans = options.open()
     if not (work := study_workload(plans, clips, frames_per_clip)):
-        raise SettingsError(f"--only {only}: none of these notebooks has work to be planned")
-    known = measured_costs(out / profile) if costs is None else read_costs(costs)
+        raise SettingsError(
+            f"--only {options.only}: none of these notebooks has work to be planned"
+        )
+    known = measured_costs(options.out / options.profile) if costs is None else read_costs(costs)
     found, numbers = estimate(work, known), sorted({1, 8, 64, 1000, workers})
     stages, scales = found.stages, found.on(numbers, disk_mib_per_s, driver_tasks_per_s)
     used = next(planned_settings(plans))
@@ -55,7 +56,7 @@ def plan(
         "not in it: training of classifiers, what notebook 08 times, figures and intervals",
     ]
     result = {
-        "profile": profile,
+        "profile": options.profile,
         "tasks": found.tasks,
         "longest_task_hours": found.longest_task_hours,
         "stages": json.loads(str(stages.to_json(orient="index"))),  # null where not measured
@@ -67,4 +68,4 @@ def plan(
         one.to_string(na_rep="", float_format=lambda x: f"{x:,.0f}" if x >= 100 else f"{x:.3g}")
         for one in (stages, scales)
     ]
-    options.print_result(result, json_output, "\n\n".join((*tables, "\n".join(said))))
+    print_result(result, json_output, "\n\n".join((*tables, "\n".join(said))))

@@ -7,15 +7,13 @@ from typing import Annotated
 
 import typer
 
-from sam2vss_lib.cli.from_settings import option_of
+from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import (
-    ClassesOption,
-    DatasetOption,
+    DatasetOptions,
     JsonOption,
     OffsetOption,
-    SplitOption,
     clip_bar,
-    open_clips,
+    print_clips,
     print_result,
 )
 from sam2vss_lib.study.settings import BaseSystem
@@ -33,16 +31,15 @@ def formats(json_output: JsonOption = False) -> None:
 
 
 @app.command("convert")
+@with_settings(DatasetOptions, without=["max_clips", "stray_labels"])
 def convert(
-    dataset: DatasetOption,
+    options: DatasetOptions,
     format_name: Annotated[str, option_of(BaseSystem, "format")],
     predictions: Annotated[
         Path, typer.Option("--predictions", help="Folder of the predictions, or the .pkl file.")
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of label PNGs to write.")],
-    split: SplitOption = "val",
     label_offset: OffsetOption = 0,
-    num_classes: ClassesOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Check another system's predictions and write them as label PNGs of classes 0..C-1."""
@@ -52,10 +49,9 @@ def convert(
 
     if out.resolve() == predictions.resolve():
         raise SettingsError(f"--out {out}: is the folder of --predictions; name another")
-    opened = open_clips(dataset, split, num_classes, None)
-    source = open_predictions(format_name, predictions, opened, label_offset=label_offset)
-    with clip_bar(opened, "convert") as tick:
-        folder = PredictionFolder(out, opened.num_classes)
-        reused = convert_predictions(opened, source, folder, progress=tick)
-    result = {"out": str(out), "clips": len(opened), "reused": reused}
-    print_result(result, json_output, f"{len(opened)} clips in {out}, {reused} of them reused")
+    dataset = options.open()
+    source = open_predictions(format_name, predictions, dataset, label_offset=label_offset)
+    with clip_bar(dataset, "convert") as tick:
+        folder = PredictionFolder(out, dataset.num_classes)
+        reused = convert_predictions(dataset, source, folder, progress=tick)
+    print_clips(out, dataset, reused, json_output)

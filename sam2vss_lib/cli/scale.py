@@ -4,84 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import typer
+from pydantic import Field
 
-from sam2vss_lib.cli.options import clip_bar
+from sam2vss_lib.cli.options import DatasetOptions, clip_bar, in_study
+from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
+
+if TYPE_CHECKING:
+    from sam2vss_lib.datasets import Dataset
 
 ResultT = TypeVar("ResultT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
-
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(
-        "--workers", min=1, help="Processes that share the clips, one per GPU; needs Ray."
-    ),
-]
-RayOption = Annotated[
-    str | None,
-    typer.Option("--ray", help="Address of a Ray cluster that shares the work."),
-]
 
 
 class ClipWork(Protocol[ResultT_co]):
     """A stage with all but its clips given."""
 
-    def __call__(self, clips: Any, /, *, progress: Callable[[str], None]) -> ResultT_co:
+    def __call__(self, clips: Any, /, *, progress: Callable[[str], None] = ...) -> ResultT_co:
         """Do the clips of a `Dataset`, calling `progress` with each one's name."""
         ...
 
 
-class Places(NamedTuple):
-    """Where a stage runs: in this process if neither workers nor a cluster are given.
+class StageOptions(DatasetOptions, frozen=True):
+    """Options of stages, which say what they run on and where."""
 
-    Attributes:
-        workers: processes.
-        ray: address of a cluster.
-        gpu: whether each worker gets a GPU, where there are some.
-    """
+    device: str = in_study("device")
+    workers: int | None = Field(
+        None, ge=1, description="Processes that share the clips, one per GPU; needs Ray."
+    )
+    ray: str | None = Field(None, description="Address of a Ray cluster that shares the work.")
 
-    workers: int | None
-    ray: str | None
-    gpu: bool
+    def pool(self, *, may_use_gpu: bool) -> RayPool | None:
+        """Where clips are worked on; None for this process."""
+        here = self.workers is None and self.ray is None
+        return None if here else RayPool(self.workers, self.ray, may_use_gpu)
 
 
 def run_stage(
-    dataset: Any, make_work: Callable[[], ClipWork[ResultT]], places: Places, what: str
+    dataset: Dataset, make_work: Callable[[], ClipWork[ResultT]], pool: RayPool | None, what: str
 ) -> list[ResultT]:
-    """Run a stage on a data set.
+    """Run a stage on the clips of a data set, in workers or, without a pool, in this process.
 
-    Args:
-        dataset: the clips (a `Dataset`).
-        make_work: loads what the stage needs; called in every worker.
-        places: where.
-        what: name of the progress bar.
+    `make_work` loads what the stage needs, in every worker; `what` names the progress bar.
 
     Returns:
         The result for all clips, or in workers those for each of them, in order.
     """
-    if places.workers is None and places.ray is None:
+    if pool is None:
         with clip_bar(dataset, what) as tick:
             return [make_work()(dataset, progress=tick)]
-    from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
-
-    clips = [replace(dataset, clips=(clip,)) for clip in dataset]
     return map_on_ray(
-        partial(_quiet, make_work),
-        clips,
-        RayPool(*places),
+        make_work,
+        [replace(dataset, clips=(clip,)) for clip in dataset],
+        pool,
         costs=[clip.num_frames for clip in dataset],
         names=[clip.name for clip in dataset],
         what=what,
         unit="frame",
     )
-
-
-def _quiet(make_work: Callable[[], ClipWork[ResultT]]) -> Callable[[Any], ResultT]:
-    """The same work for a single clip, whose end is all there is to say."""
-    return partial(make_work(), progress=_say_nothing)
-
-
-def _say_nothing(_clip: str) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,19 +11,13 @@ import typer
 
 from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import (
-    ClassesOption,
-    DatasetOption,
-    DeviceOption,
     JsonOption,
-    MaxClipsOption,
     OffsetOption,
-    SplitOption,
-    StrayOption,
-    open_clips,
+    print_clips,
     print_result,
     require_folders,
 )
-from sam2vss_lib.cli.scale import ClipWork, Places, RayOption, WorkersOption, run_stage
+from sam2vss_lib.cli.scale import ClipWork, StageOptions, run_stage
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.refinement.settings import RefineSettings
 from sam2vss_lib.study.settings import StudySettings
@@ -32,36 +27,27 @@ if TYPE_CHECKING:
     from sam2vss_lib.predictions.folder import PredictionFolder
 
 
+@with_settings(StageOptions, without=["stray_labels"])
 @with_settings(RefineSettings)
 def refine_command(
     settings: RefineSettings,
-    dataset: DatasetOption,
+    stage: StageOptions,
     predictions: Annotated[Path, typer.Option("--predictions", help="Base predictions.")],
     masklets: Annotated[Path, typer.Option("--masklets", help="Masklet store.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of refined predictions.")],
-    split: SplitOption = "val",
     label_offset: OffsetOption = 0,
-    num_classes: ClassesOption = None,
-    max_clips: MaxClipsOption = None,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = None,
-    ray: RayOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Give every masklet the class most frequent under it in a base model's predictions."""
     from sam2vss_lib.predictions.folder import PredictionFolder
 
-    opened = open_clips(dataset, split, num_classes, max_clips)
+    dataset = stage.open()
     require_folders(predictions=predictions, masklets=masklets)
-    classes = opened.num_classes
-    base = PredictionFolder(predictions, classes, label_offset)
-    refined = PredictionFolder(out, classes, label_offset)
-    work = partial(_refining, base, masklets, refined, settings, device)
-    reused = sum(
-        run_stage(opened, work, Places(workers, ray, gpu=device.startswith("cuda")), "refine")
-    )
-    result = {"out": str(out), "clips": len(opened), "reused": reused}
-    print_result(result, json_output, f"{len(opened)} clips in {out}, {reused} of them reused")
+    base = PredictionFolder(predictions, dataset.num_classes, label_offset)
+    refined = replace(base, root=out)
+    work = partial(_refining, base, masklets, refined, settings, stage.device)
+    pool = stage.pool(may_use_gpu=stage.device.startswith("cuda"))
+    print_clips(out, dataset, sum(run_stage(dataset, work, pool, "refine")), json_output)
 
 
 def _refining(
@@ -79,18 +65,12 @@ def _refining(
     return partial(refine, predictions=base, masklets=store, out=out, settings=settings, device=on)
 
 
+@with_settings(StageOptions)
 def evaluate_command(
-    dataset: DatasetOption,
+    stage: StageOptions,
     predictions: Annotated[Path, typer.Option("--predictions", help="Folder of predictions.")],
     out: Annotated[Path, typer.Option("--out", help="The metrics.json to write.")],
-    split: SplitOption = "val",
     label_offset: OffsetOption = 0,
-    num_classes: ClassesOption = None,
-    max_clips: MaxClipsOption = None,
-    stray_labels: StrayOption = "error",
-    device: DeviceOption = "auto",
-    workers: WorkersOption = None,
-    ray: RayOption = None,
     seed: Annotated[int, option_of(StudySettings, "seed")] = 0,
     json_output: JsonOption = False,
 ) -> None:
@@ -106,19 +86,19 @@ def evaluate_command(
 
     if out.is_dir():
         raise SettingsError(f"--out {out}: is a folder; expected the name of a file")
-    opened = open_clips(dataset, split, num_classes, max_clips, stray_labels)
+    dataset, pool = stage.open(), stage.pool(may_use_gpu=stage.device.startswith("cuda"))
     require_folders(predictions=predictions)
-    folder = PredictionFolder(predictions, opened.num_classes, label_offset)
-    suite = MetricSuite(opened.num_classes)
-    places = Places(workers, ray, gpu=device.startswith("cuda"))
-    for part in run_stage(opened, partial(_counting, folder, device), places, "evaluate"):
+    folder = PredictionFolder(predictions, dataset.num_classes, label_offset)
+    suite = MetricSuite(dataset.num_classes)
+    for part in run_stage(dataset, partial(_counting, folder, stage.device), pool, "evaluate"):
         suite.merge(part)
+    given = {"label_offset": label_offset, "stray_labels": stage.stray_labels}
     provenance = collect_provenance(
-        settings={"split": split, "label_offset": label_offset, "stray_labels": stray_labels},
-        data_sha256=opened.content_sha256(),
+        settings={"split": stage.split, **given},
+        data_sha256=dataset.content_sha256(),
         checkpoints={},
-        predictions={str(predictions): predictions_sha256(opened, folder)},
-        device=resolve_device(device),
+        predictions={str(predictions): predictions_sha256(dataset, folder)},
+        device=resolve_device(stage.device),
         seed=seed,
     )
     result = write_metrics(out, suite, provenance)

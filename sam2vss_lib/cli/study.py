@@ -7,15 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sam2vss_lib.cli.options import (
-    JsonOption,
-    OnlyOption,
-    ProfileOption,
-    ResultsOption,
-    SetOption,
-    open_plans,
-    print_result,
-)
+from sam2vss_lib.cli.from_settings import with_settings
+from sam2vss_lib.cli.options import JsonOption, StudyOptions, print_result
 from sam2vss_lib.errors import RunError
 
 
@@ -27,11 +20,9 @@ def doctor(json_output: JsonOption = False) -> None:
     print_result(result, json_output, to_text(result))
 
 
+@with_settings(StudyOptions)
 def study(
-    profile: ProfileOption = "demo",
-    out: ResultsOption = Path("results"),
-    only: OnlyOption = None,
-    parameter: SetOption = None,
+    options: StudyOptions,
     workers: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 1,
     ray: Annotated[
         str | None, typer.Option("--ray", help="Address of a Ray cluster that makes the masklets.")
@@ -48,14 +39,14 @@ def study(
     from sam2vss_lib.study.run.planning import share_masklets
     from sam2vss_lib.study.run.reuse import reuse_table
 
-    plans = open_plans(profile, out, only, parameter)
+    plans = options.open()
 
     def say(text: str) -> None:
         typer.echo(text, err=True)
 
     share_masklets(plans, workers, say, ray=ray)
     executed, failures = run_notebooks(plans, workers, say)
-    page = write_report(out / profile)
+    page = write_report(options.out / options.profile)
     result = {**{name: str(path) for name, path in executed.items()}, "report": str(page)}
     print_result(result, json_output, f"{reuse_table(executed)}\n{page}")
     if failures:

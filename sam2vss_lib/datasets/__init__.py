@@ -3,7 +3,8 @@
 from sam2vss_lib.datasets.checking.verify import verify_dataset
 from sam2vss_lib.datasets.clips import Clip
 from sam2vss_lib.datasets.labels import VOID
-from sam2vss_lib.datasets.vspw import GENERATED, Dataset, open_dataset
+from sam2vss_lib.datasets.splits import GENERATED
+from sam2vss_lib.datasets.vspw import Dataset, open_dataset
 
 __all__ = [
     "GENERATED",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,6 @@ CLASS_FILES = ("classes.json", "label_num_dic_final.json")
 
 def find_class_names(root: Path) -> tuple[str, ...] | None:
     """Read the class list of a data set root.
-
-    Args:
-        root: folder that may hold `classes.json` or `label_num_dic_final.json`.
 
     Returns:
         The C class names, label 0 first; None if the root has no class list.
@@ -35,8 +33,7 @@ def find_class_names(root: Path) -> tuple[str, ...] | None:
 def read_class_names(path: Path) -> tuple[str, ...]:
     """Read a class list, either `{"1": "wall", ...}` or VSPW's `{"others": "0", "wall": "1", ...}`.
 
-    Args:
-        path: JSON file; which of the two forms it has is told by its keys.
+    Which of the two forms it has is told by its keys.
 
     Returns:
         The C class names in the order of their ids 1..C, that is, label 0 first.
@@ -52,8 +49,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     if not isinstance(content, dict) or not content:
         raise FileFault(path, "is not a JSON object of class ids and names", hint)
     entries: list[tuple[Any, Any]] = list(content.items())
-    ids_are_keys = all(_class_id(key) is not None for key, _ in entries)
-    if not ids_are_keys:
+    if not all(_class_id(key) is not None for key, _ in entries):
         # VSPW's form maps names to ids and calls id 0, which is void, "others".
         entries = [(value, key) for key, value in entries if _class_id(value) != 0]
     names: dict[int, str] = {}
@@ -64,7 +60,15 @@ def read_class_names(path: Path) -> tuple[str, ...]:
         if class_id in names:
             raise FileFault(path, f"class id {class_id} is given twice", hint)
         names[class_id] = name
-    _check_ids_and_names(path, names, hint)
+    if not 1 <= len(names) <= MAX_CLASSES:
+        raise FileFault(path, f"lists {len(names)} classes, not 1..{MAX_CLASSES}", hint)
+    wrong = sorted(set(names) ^ set(range(1, len(names) + 1)))
+    if wrong:
+        raise FileFault(path, f"class ids are not 1..{len(names)} (see id {wrong[0]})", hint)
+    # tables name classes: two rows of one name could not be told apart
+    repeated = sorted(name for name, times in Counter(names.values()).items() if times > 1)
+    if repeated:
+        raise FileFault(path, f"two classes are named {repeated[0]!r}", "give each its own name")
     return tuple(names[class_id] for class_id in sorted(names))
 
 
@@ -73,16 +77,3 @@ def _class_id(value: object) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
         return int(value)
     return value if type(value) is int else None
-
-
-def _check_ids_and_names(path: Path, names: dict[int, str], hint: str) -> None:
-    """Check that ids are 1..C and that no two classes share a name."""
-    if not 1 <= len(names) <= MAX_CLASSES:
-        raise FileFault(path, f"lists {len(names)} classes, not 1..{MAX_CLASSES}", hint)
-    wrong = sorted(set(names) ^ set(range(1, len(names) + 1)))
-    if wrong:
-        raise FileFault(path, f"class ids are not 1..{len(names)} (see id {wrong[0]})", hint)
-    if len(set(names.values())) < len(names):
-        # Tables name classes; two rows of one name could not be told apart.
-        repeated = sorted(n for n in names.values() if list(names.values()).count(n) > 1)
-        raise FileFault(path, f"two classes are named {repeated[0]!r}", "give each its own name")

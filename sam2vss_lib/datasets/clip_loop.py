@@ -21,13 +21,9 @@ def each_clip(
 ) -> int:
     """Do every clip once, however many processes write to the same folders.
 
-    Those that another process is at come last: then they are waited for, and found done.
-
-    Args:
-        dataset: the clips.
-        outs: the folders that are written to.
-        work: makes a clip's outputs unless they are there; returns whether they were.
-        progress: called with each clip's name when it is done.
+    Those that another process is at come last: then they are waited for, and found done. `work`
+    makes a clip's outputs in `outs` unless they are there and returns whether they were; then
+    `progress` is called with the clip's name.
 
     Returns:
         Number of clips whose outputs were there.

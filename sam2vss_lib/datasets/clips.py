@@ -25,24 +25,14 @@ from sam2vss_lib.datasets.segments import read_segments
 
 @dataclass(frozen=True)
 class Clip:
-    """One video clip; all its frames and masks have one size.
-
-    Attributes:
-        name: folder name of the clip.
-        root: the data set root.
-        frame_files: file names of the frames in the order of time.
-        has_ground_truth: whether every frame has a mask (else none has).
-        class_count: C, or None when unknown, in which case there is no ground truth to read.
-        stray_labels: what to do with mask values that are no class.
-        layout: where its files lie and what its masks hold.
-    """
+    """One video clip; all its frames and masks have one size."""
 
     name: str
-    root: Path
-    frame_files: tuple[str, ...]
-    has_ground_truth: bool
-    class_count: int | None = None
-    stray_labels: StrayLabels = "error"
+    root: Path  # of the data set
+    frame_files: tuple[str, ...]  # names in the order of time
+    has_ground_truth: bool  # whether every frame has a mask (else none has)
+    class_count: int | None = None  # C; None when unknown: then there is no ground truth to read
+    stray_labels: StrayLabels = "error"  # what to do with mask values that are no class
     layout: Layout = VSPW_LAYOUT
 
     @property
@@ -98,11 +88,9 @@ class Clip:
                 readable, not of the clip's size, or holds values that are no class.
         """
         if not self.has_ground_truth:
-            raise FileFault(
-                self.layout.mask_folder(self.root, self.name),
-                f"clip {self.name} has no masks",
-                "the test split has no public masks: use a split that has them, such as val",
-            )
+            folder = self.layout.mask_folder(self.root, self.name)
+            hint = "the test split has no public masks: use a split that has them, such as val"
+            raise FileFault(folder, f"clip {self.name} has no masks", hint)
         labels = self.read_mask(i)
         self.check_size(self.mask_path(i), labels.shape)
         return labels
@@ -118,21 +106,17 @@ class Clip:
                 that are no class.
         """
         num_classes = known_num_classes(self.class_count, self.root)
-        path, layout = self.mask_path(i), self.layout
+        path, layout, strays = self.mask_path(i), self.layout, self.stray_labels
         match layout.mask_values:
             case "labels":
-                return ground_truth_from_mask(
-                    read_label_image(path),
-                    num_classes,
-                    stray_labels=self.stray_labels,
-                    source=path,
-                )
+                mask = read_label_image(path)
+                return ground_truth_from_mask(mask, num_classes, stray_labels=strays, source=path)
             case "panoptic":
                 return labels_from_panoptic(
                     read_id_image(path, "grey"),
                     num_classes,
                     things=layout.things,
-                    stray_labels=self.stray_labels,
+                    stray_labels=strays,
                     source=path,
                 )
             case "segments":
@@ -142,11 +126,7 @@ class Clip:
                 return labels_from_segments(ids, segments, num_classes, path, index.path)
 
     def check_size(self, path: Path, shape: tuple[int, ...]) -> None:
-        """Check that an image that belongs to this clip has its size.
-
-        Args:
-            path: the image's file, for the error.
-            shape: its (height, width).
+        """Check that an image of this clip, at `path`, has its (height, width).
 
         Raises:
             DataError: it has another size.
@@ -161,9 +141,7 @@ def known_num_classes(class_count: int | None, root: Path) -> int:
         DataError: it is None.
     """
     if class_count is None:
-        raise FileFault(
-            root / "classes.json",
-            "no usable class list, so the number of classes is unknown",
-            "add or mend the file, or pass --num-classes",
-        )
+        problem = "no usable class list, so the number of classes is unknown"
+        hint = "add or mend the file, or pass --num-classes"
+        raise FileFault(root / "classes.json", problem, hint)
     return class_count

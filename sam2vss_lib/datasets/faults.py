@@ -35,13 +35,7 @@ class FileFault(DataError):
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """Read a file that must not be empty.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Its bytes, at least one.
+    """The bytes of a file, of which there must be at least one.
 
     Raises:
         DataError: missing, not readable or of 0 bytes.

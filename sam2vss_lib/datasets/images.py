@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -15,14 +14,27 @@ from sam2vss_lib.datasets.faults import LIKELY_CUT_SHORT, FileFault, read_bytes
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.storage.files import atomic_path
 
-_PNG_COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
+_BITS = 24  # where a PNG's IHDR chunk, which comes first, says bits a channel, then the colour type
+_PNG_END = b"IEND\xaeB`\x82"  # the last chunk with its checksum
+_COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
+_PALETTES = {(bits, 3) for bits in (1, 2, 4, 8)}
+_OTHER_IDS = "check which of the panoptic formats the files have"
+#: what a PNG's values are -> the kinds (bits a channel, colour type) that hold them, how they are
+#: called and what to do about other kinds. Grey of 1, 2 or 4 bits is stretched to 0..255 by
+#: decoders: its labels would be lost.
+_KINDS = {
+    "labels": (
+        _PALETTES | {(8, 0)},
+        "labels",
+        "write label values as 8-bit palette or 8-bit grey PNG, not colours",
+    ),
+    "grey": (_PALETTES | {(8, 0), (16, 0)}, "ids as 8-bit or 16-bit grey", _OTHER_IDS),
+    "rgb": ({(8, 2)}, "ids as 8-bit RGB", _OTHER_IDS),
+}
 
 
 def read_frame(path: Path) -> NDArray[np.uint8]:
-    """Read a video frame; an EXIF orientation is ignored, because masks follow the stored pixels.
-
-    Args:
-        path: a JPEG or an 8-bit PNG.
+    """Read a JPEG or an 8-bit PNG; an EXIF orientation is ignored, as masks follow stored pixels.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -36,26 +48,19 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
 
 
 def decode_frame(path: Path | str, data: bytes) -> Image.Image:
-    """Decode the bytes of a video frame completely, in the mode that they are stored in.
-
-    Args:
-        path: the file that they are from, for the error.
-        data: a JPEG or an 8-bit PNG.
+    """Decode a video frame's `data` completely, in the mode that it is stored in.
 
     Raises:
         DataError: truncated or undecodable, or more than 8 bits a channel.
     """
     image = decode_image(path, data, ("JPEG", "PNG"))
-    if image.format == "PNG" and _png_kind(data)[0] == 16:
+    if image.format == "PNG" and data[_BITS] == 16:
         raise FileFault(path, "16-bit PNG where a frame is read", "convert it to 8-bit RGB")
     return image
 
 
 def read_label_image(path: Path) -> Labels:
-    """Read the values of a mask or of a prediction.
-
-    Args:
-        path: an 8-bit grey PNG, or a palette PNG, whose indices are then the labels.
+    """Read the values of a mask or a prediction: of an 8-bit grey or the indices of a palette PNG.
 
     Returns:
         (H, W) uint8, the values as stored.
@@ -63,30 +68,7 @@ def read_label_image(path: Path) -> Labels:
     Raises:
         DataError: missing, empty, truncated or undecodable file, or another kind of image.
     """
-    return np.array(decode_label_image(path, read_bytes(path)), dtype=np.uint8)
-
-
-def decode_label_image(path: Path | str, data: bytes) -> Image.Image:
-    """Decode the bytes of a mask or of a prediction completely; pixel values are the labels.
-
-    Args:
-        path: the file that they are from, for the error.
-        data: an 8-bit grey or a palette PNG.
-
-    Raises:
-        DataError: truncated or undecodable, or another kind of image.
-    """
-    image = decode_image(path, data, ("PNG",))
-    depth, colour_type = _png_kind(data)
-    # Grey of 1, 2 or 4 bits is stretched to 0..255 by decoders: its labels would be lost.
-    if colour_type != 3 and (colour_type, depth) != (0, 8):
-        kind = f"{depth}-bit {_PNG_COLOUR_TYPES.get(colour_type)} PNG"
-        raise FileFault(
-            path,
-            f"{kind} where labels are read",
-            "write label values as 8-bit palette or 8-bit grey PNG, not colours",
-        )
-    return image
+    return np.array(decode_values(path, read_bytes(path), "labels"), dtype=np.uint8)
 
 
 def read_id_image(path: Path, coding: Literal["grey", "rgb"]) -> NDArray[np.int32]:
@@ -103,18 +85,25 @@ def read_id_image(path: Path, coding: Literal["grey", "rgb"]) -> NDArray[np.int3
     Raises:
         DataError: missing, empty, truncated or undecodable file, or another kind of image.
     """
-    data = read_bytes(path)
-    image = decode_image(path, data, ("PNG",))
-    depth, colour_type = _png_kind(data)
-    known = {"grey": colour_type == 3 or (colour_type, depth) in ((0, 8), (0, 16))}
-    known["rgb"] = (colour_type, depth) == (2, 8)
-    if not known[coding]:
-        wanted = {"grey": "8-bit or 16-bit grey", "rgb": "8-bit RGB"}[coding]
-        kind = f"{depth}-bit {_PNG_COLOUR_TYPES.get(colour_type)} PNG"
-        hint = "check which of the panoptic formats the files have"
-        raise FileFault(path, f"{kind} where ids as {wanted} are read", hint)
-    values = np.array(image, dtype=np.int32)
+    values = np.array(decode_values(path, read_bytes(path), coding), dtype=np.int32)
     return values if coding == "grey" else values @ np.array([1, 256, 65536], dtype=np.int32)
+
+
+def decode_values(
+    path: Path | str, data: bytes, coding: Literal["labels", "grey", "rgb"]
+) -> Image.Image:
+    """Decode a PNG of labels or of ids from its `data` completely, whose pixels are the values.
+
+    Raises:
+        DataError: truncated or undecodable, or another kind of image.
+    """
+    image = decode_image(path, data, ("PNG",))
+    kinds, wanted, hint = _KINDS[coding]
+    bits, colour = data[_BITS], data[_BITS + 1]
+    if (bits, colour) not in kinds:
+        problem = f"{bits}-bit {_COLOURS.get(colour)} PNG where {wanted} are read"
+        raise FileFault(path, problem, hint)
+    return image
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -134,34 +123,23 @@ def image_size(path: Path) -> tuple[int, int]:
 def check_same_size(
     path: Path | str, shape: tuple[int, ...], reference: Path | str, size: tuple[int, ...]
 ) -> None:
-    """Check that an image has the size of another image of its clip.
-
-    Args:
-        path: the image's file, for the error.
-        shape: its (height, width).
-        reference: the other image's file, for the error.
-        size: the other's (height, width).
+    """Check that an image's `shape` is the `size` of another of its clip, both (height, width).
 
     Raises:
         DataError: the sizes differ.
     """
     if shape != size:
-        raise FileFault(
-            path,
-            f"is {'x'.join(map(str, shape))} (height x width) but {reference} is "
-            f"{'x'.join(map(str, size))}",
-            "a clip's frames, masks and predictions must have one size: resize labels by nearest",
-        )
+        this, other = ("x".join(map(str, one)) for one in (shape, size))
+        problem = f"is {this} (height x width) but {reference} is {other}"
+        hint = "a clip's frames, masks and predictions must have one size: resize labels by nearest"
+        raise FileFault(path, problem, hint)
 
 
 def write_label_image(path: Path, labels: Labels, palette: NDArray[np.uint8] | None = None) -> None:
-    """Write label values as an 8-bit PNG, atomically.
+    """Write (H, W) uint8 labels as they are to an 8-bit PNG, atomically.
 
-    Args:
-        path: the file; its folder is made when missing.
-        labels: (H, W) uint8, written as they are.
-        palette: (N, 3) uint8 RGB colours of the values 0..N-1, N <= 256, all others black; makes a
-            palette PNG whose stored values are the same. None makes a grey PNG.
+    A palette of (N, 3) uint8 RGB colours of the values 0..N-1, N <= 256, all others black, makes a
+    palette PNG whose stored values are the same; None makes a grey PNG.
     """
     image = Image.fromarray(labels)
     if palette is not None:
@@ -173,48 +151,23 @@ def write_label_image(path: Path, labels: Labels, palette: NDArray[np.uint8] | N
 
 
 def decode_image(path: Path | str, data: bytes, formats: tuple[str, ...]) -> Image.Image:
-    """Decode an image completely, whatever it shows.
-
-    Args:
-        path: the file that the bytes are from, for the error.
-        data: the file's bytes.
-        formats: what it may be, as Pillow calls them.
+    """Decode an image's `data` completely, in one of the formats as Pillow calls them.
 
     Raises:
         DataError: truncated or undecodable.
     """
     try:
         if data.startswith(b"\x89PNG"):
-            _check_png_chunks(data)
+            # loading skips the checksums of the pixels, which would let altered labels pass, and
+            # checking skips that of the end
+            Image.open(BytesIO(data), formats=("PNG",)).verify()
+            if data[12:16] != b"IHDR" or _PNG_END not in data:
+                raise ValueError("truncated, or IHDR chunk is not the first")
         image = Image.open(BytesIO(data), formats=formats)
         image.load()
     except Exception as error:  # a decoder fed arbitrary bytes may raise almost anything
         raise _undecodable(path, error, formats) from None
     return image
-
-
-def _check_png_chunks(data: bytes) -> None:
-    """Check that a PNG has all its chunks, from IHDR to IEND, and their checksums.
-
-    The decoder skips the checksums of the pixel data, which would let altered labels pass.
-    """
-    name, start = b"IHDR", 8
-    if data[12:16] != name:
-        raise ValueError("IHDR chunk is not the first")
-    while name != b"IEND":
-        length = int.from_bytes(data[start : start + 4], "big")
-        name = data[start + 4 : start + 8]
-        end = start + 8 + length
-        if len(data) < end + 4:
-            raise ValueError("truncated")
-        if zlib.crc32(data[start + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise ValueError(f"wrong checksum at byte {start}")
-        start = end + 4
-
-
-def _png_kind(data: bytes) -> tuple[int, int]:
-    """Bits per channel and colour type of a PNG, from its IHDR chunk, which always comes first."""
-    return data[24], data[25]
 
 
 def _undecodable(path: Path | str, error: Exception, formats: tuple[str, ...]) -> FileFault:

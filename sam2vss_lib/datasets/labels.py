@@ -25,7 +25,7 @@ Labels = NDArray[np.uint8]
 
 
 def check_num_classes(num_classes: int) -> None:
-    """Check that labels of `num_classes` classes fit in 8 bits.
+    """Check that labels of so many classes fit in 8 bits.
 
     Raises:
         SettingsError: `num_classes` is not in 1..254.
@@ -43,12 +43,8 @@ def ground_truth_from_mask(
 ) -> Labels:
     """Convert the values of a mask file to ground truth labels.
 
-    Args:
-        mask: (H, W) uint8; 0 and 255 are void, 1..C are classes.
-        num_classes: C.
-        stray_labels: "error" refuses any other value, "void" reads it as void (published VSPW
-            masks hold a few stray values).
-        source: the mask's file, for the error.
+    A mask is (H, W) uint8; 0 and 255 are void, 1..C are classes. Any other value is refused as an
+    "error" or read as "void" (published VSPW masks hold a few stray values).
 
     Returns:
         (H, W) uint8; 0..C-1 are classes, 255 is void.
@@ -66,36 +62,36 @@ def ground_truth_from_mask(
 def check_mask_values(
     values: Iterable[int], num_classes: int, stray_labels: StrayLabels, source: Path | str
 ) -> None:
-    """Check the distinct values that a mask file holds.
-
-    Args:
-        values: those that occur, ascending.
-        num_classes: C.
-        stray_labels: "error" or "void", as in `ground_truth_from_mask`.
-        source: the mask's file, for the error.
+    """Check the distinct values that a mask file holds, in ascending order.
 
     Raises:
         DataError: a value is neither a class nor void and `stray_labels` is "error".
         SettingsError: `num_classes` or `stray_labels` cannot be used.
     """
     check_num_classes(num_classes)
+    strays = [value for value in values if num_classes < value < VOID]
+    wanted = f"class (1..{num_classes}) nor void (0, 255)"
+    check_strays(strays, f"mask value {listing(strays)} is neither {wanted}", stray_labels, source)
+
+
+def check_strays(
+    strays: list[int], problem: str, stray_labels: StrayLabels, source: Path | str
+) -> None:
+    """Refuse values of no class, unless they are to be read as void.
+
+    Raises:
+        DataError: there are some and `stray_labels` is "error"; it says the problem.
+        SettingsError: `stray_labels` cannot be used.
+    """
     if stray_labels not in ("error", "void"):
         raise SettingsError(f"stray_labels is {stray_labels!r}; it must be 'error' or 'void'")
-    strays = [value for value in values if num_classes < value < VOID]
     if strays and stray_labels == "error":
-        raise FileFault(
-            source,
-            f"mask value {_listing(strays)} is neither class (1..{num_classes}) nor void (0, 255)",
-            "check num_classes and classes.json, or read stray labels as void",
-        )
+        hint = "check num_classes and classes.json, or read stray labels as void"
+        raise FileFault(source, problem, hint)
 
 
 def mask_from_ground_truth(labels: Labels, num_classes: int) -> Labels:
-    """Convert labels to the values of a mask file: the inverse of `ground_truth_from_mask`.
-
-    Args:
-        labels: (H, W) uint8; 0..C-1 are classes, 255 is void.
-        num_classes: C.
+    """Convert (H, W) labels to the values of a mask file: undoes `ground_truth_from_mask`.
 
     Returns:
         (H, W) uint8; 1..C are classes, 255 is void (0, the other void value, is not used).
@@ -113,10 +109,10 @@ def mask_from_ground_truth(labels: Labels, num_classes: int) -> Labels:
 def check_prediction(
     labels: Labels, num_classes: int, path: Path | str, label_offset: int = 0
 ) -> None:
-    """Check the values of a predicted label map.
+    """Check the values of a predicted label map, as they are in its file.
 
     Args:
-        labels: (H, W) uint8; the file's values.
+        labels: (H, W) uint8.
         num_classes: C.
         path: the file, for the error.
         label_offset: 0 for files of 0..C-1 and 255, 1 for files of 1..C with 0 and 255 as void.
@@ -135,7 +131,7 @@ def check_prediction(
         hint = f"if the files number the classes 1..{num_classes}, pass --label-offset 1"
     raise FileFault(
         path,
-        f"label {_listing(strays)} is neither class ({label_offset}..{last}) nor void ({VOID})",
+        f"label {listing(strays)} is neither class ({label_offset}..{last}) nor void ({VOID})",
         hint,
     )
 
@@ -146,9 +142,6 @@ def class_palette(num_classes: int) -> NDArray[np.uint8]:
     Hues step by the golden angle, so that neighbours in the list differ most; lightness and
     chroma cycle, so that classes of like hue stay apart; beyond some 40 classes colours come close.
     Black is left for void.
-
-    Args:
-        num_classes: C.
 
     Returns:
         (C, 3) uint8 RGB.
@@ -187,6 +180,6 @@ def _values_above(values: Labels, last: int) -> list[int]:
     return np.unique(values[(values > last) & (values != VOID)]).tolist()
 
 
-def _listing(values: list[int], most: int = 8) -> str:
-    """`values` as text, cut after `most` of them."""
-    return ", ".join(map(str, values[:most])) + (", ..." if len(values) > most else "")
+def listing(values: list[int]) -> str:
+    """The first eight values as text."""
+    return ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")

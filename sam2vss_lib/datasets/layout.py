@@ -1,7 +1,11 @@
-"""Layouts on disk: where frames and masks lie, split lists, and the pairing of frames and masks.
+"""Layouts on disk: where a root's frames and masks lie, and which of a clip's belong together.
 
-Everything here lists and compares names; no image is opened. Faults are returned rather than
-raised, so that opening a data set can stop at the first and verification can show them all.
+A root in VSPW layout holds `data/<clip>/origin/<frame>.jpg` and `data/<clip>/mask/<frame>.png`,
+VIPSeg as published `imgs/<clip>/<frame>.jpg` and `panomasks/<clip>/<frame>.png`. VIPSeg's official
+scripts make of it a folder `VIPSeg_720P` with `images/` and `panomasks/` and, for COCO tools, with
+`panomasksRGB/` and `panoptic_gt_VIPSeg_<split>.json`; split lists stay one folder above.
+
+Everything here lists and compares names; no image is opened.
 """
 
 from __future__ import annotations
@@ -9,12 +13,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.errors import SettingsError
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 _PLAIN_NAME = re.compile(r"[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*")
@@ -49,107 +52,60 @@ class Layout:
 
 
 VSPW_LAYOUT = Layout(frames="data/{clip}/origin", masks="data/{clip}/mask")
+_VIPSEG_LAYOUT = Layout("imgs/{clip}", "panomasks/{clip}", "panoptic")
+VIPSEG_720P_LAYOUT = Layout("images/{clip}", "panomasks/{clip}", "panoptic")
+
+
+def find_layout(root: Path, split: str) -> Layout:
+    """Tell a root's layout by its folders.
+
+    The root need not exist, and the split is part of the name of the list of segments. Masks in
+    `panomasks/` are preferred to `panomasksRGB/`, which say the same in a longer way.
+
+    Returns:
+        A layout of VIPSeg, without its `things`; VSPW's where there are no VIPSeg folders.
+    """
+    layouts = (VSPW_LAYOUT, _VIPSEG_LAYOUT, VIPSEG_720P_LAYOUT)
+    there = (one for one in layouts if (root / one.frames.split("/")[0]).is_dir())
+    layout = next(there, VSPW_LAYOUT)
+    if layout == VSPW_LAYOUT or (root / "panomasks").is_dir():
+        return layout
+    if not (root / "panomasksRGB").is_dir():
+        return layout
+    return replace(
+        layout,
+        masks="panomasksRGB/{clip}",
+        mask_values="segments",
+        segments_file=f"panoptic_gt_VIPSeg_{split}.json",
+    )
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name of a split or clip is safe as one path component, in later stages' too.
+
+    Separators, a drive, control characters, a leading dot (so `..`) and over 200 bytes are not.
+    """
+    return _PLAIN_NAME.fullmatch(name) is not None and len(os.fsencode(name)) <= 200
 
 
 @dataclass(frozen=True)
 class ClipListing:
     """The files of one clip.
 
-    Attributes:
-        frame_files: file names of the frames, in the order of time.
-        mask_stems: names without suffix of the masks.
+    Faults are kept rather than raised, so that opening a data set can stop at the first and
+    verification can show them all.
     """
 
-    frame_files: tuple[str, ...]
-    mask_stems: frozenset[str]
+    frame_files: tuple[str, ...]  # names in the order of time
+    mask_stems: frozenset[str]  # names without suffix
+    faults: list[FileFault]
 
 
-def is_plain_name(name: str) -> bool:
-    """Whether a name of a split or clip is safe as one path component, in later stages' too.
-
-    Args:
-        name: the name; separators, a drive, control characters, a leading dot (so `..`) and more
-            than 200 bytes are refused.
-
-    Returns:
-        True if it can be used.
-    """
-    return _PLAIN_NAME.fullmatch(name) is not None and len(os.fsencode(name)) <= 200
-
-
-def split_file(root: Path, split: str) -> Path:
-    """Find the list of a split.
-
-    Args:
-        root: the data set root.
-        split: name of the split, such as "val".
-
-    Returns:
-        `<root>/<split>.txt`, which exists.
-
-    Raises:
-        DataError: the root or the list does not exist.
-        SettingsError: `split` is not a plain name.
-    """
-    if not is_plain_name(split):
-        raise SettingsError(f"split is {split!r}; it must be a plain name, such as 'val'")
-    if not root.is_dir():
-        raise FileFault(root, "no such folder", "give a data set root in VSPW layout, or 'demo'")
-    path = root / f"{split}.txt"
-    if not path.is_file():
-        known = sorted(p.stem for p in root.glob("*.txt") if not p.name.startswith("."))
-        hint = f"splits here: {', '.join(known)}" if known else "list one clip name a line in it"
-        raise FileFault(path, f"no such split list ({split})", hint)
-    return path
-
-
-def read_split(path: Path) -> tuple[tuple[str, ...], list[FileFault]]:
-    """Read a split list: one clip name a line; blank lines and surrounding blanks do not count.
-
-    Args:
-        path: the list, in UTF-8, with or without a final newline.
-
-    Returns:
-        The usable clip names in the order of the list, and the faults found.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        return (), [FileFault(path, f"not readable as text ({error})", "write it in UTF-8")]
-    first_line: dict[str, int] = {}
-    faults: list[FileFault] = []
-    for number, line in enumerate(lines, start=1):
-        name = line.strip()
-        if not name:
-            continue
-        if not is_plain_name(name):
-            problem = f"line {number}: {name!r} is not a plain folder name"
-            faults.append(FileFault(path, problem, "name a folder directly inside data/"))
-        elif name in first_line:
-            problem = f"line {number}: clip {name!r} already stands on line {first_line[name]}"
-            faults.append(FileFault(path, problem, "remove one of the two lines"))
-        else:
-            first_line[name] = number
-    if not first_line and not faults:
-        faults.append(FileFault(path, "split list is empty", "list one clip name a line"))
-    return tuple(first_line), faults
-
-
-def list_clip(
-    root: Path, name: str, layout: Layout = VSPW_LAYOUT
-) -> tuple[ClipListing, list[FileFault]]:
+def list_clip(root: Path, name: str, layout: Layout) -> ClipListing:
     """List a clip's frames and masks and check that they pair up.
 
     A clip without any mask is in order (test splits have no public masks); a clip with some of
     its masks is not.
-
-    Args:
-        root: the data set root.
-        name: the clip's name.
-        layout: where its files lie.
-
-    Returns:
-        What is there, and the faults found.
 
     Raises:
         DataError: a folder cannot be listed.
@@ -159,16 +115,14 @@ def list_clip(
     folder = frames.parent if layout == VSPW_LAYOUT else frames
     if not folder.is_dir():
         hint = f"check the split list and {layout.frames.split('/')[0]}/"
-        fault = FileFault(folder, "no such clip folder", hint)
-        return ClipListing((), frozenset()), [fault]
+        return ClipListing((), frozenset(), [FileFault(folder, "no such clip folder", hint)])
     by_stem: dict[str, str] = {}
     faults: list[FileFault] = []
     for file in _files(frames, FRAME_SUFFIXES):
-        stem = Path(file).stem
-        if stem in by_stem:
-            problem = f"same frame as {by_stem[stem]}"
+        first = by_stem.setdefault(Path(file).stem, file)
+        if first != file:
+            problem = f"same frame as {first}"
             faults.append(FileFault(frames / file, problem, "keep one of the two files"))
-        by_stem.setdefault(stem, file)
     if not by_stem:
         problem = "no frames (.jpg, .jpeg or .png)"
         faults.append(FileFault(frames, problem, "put <frame>.jpg files there"))
@@ -181,7 +135,7 @@ def list_clip(
     for stem in sort_frames(mask_stems - by_stem.keys()):
         problem = f"mask without a frame in {frames}"
         faults.append(FileFault(masks / f"{stem}.png", problem, "add the frame or remove the mask"))
-    return ClipListing(tuple(by_stem[stem] for stem in order), mask_stems), faults
+    return ClipListing(tuple(by_stem[stem] for stem in order), mask_stems, faults)
 
 
 def sort_frames(stems: Iterable[str]) -> tuple[str, ...]:

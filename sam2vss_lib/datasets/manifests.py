@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
-from sam2vss_lib.errors import DataError
+from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.storage.places import manifest_path
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -90,10 +90,7 @@ class _CheckpointsFile(_Facts):
 
 
 def load_datasets_manifest(path: Path | None = None) -> dict[str, DatasetFacts]:
-    """Read `datasets.yaml`.
-
-    Args:
-        path: another file of the same form; default is the project's.
+    """Read `datasets.yaml`, or another file of the same form.
 
     Returns:
         The data sets by name, in the file's order.
@@ -105,17 +102,21 @@ def load_datasets_manifest(path: Path | None = None) -> dict[str, DatasetFacts]:
     return _by_name(_read_yaml(path, _DatasetsFile).datasets, path)
 
 
-def load_checkpoints_manifest(path: Path | None = None) -> dict[str, CheckpointFacts]:
-    """Read `checkpoints.yaml`.
-
-    Args:
-        path: another file of the same form; default is the project's.
-
-    Returns:
-        The checkpoints by name, in the file's order.
+def find_dataset_facts(name: str) -> DatasetFacts:
+    """Facts about a published data set.
 
     Raises:
-        DataError: the file is missing or malformed; the message names file and field.
+        SettingsError: no such data set.
+    """
+    known = load_datasets_manifest()
+    if name not in known:
+        others = "demo and demo-b are generated: --dataset demo"
+        raise SettingsError(f"unknown data set {name!r}; known are: {', '.join(known)} ({others})")
+    return known[name]
+
+
+def load_checkpoints_manifest(path: Path | None = None) -> dict[str, CheckpointFacts]:
+    """Read `checkpoints.yaml` as `load_datasets_manifest` does its file.
 
     Example:
         >>> load_checkpoints_manifest()["sam2.1_hiera_large"].config
@@ -147,7 +148,6 @@ def _by_name(entries: list[EntryT], path: Path) -> dict[str, EntryT]:
     """Index entries by their name, which must be unique."""
     named: dict[str, EntryT] = {}
     for entry in entries:
-        if entry.name in named:
+        if named.setdefault(entry.name, entry) is not entry:
             raise DataError(f"{path}: name: {entry.name!r} is given twice")
-        named[entry.name] = entry
     return named

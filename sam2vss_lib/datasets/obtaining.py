@@ -5,34 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sam2vss_lib.datasets.manifests import load_datasets_manifest
-from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.datasets.manifests import find_dataset_facts
 from sam2vss_lib.storage.places import manifest_path
 
 
 @dataclass(frozen=True)
 class ObtainSteps:
-    """What a person has to do.
-
-    Attributes:
-        name: the data set.
-        out: where it is to lie.
-        present: whether it lies there already.
-        licence: its licence, None where its authors state none.
-        terms: what to accept.
-        citation: what to cite.
-        sources: where to get it.
-        commands: what to run then, in this order.
-    """
+    """The steps that a person has to take."""
 
     name: str
-    out: str
-    present: bool
-    licence: str | None
-    terms: str
+    out: str  # where the data set is to lie
+    present: bool  # whether it lies there already
+    licence: str | None  # None where its authors state none
+    terms: str  # to be accepted
     citation: str
-    sources: list[str]
-    commands: list[str]
+    sources: list[str]  # where to get it
+    commands: list[str]  # to be run then, in this order
 
     def to_text(self) -> str:
         """The steps as lines to read."""
@@ -53,34 +41,26 @@ class ObtainSteps:
 
 
 def how_to_obtain(name: str, out: Path) -> ObtainSteps:
-    """Say how to obtain a data set; nothing is downloaded.
-
-    Args:
-        name: "vspw" or "vipseg".
-        out: where it is to lie.
+    """Say how to obtain a data set, which is to lie at `out`; nothing is downloaded.
 
     Raises:
         SettingsError: no such data set.
     """
-    known = load_datasets_manifest()
-    if name not in known:
-        others = "demo and demo-b are generated: --dataset demo"
-        raise SettingsError(f"unknown data set {name!r}; known are {', '.join(known)} ({others})")
-    facts = known[name]
-    root, verify = str(out), f"sam2vss data verify {out} --split val --expect {name}"
-    commands = [f"sam2vss data convert {facts.conversions[0].name} {out} {out}_new  # if not yet"]
+    facts = find_dataset_facts(name)
+    conversion = facts.conversions[0].name  # such as vspw-480p
+    convert = f"sam2vss data convert {conversion} {out} {out}_new  # if not yet "
+    verify = f"sam2vss data verify {out} --split val --expect {name}"
+    commands = [f"{convert}{conversion.split('-')[1]}; an archive will do as well"]
     if name == "vspw":
-        verify += " --stray-labels void"
         folders = ("data",)
-        commands[0] += " 480p; an archive will do as well"
+        verify += " --stray-labels void"
     else:
         folders = ("imgs", "images")
         split_list = manifest_path("splits/vipseg_val.txt")
-        commands[0] += " 720p; an archive will do as well"
         commands.insert(0, f"cp {split_list} {out}/val.txt  # if it has no split lists")
     return ObtainSteps(
         name=name,
-        out=root,
+        out=str(out),
         present=any((out / folder).is_dir() for folder in folders),
         licence=facts.licence,
         terms=facts.terms,

@@ -14,12 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.labels import VOID, Labels, StrayLabels, check_num_classes
-from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.datasets.labels import (
+    VOID,
+    Labels,
+    StrayLabels,
+    check_num_classes,
+    check_strays,
+    listing,
+)
 
 _INSTANCES = 100  # a thing's id is 100 * category + instance
-NOTHING = 0
-"""Id of pixels without a segment."""
+_NOTHING = 0  # the id of pixels without a segment
 
 
 def labels_from_panoptic(
@@ -49,8 +54,6 @@ def labels_from_panoptic(
         SettingsError: `num_classes` or `stray_labels` cannot be used.
     """
     check_num_classes(num_classes)
-    if stray_labels not in ("error", "void"):
-        raise SettingsError(f"stray_labels is {stray_labels!r}; it must be 'error' or 'void'")
     counts = np.bincount(ids.ravel())  # ids are small, so this is much faster than sorting them
     table = np.full(len(counts), VOID, dtype=np.uint8)
     strays: list[int] = []
@@ -59,15 +62,10 @@ def labels_from_panoptic(
         if 1 <= category <= num_classes:
             is_mistake = value > num_classes and things is not None and category not in things
             table[value] = VOID if is_mistake else category - 1
-        elif value != NOTHING:
+        elif value != _NOTHING:
             strays.append(value)
-    if strays and stray_labels == "error":
-        raise FileFault(
-            source,
-            f"id {', '.join(map(str, strays[:8]))} is neither void (0), class (1..{num_classes}) "
-            f"nor instance ({_INSTANCES} * class + instance)",
-            "check num_classes and classes.json, or read stray labels as void",
-        )
+    wanted = f"void (0), class (1..{num_classes}) nor instance ({_INSTANCES} * class + instance)"
+    check_strays(strays, f"id {listing(strays)} is neither {wanted}", stray_labels, source)
     return table[ids]
 
 
@@ -80,12 +78,8 @@ def labels_from_segments(
 ) -> Labels:
     """Convert ids of COCO's panoptic form, whose categories are listed beside the image.
 
-    Args:
-        ids: (H, W) integers; 0 is void.
-        segments: category 0..C-1 by segment id.
-        num_classes: C.
-        source: the image's file, for the error.
-        segments_file: the file that lists the segments, for the error.
+    `ids` are (H, W) integers, of which 0 is void, and `segments` has the category 0..C-1 of each
+    other id. `source` and `segments_file` are the files that they are from, for the error.
 
     Returns:
         (H, W) uint8; 0..C-1 are classes, 255 is void.
@@ -97,7 +91,7 @@ def labels_from_segments(
     """
     check_num_classes(num_classes)
     labels = np.full(ids.shape, VOID, dtype=np.uint8)
-    unlisted = ids != NOTHING
+    unlisted = ids != _NOTHING
     hint = "image and list must come from one run: take both from the same folder"
     for segment, category in segments.items():
         if not 0 <= category < num_classes:

@@ -14,46 +14,37 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, NonNegativeInt, PositiveInt, ValidationError
 
 from sam2vss_lib.datasets.faults import FileFault, read_bytes
 
 
-class _Part(BaseModel):
-    """A part of the file; fields that are not named do not matter, those that are must be exact."""
-
-    model_config = ConfigDict(strict=True)
-
-
-class _Segment(_Part):
+# The parts of the file: fields that are not named do not matter, those that are must be exact.
+class _Segment(BaseModel, strict=True):
     id: PositiveInt
     category_id: NonNegativeInt
 
 
-class _Frame(_Part):
+class _Frame(BaseModel, strict=True):
     file_name: str
     segments_info: list[_Segment]
 
 
-class _Clip(_Part):
+class _Clip(BaseModel, strict=True):
     video_id: str
     annotations: list[_Frame]
 
 
-class _File(_Part):
+class _File(BaseModel, strict=True):
     annotations: list[_Clip]
 
 
 @dataclass(frozen=True)
 class SegmentIndex:
-    """The category of every segment of every frame.
-
-    Attributes:
-        path: the file it was read from.
-        clips: category (from 0) by segment id, by frame name without suffix, by clip name.
-    """
+    """The category of every segment of every frame."""
 
     path: Path
+    #: category (from 0) by segment id, by frame name without suffix, by clip name
     clips: Mapping[str, Mapping[str, Mapping[int, int]]]
 
     def frames(self, clip: str) -> frozenset[str]:
@@ -76,12 +67,6 @@ class SegmentIndex:
 
 def read_segments(path: Path) -> SegmentIndex:
     """Read a list of segments; the last ones read are kept until their files change.
-
-    Args:
-        path: JSON file, such as `panoptic_gt_VIPSeg_val.json` or `pred.json`.
-
-    Returns:
-        The categories by clip, frame and segment.
 
     Raises:
         DataError: missing, not JSON of this form, or with a frame or segment listed twice in

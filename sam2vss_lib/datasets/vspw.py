@@ -8,35 +8,22 @@ from pathlib import Path
 
 from sam2vss_lib.datasets.clips import Clip, known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.labels import StrayLabels, check_num_classes
-from sam2vss_lib.datasets.layout import Layout, list_clip, read_split
-from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_file
+from sam2vss_lib.datasets.labels import StrayLabels
+from sam2vss_lib.datasets.layout import list_clip
+from sam2vss_lib.datasets.splits import Split, find_split
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import sha256_file, sha256_json
-
-GENERATED = ("demo", "demo-b")
-"""Data sets that need no folder: they are generated on first use."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A split of a data set.
-
-    Attributes:
-        root: the data set root.
-        split: name of the split.
-        clips: its clips in the order of the split list.
-        class_names: the C class names, label 0 first; None without a class list.
-        class_count: C, or None when neither a class list nor the caller says.
-        stray_labels: what to do with mask values that are no class.
-    """
+    """A split of a data set."""
 
     root: Path
     split: str
-    clips: tuple[Clip, ...]
-    class_names: tuple[str, ...] | None
-    class_count: int | None
-    stray_labels: StrayLabels = "error"
+    clips: tuple[Clip, ...]  # in the order of the split list
+    class_names: tuple[str, ...] | None  # C of them, label 0 first; None without a class list
+    class_count: int | None  # C, None when neither a class list nor the caller says
 
     @property
     def num_classes(self) -> int:
@@ -85,25 +72,17 @@ class Dataset:
         Raises:
             DataError: a file is missing or not readable.
         """
-        paths = [clip.frame_path(i) for clip in self for i in range(clip.num_frames)]
-        paths += [
-            clip.mask_path(i)
-            for clip in self
-            if clip.has_ground_truth
-            for i in range(clip.num_frames)
-        ]
-        lists = {c.root / c.layout.segments_file for c in self if c.layout.segments_file}
-        paths += sorted(lists)
+        paths = {c.root / c.layout.segments_file for c in self if c.layout.segments_file}
+        for clip in self:
+            paths |= {clip.frame_path(i) for i in range(clip.num_frames)}
+            if clip.has_ground_truth:
+                paths |= {clip.mask_path(i) for i in range(clip.num_frames)}
         try:
-            return sha256_json(
-                sorted(
-                    (path.relative_to(self.root).as_posix(), sha256_file(path)) for path in paths
-                )
-            )
+            found = [(path.relative_to(self.root).as_posix(), sha256_file(path)) for path in paths]
         except OSError as error:
-            raise FileFault(
-                str(error.filename), f"not readable ({error.strerror})", "check the file"
-            ) from None
+            problem = f"not readable ({error.strerror})"
+            raise FileFault(str(error.filename), problem, "check the file") from None
+        return sha256_json(sorted(found))
 
 
 def open_dataset(
@@ -130,59 +109,25 @@ def open_dataset(
         DataError: root, split list or clip folders are missing, or frames and masks do not pair up.
         SettingsError: an argument cannot be used, or disagrees with the class list.
     """
-    root = resolve_root(root)
-    layout = find_layout(root, split)
-    path = find_split_file(root, split, layout)
-    names, faults = read_split(path)
-    if faults:
-        raise faults[0]
-    class_names, layout = find_classes(root, layout)
-    class_count = agreed_num_classes(num_classes, class_names, root)
-    chosen = names if clips is None else tuple(dict.fromkeys(clips))
-    unknown = [name for name in chosen if name not in names]
+    found = find_split(root, split, num_classes)
+    if found.faults:
+        raise found.faults[0]
+    chosen = found.clips if clips is None else tuple(dict.fromkeys(clips))
+    unknown = [name for name in chosen if name not in found.clips]
     if unknown or not chosen:
-        problem = f"{unknown[0]!r} is not in {path}" if unknown else "no name is given"
+        problem = f"{unknown[0]!r} is not in {found.path}" if unknown else "no name is given"
         raise SettingsError(f"clips: {problem}; name clips of that list, or leave clips out")
-    opened = tuple(_open_clip(root, name, class_count, stray_labels, layout) for name in chosen)
-    return Dataset(root, split, opened, class_names, class_count, stray_labels)
+    opened = tuple(_open_clip(found, name, stray_labels) for name in chosen)
+    return Dataset(found.root, split, opened, found.class_names, found.class_count)
 
 
-def resolve_root(root: str | Path) -> Path:
-    """The folder of a data set root; `GENERATED` names stand for generated data."""
-    if str(root) not in GENERATED:
-        return Path(root)
-    # Imported here: no other data set should wait for the generator's imports.
-    from sam2vss_lib.datasets.demo import demo_root
-
-    return demo_root(str(root))
-
-
-def agreed_num_classes(
-    num_classes: int | None, class_names: Sequence[str] | None, root: Path
-) -> int | None:
-    """The number of classes, given by the caller, by the root's class list, by both or neither.
-
-    Raises:
-        SettingsError: the two disagree, or the number cannot be used.
-    """
-    if num_classes is None:
-        return None if class_names is None else len(class_names)
-    check_num_classes(num_classes)
-    if class_names is not None and len(class_names) != num_classes:
-        raise SettingsError(
-            f"num_classes is {num_classes} but the class list in {root} has {len(class_names)}; "
-            "leave num_classes out or correct the list"
-        )
-    return num_classes
-
-
-def _open_clip(
-    root: Path, name: str, class_count: int | None, stray_labels: StrayLabels, layout: Layout
-) -> Clip:
+def _open_clip(split: Split, name: str, stray_labels: StrayLabels) -> Clip:
     """List a clip and raise its first fault, if any."""
-    listing, faults = list_clip(root, name, layout)
-    if faults:
-        more = f" (and {len(faults) - 1} more faults in clip {name})" if len(faults) > 1 else ""
-        raise FileFault(faults[0].file, faults[0].problem, faults[0].hint + more)
+    root, layout = split.root, split.layout
+    listing = list_clip(root, name, layout)
+    if listing.faults:
+        first, *others = listing.faults
+        more = f" (and {len(others)} more faults in clip {name})" if others else ""
+        raise FileFault(first.file, first.problem, first.hint + more)
     has_masks = bool(listing.mask_stems)
-    return Clip(name, root, listing.frame_files, has_masks, class_count, stray_labels, layout)
+    return Clip(name, root, listing.frame_files, has_masks, split.class_count, stray_labels, layout)

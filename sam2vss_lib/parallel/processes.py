@@ -23,13 +23,8 @@ def map_in_processes(
 
     Processes are fresh interpreters: a fork of a process with threads (torch, progress bars) may
     hang. So function, items and results must pickle, and a script that asks for more than one
-    worker needs `if __name__ == "__main__":`.
-
-    Args:
-        function: a function of a module, or a partial of one.
-        items: its arguments.
-        workers: processes; with 1, or a single item, everything runs in this process.
-        what: name of the progress bar, which is shown on a terminal only.
+    worker needs `if __name__ == "__main__":`. With one worker, or a single item, everything runs in
+    this process. `what` names the progress bar, which is shown on a terminal only.
 
     Yields:
         The result of each item.

@@ -28,25 +28,17 @@ _OBJECT_STORE_BYTES = 100 * 2**20  # items and results are small; Ray would take
 class RayPool:
     """Where items are worked on.
 
-    Attributes:
-        workers: processes, each with one thread, so that results do not depend on how many there
-            are; None for one per GPU of a cluster or, where it has none, one per processor.
-        address: of a running cluster, as `ray.init` takes it; None starts Ray on this machine.
-        gpu: whether workers use GPUs where there are some.
-        tries: how often an item is begun before the death of its workers is blamed on it.
+    Workers are processes, each with one thread, so that results do not depend on how many there
+    are; None is one per GPU of a cluster or, where it has none, one per processor.
     """
 
     workers: int | None = None
-    address: str | None = None
-    gpu: bool = False
-    tries: int = 4
+    address: str | None = None  # of a cluster, as ray.init takes it; None: Ray on this machine
+    gpu: bool = False  # whether workers use GPUs where there are some
+    tries: int = 4  # at an item, before the death of its workers is blamed on it
 
     def __post_init__(self) -> None:
-        """Check the settings.
-
-        Raises:
-            SettingsError: too few workers, or nothing says how many.
-        """
+        """Raise a `SettingsError` for too few workers, or where nothing says how many."""
         if self.workers is None and self.address is None:
             raise SettingsError("give a number of workers or the address of a Ray cluster")
         if self.address is not None and not self.address.strip():
@@ -73,13 +65,8 @@ def _outcomes(
     up their tries on an address that is gone, whoever else has time for them. Here what a dead
     worker was at is the next item that is begun, wherever that is.
 
-    Args:
-        ray: the module.
-        start_worker: gives a remote `_Worker`, which lives as soon as there is room for it.
-        workers: how many there are at a time, while there is work for them.
-        items: what there is to do.
-        order: indices of the items, the first to be begun first.
-        tries: see `RayPool`.
+    `start_worker` gives a remote `_Worker`, which lives as soon as there is room for it; `workers`
+    of them are there at a time, while there is work. Items are begun in `order`, by their indices.
 
     Yields:
         As it is done, each item's index, and its result or the `Sam2VssError` that came of it.
@@ -131,7 +118,7 @@ def _answer(ray: Any, future: Any) -> Any:
 
 
 class _Worker:
-    """What runs in a process of its own."""
+    """A worker loads its work and does items in a process of its own."""
 
     def __init__(self, make_work: Callable[[], Work[Any, Any]]) -> None:
         self._make_work = make_work
@@ -193,9 +180,8 @@ def map_on_ray(
     with redirect_stdout(sys.stderr), _connected(pool) as (ray, count, gpus):
         actor = ray.remote(num_cpus=1, num_gpus=gpus)(_Worker)
         start_worker = partial(actor.remote, make_work)
-        order = sorted(
-            range(len(items)), key=lambda i: -costs[i]
-        )  # so that none is left at the end
+        # the dearest first, so that none of them is left at the end
+        order = sorted(range(len(items)), key=lambda i: -costs[i])
         with tqdm(total=sum(costs), desc=what, unit=unit, disable=None) as bar:
             for item, outcome in _outcomes(ray, start_worker, count, items, order, pool.tries):
                 outcomes[item] = outcome
@@ -218,15 +204,12 @@ def _connected(pool: RayPool) -> Generator[tuple[Any, int, float]]:
         import ray
     if pool.address:
         _check_reachable(pool.address)
-    here: dict[str, Any] = {"num_cpus": pool.workers, "include_dashboard": False}
-    here["object_store_memory"] = _OBJECT_STORE_BYTES
+    where: dict[str, Any] = {"address": pool.address}
+    if not pool.address:
+        where = {"address": "local", "num_cpus": pool.workers, "include_dashboard": False}
+        where["object_store_memory"] = _OBJECT_STORE_BYTES
     try:
-        ray.init(
-            address=pool.address or "local",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **({} if pool.address else here),
-        )
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         if "InvalidAuthToken" in str(error.__cause__):

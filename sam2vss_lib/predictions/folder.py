@@ -22,7 +22,7 @@ from sam2vss_lib.datasets.labels import (
     ground_truth_from_mask,
     mask_from_ground_truth,
 )
-from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.errors import SettingsError, first_line
 from sam2vss_lib.storage.files import atomic_path
 from sam2vss_lib.storage.records import mark_finished, mark_started
 
@@ -31,15 +31,12 @@ from sam2vss_lib.storage.records import mark_finished, mark_started
 class PredictionFolder:
     """Predictions as `<root>/<clip>/<frame>.png`, optionally with `<frame>.npz` beside.
 
-    Attributes:
-        root: the folder; made when something is written.
-        num_classes: C.
-        label_offset: 0 for files of 0..C-1 with void 255; 1 for files of 1..C as in masks, with
-            void 255 (0 is read as void too).
+    The offset is 0 for files of 0..C-1 with void 255, and 1 for files of 1..C as in masks, with
+    void 255 (0 is read as void too).
     """
 
-    root: Path
-    num_classes: int
+    root: Path  # made when something is written
+    num_classes: int  # C
     label_offset: int = 0
 
     def __post_init__(self) -> None:
@@ -93,11 +90,8 @@ class PredictionFolder:
             with np.load(BytesIO(data), allow_pickle=False) as arrays:
                 array: NDArray[Any] = arrays["probabilities"]
         except Exception as error:  # zip and npy readers fed arbitrary bytes raise many things
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise FileFault(path, f"not readable as .npz ({reason})", hint) from None
-        problem = _probability_fault(array, self.num_classes)
-        if problem:
-            raise FileFault(path, problem, hint)
+            raise FileFault(path, f"not readable as .npz ({first_line(error)})", hint) from None
+        self._check_probabilities(array, path, hint)
         return array.astype(np.float16, copy=False)
 
     def write(
@@ -131,9 +125,7 @@ class PredictionFolder:
         if probabilities is None:
             probabilities_path.unlink(missing_ok=True)
         else:
-            problem = _probability_fault(probabilities, self.num_classes)
-            if problem:
-                raise FileFault(probabilities_path, problem, "not written")
+            self._check_probabilities(probabilities, probabilities_path, "not written")
             path.unlink(missing_ok=True)  # old labels must not pass for those of new probabilities
             with atomic_path(probabilities_path) as temporary:
                 np.savez_compressed(temporary, probabilities=probabilities)
@@ -141,9 +133,18 @@ class PredictionFolder:
 
     def missing(self, clip: Clip) -> tuple[int, ...]:
         """Indices of the clip's frames that have no labels yet."""
-        folder = self.root / clip.name
-        present = {path.name for path in folder.glob("*.png")}
+        present = {path.name for path in (self.root / clip.name).glob("*.png")}
         return tuple(i for i, name in enumerate(clip.frames) if f"{name}.png" not in present)
+
+    def _check_probabilities(self, array: NDArray[Any], path: Path, hint: str) -> None:
+        if array.dtype != np.float16 or array.ndim != 3 or array.shape[0] != self.num_classes:
+            problem = f"holds {array.dtype} {array.shape}, not float16 ({self.num_classes}, h, w)"
+        # Written so that a NaN fails the comparison.
+        elif array.size == 0 or not (array.min() >= 0 and array.max() <= 1):
+            problem = "holds values outside 0..1, or none"
+        else:
+            return
+        raise FileFault(path, problem, hint)
 
 
 def write_labels(
@@ -151,11 +152,7 @@ def write_labels(
 ) -> None:
     """Write a clip's labels, and beside them the record of what they were made from.
 
-    Args:
-        out: where to.
-        clip: the clip.
-        labels: (H, W) uint8 of every frame; all of them, so that a bad frame leaves no half clip.
-        made_from: as for `is_finished`.
+    `labels` are (H, W) uint8 of every frame: all of them, so that a bad frame leaves no half clip.
 
     Raises:
         DataError: the labels do not fit, or the folder holds files of unknown origin.
@@ -164,13 +161,3 @@ def write_labels(
     for i, frame in enumerate(labels):
         out.write(clip, i, frame)
     mark_finished(out.root / clip.name, made_from)
-
-
-def _probability_fault(array: NDArray[Any], num_classes: int) -> str:
-    """What is wrong with an array of class probabilities; "" if nothing is."""
-    if array.dtype != np.float16 or array.ndim != 3 or array.shape[0] != num_classes:
-        return f"holds {array.dtype} {array.shape}, not float16 ({num_classes}, h, w)"
-    # Written so that a NaN fails the comparison.
-    if array.size == 0 or not (array.min() >= 0 and array.max() <= 1):
-        return "holds values outside 0..1, or none"
-    return ""

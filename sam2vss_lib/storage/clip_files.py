@@ -13,10 +13,7 @@ from sam2vss_lib.storage.files import atomic_path, sha256_file, write_text
 class ClipFiles:
     """A folder of `<clip>.parquet`, and `<clip>.parquet.sha256` as `sha256sum --check` reads it.
 
-    Files of other programs may come without checksums.
-
-    Args:
-        root: the folder; made on the first write.
+    It is made on the first write. Files of other programs may come without checksums.
     """
 
     def __init__(self, root: str | Path) -> None:

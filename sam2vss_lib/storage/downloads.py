@@ -26,27 +26,15 @@ _OFFLINE_VARIABLES = ("SAM2VSS_OFFLINE", "HF_HUB_OFFLINE")
 
 @dataclass(frozen=True)
 class Connection:
-    """How patient a download is.
+    """How patient a download is."""
 
-    Attributes:
-        timeout_s: wait so long for an answer, and for the next bytes.
-        retries: try again so often without having got a further MiB.
-        wait_s: before the first retry; doubled for each further one.
-    """
-
-    timeout_s: float = 30.0
-    retries: int = 4
-    wait_s: float = 1.0
+    timeout_s: float = 30.0  # for an answer, and for the next bytes
+    retries: int = 4  # without having got a further MiB
+    wait_s: float = 1.0  # before the first retry; doubled for each further one
 
 
 class _UnfitError(requests.RequestException):
     """What an address gives is not the published file, and will not be the next time."""
-
-
-def is_offline(asked: bool = False) -> bool:
-    """Whether nothing may be fetched: asked for, or by $SAM2VSS_OFFLINE or $HF_HUB_OFFLINE."""
-    values = (os.environ.get(name, "") for name in _OFFLINE_VARIABLES)
-    return asked or any(value.strip().lower() in ("1", "on", "yes", "true") for value in values)
 
 
 def fetch_file(
@@ -68,7 +56,7 @@ def fetch_file(
         path: where it is wanted.
         sha256: its hash as hexadecimal.
         size_bytes: its size.
-        offline: do not use the network; `is_offline` variables have the same effect.
+        offline: do not use the network; $SAM2VSS_OFFLINE and $HF_HUB_OFFLINE have the same effect.
         connection: timeouts and retries.
 
     Returns:
@@ -81,7 +69,8 @@ def fetch_file(
     if path.is_file():  # perhaps in a folder that cannot be written
         check_published(path, sha256, size_bytes)
         return True
-    if is_offline(offline):
+    asked = (os.environ.get(name, "").strip().lower() for name in _OFFLINE_VARIABLES)
+    if offline or any(value in ("1", "on", "yes", "true") for value in asked):
         reason = f"offline (--offline or ${', $'.join(_OFFLINE_VARIABLES)})"
         raise DataError(f"{path}: is not there, and the network may not be used: {reason}")
     part, connection = path.with_name(f".{path.name}.part"), connection or Connection()
@@ -94,7 +83,7 @@ def fetch_file(
             try:
                 _download(url, part, sha256, size_bytes, connection)
             except requests.RequestException as error:
-                failures.append(f"{url}: {_problem(error, connection.timeout_s)}")
+                failures.append(f"{url}: {_problem(error, connection.timeout_s)[0]}")
             else:
                 part.replace(path)
                 return False
@@ -141,7 +130,7 @@ def _download(url: str, part: Path, sha256: str, size_bytes: int, connection: Co
             _request_rest(url, part, have, size_bytes, connection.timeout_s)
         except requests.RequestException as error:
             failures = 0 if _size_bytes(part) - have >= _PROGRESS_BYTES else failures + 1
-            if not _passes(error) or failures > connection.retries:
+            if failures > connection.retries or not _problem(error, connection.timeout_s)[1]:
                 raise
             time.sleep(connection.wait_s * 2 ** max(0, failures - 1))
 
@@ -162,8 +151,7 @@ def _request_rest(url: str, part: Path, have: int, size_bytes: int, timeout_s: f
         if got and not response.headers.get("Content-Range", "").startswith(f"bytes {got}-"):
             raise _UnfitError("gives another part than was asked for")
         length = response.headers.get("Content-Length", "")
-        if length.isdecimal() and got + int(length) != size_bytes:
-            found = got + int(length)
+        if length.isdecimal() and (found := got + int(length)) != size_bytes:
             raise _UnfitError(f"has {found} bytes where {size_bytes} were published")
         name = part.name.strip(".").removesuffix(".part")
         bar = tqdm(None, name, size_bytes, unit="B", unit_scale=True, initial=got, disable=None)
@@ -180,22 +168,16 @@ def _request_rest(url: str, part: Path, have: int, size_bytes: int, timeout_s: f
         raise requests.ConnectionError  # it ended early without having said how much comes
 
 
-def _passes(error: requests.RequestException) -> bool:
-    """Whether another try may not have this failure."""
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        status = error.response.status_code
-        return status in (408, 416, 429) or status >= 500
-    return isinstance(error, requests.Timeout | requests.ConnectionError | ChunkedEncodingError)
-
-
-def _problem(error: requests.RequestException, timeout_s: float) -> str:
-    """A failure in words."""
+def _problem(error: requests.RequestException, timeout_s: float) -> tuple[str, bool]:
+    """A failure in words, and whether another try may not have it."""
     if isinstance(error, _UnfitError):
-        return str(error)
+        return str(error), False
     if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"answers {error.response.status_code} {error.response.reason}"
+        code = error.response.status_code
+        return f"answers {code} {error.response.reason}", code in (408, 416, 429) or code >= 500
+    passes = isinstance(error, requests.Timeout | requests.ConnectionError | ChunkedEncodingError)
     # requests has one error for waiting for an answer, another for waiting for its bytes
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return f"no answer for {timeout_s:g} s"
-    is_broken = isinstance(error, requests.ConnectionError | ChunkedEncodingError)
-    return "the connection broke off" if is_broken else f"not usable ({type(error).__name__})"
+        return f"no answer for {timeout_s:g} s", passes
+    broken = "the connection broke off"
+    return broken if passes else f"not usable ({type(error).__name__})", passes

@@ -1,4 +1,17 @@
-"""Whole-or-nothing file writing and the hashes that tie results to their inputs."""
+"""Whole-or-nothing file writing and the hashes that tie results to their inputs.
+
+Temporary files and locks are held by flock, which ends with the process that has it. Other
+processes go about the same folders meanwhile, and `_lock` has an answer to each of these races:
+
+1. The folder may be removed while it is made, or before the file in it is: both are made again.
+2. The file may be removed after it was opened and before it is locked, by the one who held it until
+   then or, if it is a temporary one, by somebody who takes it for left over: a lock on a file
+   without a name keeps nobody out, so the file under the name is opened again.
+3. Somebody else may hold the lock: whoever does not want to wait for it is told so.
+4. There may be a file system without locks: everybody holds them there, and nothing is left over.
+5. A writer may be killed and leave its temporary file: nobody holds that, so that the next writer
+   of the same file removes it.
+"""
 
 from __future__ import annotations
 
@@ -7,43 +20,36 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from sam2vss_lib.errors import DataError, RunError, SettingsError
 
-_TEMPORARY = ".tmp-"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_ATTEMPTS = 1000  # at a folder that somebody else removes; more are no race
 
 
 @contextmanager
 def atomic_path(path: Path) -> Generator[Path]:
     """Yield a temporary path beside `path` that replaces it only if the block succeeds.
 
-    What a writer of the same file left when it was killed goes.
-
-    Args:
-        path: the final file; its folder is made when missing.
-
-    Yields:
-        A path with the same suffix in the same folder, to be written by the caller.
+    It is hidden, has the same suffix, and is to be written by the caller; its folder is made.
 
     Raises:
         RunError: the disk is full.
         SettingsError: the folder cannot be made.
     """
+    prefix = f".tmp-{zlib.crc32(os.fsencode(path.name)):08x}-"
+    temporary = path.with_name(f"{prefix}{uuid4().hex[:8]}{path.suffix}")
     with _room_for(path):
-        _make_folder(path.parent)
-        prefix = f"{_TEMPORARY}{zlib.crc32(os.fsencode(path.name)):08x}-"
         remove_left_over(path.parent, prefix)
-        handle, temporary = _locked_temporary(path, prefix)
+        handle = _lock(temporary, fcntl.LOCK_EX)
         try:
             yield temporary
-            temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -64,40 +70,15 @@ def _room_for(path: Path) -> Generator[None]:
         ) from error
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if error.errno in _FULL:
-            raise
-        raise SettingsError(
-            f"{folder}: this folder cannot be made ({error.strerror}); choose another place"
-        ) from None
-
-
-def _locked_temporary(path: Path, prefix: str) -> tuple[int, Path]:
-    """An empty file beside `path`, and a handle that holds a lock on it while it is open."""
-    while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        if Path(name).exists():  # else somebody took it for left over before it was locked
-            return handle, Path(name)
-        os.close(handle)
-
-
 def remove_left_over(folder: Path, prefix: str) -> None:
     """Remove what writers that were killed have left in a folder; those at work keep theirs.
 
-    Args:
-        folder: may be missing.
-        prefix: of the names of temporary files.
+    The folder may be missing; the names of their temporary files begin with the prefix.
     """
     names = list[str]()
     with suppress(OSError):
         names = os.listdir(folder)  # several times as fast as globbing
     for path in (folder / name for name in names if name.startswith(prefix)):
-        # what is locked has a living writer
         with suppress(OSError), path.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink(missing_ok=True)
@@ -105,25 +86,20 @@ def remove_left_over(folder: Path, prefix: str) -> None:
 
 @contextmanager
 def held(lock: Path, *, wait: bool = True) -> Generator[bool]:
-    """Hold a lock file; a process that dies lets go of it.
-
-    On a file system without locks everybody holds it.
-
-    Args:
-        lock: the file, which is there only while somebody holds it; its folder is made.
-        wait: for whoever holds it.
+    """Hold a lock file, which is there only while somebody holds it; its folder is made.
 
     Yields:
         Whether it is held, which it always is after waiting.
 
     Raises:
-        SettingsError: the folder cannot be made.
-
-    Raises:
         RunError: the disk is full.
+        SettingsError: the folder cannot be made.
     """
-    with _room_for(lock):
-        handle = _lock(lock, wait=wait)
+    try:
+        with _room_for(lock):
+            handle = _lock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle = None
     if handle is None:
         yield False
         return
@@ -134,34 +110,46 @@ def held(lock: Path, *, wait: bool = True) -> Generator[bool]:
         os.close(handle)
 
 
-def _lock(path: Path, *, wait: bool) -> int | None:
-    """A handle that holds the lock on a file of this name; None if another process does."""
+def _lock(path: Path, how: int) -> int:
+    """Make a file, with its folder, and lock it by `flock`; the numbers are those of the races.
+
+    Returns:
+        A handle that holds the lock while it is open.
+
+    Raises:
+        BlockingIOError: another process holds it, and `how` says not to wait.
+        SettingsError: the folder cannot be made.
+    """
+    failures = 0
     while True:
-        _make_folder(path.parent)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise
+            failures += 1
+            if isinstance(error, FileExistsError | FileNotFoundError) and failures < _ATTEMPTS:
+                continue  # 1
+            raise SettingsError(
+                f"{path.parent}: this folder cannot be made ({error.strerror}); choose another "
+                "place"
+            ) from None
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # somebody has just removed the folder
+        except FileNotFoundError:  # 1
             continue
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
-                raise
-            return handle
-        with suppress(FileNotFoundError):
+            fcntl.flock(handle, how)
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
-        os.close(handle)  # whoever held it before has removed this one
-
-
-def _umask() -> int:
-    """The process's umask (it can only be read by setting it)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        except FileNotFoundError:  # 2
+            pass
+        except OSError as error:
+            if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP):  # 4
+                return handle
+            os.close(handle)
+            raise  # 3
+        os.close(handle)  # 2
 
 
 def write_text(path: Path, text: str) -> None:

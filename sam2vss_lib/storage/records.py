@@ -17,9 +17,7 @@ _FILES = "files"  # name -> SHA-256; the record of a clip still being written ha
 def is_finished(folder: Path, wanted: dict[str, Any]) -> bool:
     """Whether a clip's folder was finished from exactly these inputs, and all of it is there.
 
-    Args:
-        folder: the clip's output folder.
-        wanted: settings and input hashes a new computation would record; JSON-able, may nest.
+    `wanted` are the settings and input hashes that a new computation would record, as JSON.
 
     Raises:
         DataError: it was made, or begun, from something else (the message names the first
@@ -37,18 +35,12 @@ def is_finished(folder: Path, wanted: dict[str, Any]) -> bool:
 
 
 def check_same_inputs(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Refuse an output that was made from something else.
-
-    Args:
-        path: the output, for the message.
-        stored: what it was made from.
-        wanted: what it would be made from now.
+    """Refuse the output at `path`, made from `stored`, where `wanted` would be its inputs now.
 
     Raises:
         DataError: the two differ; the message names the first difference.
     """
-    difference = _first_difference(stored, wanted, "")
-    if difference:
+    if difference := _first_difference(stored, wanted, ""):
         raise DataError(
             f"{path}: made with other inputs: {difference}; delete it or use another --out"
         )
@@ -59,10 +51,6 @@ def mark_started(folder: Path, made_from: dict[str, Any]) -> None:
 
     The record tells what an interrupted run has left, to be made anew, from files that somebody
     else put there, which are not ours to mix with or to replace.
-
-    Args:
-        folder: the clip's output folder.
-        made_from: what `mark_finished` will record.
 
     Raises:
         DataError: the folder holds files but no record.
@@ -83,10 +71,7 @@ def mark_started(folder: Path, made_from: dict[str, Any]) -> None:
 def mark_finished(folder: Path, made_from: dict[str, Any], pattern: str = "[!.]*") -> None:
     """Record that a clip's folder is complete; to be called after its last file.
 
-    Args:
-        folder: the clip's output folder.
-        made_from: settings and input hashes.
-        pattern: of the files whose hashes are recorded too.
+    The hashes of the files that fit `pattern` are recorded too.
     """
     files = {p.name: sha256_file(p) for p in sorted(folder.glob(pattern)) if p.name != RECORD_NAME}
     write_json(folder / RECORD_NAME, {**made_from, _FILES: files})
@@ -128,8 +113,7 @@ def _first_difference(stored: Any, wanted: Any, name: str) -> str:
     if isinstance(stored, dict) and isinstance(wanted, dict):
         for key in sorted({*stored, *wanted}):
             inner = f"{name}.{key}" if name else str(key)
-            found = _first_difference(stored.get(key), wanted.get(key), inner)
-            if found:
+            if found := _first_difference(stored.get(key), wanted.get(key), inner):
                 return found
         return ""
     return "" if stored == wanted else f"{name} is {_short(stored)}, not {_short(wanted)}"

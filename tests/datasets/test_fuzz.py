@@ -25,12 +25,13 @@ from sam2vss_lib.datasets.checking.checksums import read_checksums
 from sam2vss_lib.datasets.class_names import read_class_names
 from sam2vss_lib.datasets.converting.archives import UnpackLimits, unpack
 from sam2vss_lib.datasets.images import read_frame, read_id_image, read_label_image
-from sam2vss_lib.datasets.layout import is_plain_name, read_split
+from sam2vss_lib.datasets.layout import is_plain_name
 from sam2vss_lib.datasets.manifests import (
     load_checkpoints_manifest,
     load_datasets_manifest,
 )
 from sam2vss_lib.datasets.segments import read_segments
+from sam2vss_lib.datasets.splits import read_split
 from sam2vss_lib.errors import DataError, Sam2VssError
 from sam2vss_lib.storage.places import manifest_path
 

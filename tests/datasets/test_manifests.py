@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from sam2vss_lib.datasets.class_names import read_class_names
-from sam2vss_lib.datasets.layout import read_split
 from sam2vss_lib.datasets.manifests import (
     load_checkpoints_manifest,
     load_datasets_manifest,
 )
+from sam2vss_lib.datasets.splits import read_split
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.predictions.importers.formats import FORMATS
 from sam2vss_lib.segmentors.registry import segmentor_names

@@ -16,7 +16,8 @@ from PIL import Image
 
 from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.layout import is_plain_name, read_split, sort_frames
+from sam2vss_lib.datasets.layout import is_plain_name, sort_frames
+from sam2vss_lib.datasets.splits import read_split
 from sam2vss_lib.errors import DataError, SettingsError
 
 FIRST = Path("data/first")

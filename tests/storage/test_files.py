@@ -176,3 +176,21 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         write_json(below, {})
     with pytest.raises(SettingsError, match=r"file/clip: this folder cannot be made"), held(below):
         pass
+
+
+def test_a_folder_that_goes_while_it_is_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`mkdir` finds it there, and then that it is none: somebody has removed it in between."""
+    mkdir, failed = Path.mkdir, list[Path]()
+
+    def fail_once(folder: Path, **options: bool) -> None:
+        if not failed:
+            failed.append(folder)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        mkdir(folder, **options)
+
+    monkeypatch.setattr(Path, "mkdir", fail_once)
+    with held(tmp_path / "locks" / "clip") as mine:
+        assert mine
+    assert failed == [tmp_path / "locks"]

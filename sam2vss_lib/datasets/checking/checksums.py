@@ -23,11 +23,7 @@ def checksum_list(root: Path, split: str) -> Path:
 
 
 def write_checksums(path: Path, sha256: Mapping[str, str]) -> None:
-    """Write a list of checksums, sorted by path.
-
-    Args:
-        path: the list.
-        sha256: SHA-256 as hexadecimal, by path relative to the data set root.
+    """Write a list of checksums: SHA-256 as hexadecimal, by path relative to the data set root.
 
     Raises:
         DataError: a file's name cannot stand in such a list.
@@ -41,9 +37,6 @@ def write_checksums(path: Path, sha256: Mapping[str, str]) -> None:
 
 def read_checksums(path: Path) -> dict[str, str]:
     """Read a list of checksums.
-
-    Args:
-        path: the list.
 
     Returns:
         SHA-256 as hexadecimal, by path relative to the data set root.
@@ -73,12 +66,9 @@ def read_checksums(path: Path) -> dict[str, str]:
 def compare_checksums(
     root: Path, recorded: Mapping[str, str], found: Mapping[str, str]
 ) -> list[FileFault]:
-    """List the files that changed, went missing, or were added since the list was written.
+    """List the files below a root that changed, went missing, or were added since.
 
-    Args:
-        root: the data set root.
-        recorded: checksums by relative path, as listed.
-        found: checksums by relative path, as the files are now.
+    Checksums are by relative path, as they were recorded and as they are found now.
 
     Returns:
         One fault a file, sorted by path.

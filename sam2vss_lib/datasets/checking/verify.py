@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from sam2vss_lib.datasets.checking.checksums import (
     checksum_list,
@@ -17,53 +16,38 @@ from sam2vss_lib.datasets.checking.checksums import (
     write_checksums,
 )
 from sam2vss_lib.datasets.checking.published import compare_with_published, published_facts
-from sam2vss_lib.datasets.checking.verify_clip import ClipCheck, verify_clip
+from sam2vss_lib.datasets.checking.verify_clip import verify_clip
 from sam2vss_lib.datasets.class_names import CLASS_FILES
-from sam2vss_lib.datasets.clips import known_num_classes
+from sam2vss_lib.datasets.clips import Clip, known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels
-from sam2vss_lib.datasets.layout import Layout, read_split
-from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_file
-from sam2vss_lib.datasets.vspw import agreed_num_classes, resolve_root
-from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.datasets.splits import Split, find_split
 from sam2vss_lib.parallel.processes import map_in_processes
 from sam2vss_lib.storage.files import sha256_file
 
 
-class FaultRecord(BaseModel):
-    """One fault: the file, what is wrong with it, and its likely cause or the fix."""
-
-    model_config = ConfigDict(frozen=True)
+class FaultRecord(BaseModel, frozen=True):
+    """A fault names a file, what is wrong with it, and the likely cause or the fix."""
 
     file: str
     problem: str
     hint: str
 
 
-class VerifyReport(BaseModel):
+class VerifyReport(BaseModel, frozen=True):
     """What a verification found; `model_dump(mode="json")` makes it JSON.
 
-    Attributes:
-        root: the data set root.
-        split: name of the split.
-        num_classes: C, or None when unknown.
-        num_clips: clips in the split list.
-        num_frames: frames found in these clips.
-        num_masks: masks found in these clips.
-        checksums: "none" where there is no list of checksums and none was to be written,
-            "compared" or "written"; a list is not written while there are faults.
-        faults: those of the lists, then the first fault of every faulty file in the order of the
-            clips, then those of the split as a whole, then files that differ from the checksums.
+    A list of checksums is not written while there are faults. Faults are those of the lists, then
+    the first one of every faulty file in the order of the clips, then those of the split as a
+    whole, then files that differ from the checksums.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     root: str
     split: str
-    num_classes: int | None
-    num_clips: int
-    num_frames: int
-    num_masks: int
+    num_classes: int | None  # None when unknown
+    num_clips: int  # in the split list
+    num_frames: int  # found in these clips
+    num_masks: int  # likewise
     checksums: Literal["none", "compared", "written"] = "none"
     faults: tuple[FaultRecord, ...]
 
@@ -79,9 +63,7 @@ class VerifyReport(BaseModel):
             f"{self.root}, split {self.split}: {self.num_clips} clips, {self.num_frames} frames, "
             f"{self.num_masks} masks{checksums}, {len(self.faults)} faults"
         )
-        return "\n".join(
-            [counts, *(str(FileFault(f.file, f.problem, f.hint)) for f in self.faults)]
-        )
+        return "\n".join((counts, *(str(FileFault(**dict(fault))) for fault in self.faults)))
 
 
 def verify_dataset(
@@ -90,7 +72,6 @@ def verify_dataset(
     *,
     num_classes: int | None = None,
     stray_labels: StrayLabels = "error",
-    clips: Sequence[str] | None = None,
     expect: str | None = None,
     write_manifest: bool = False,
     workers: int = 1,
@@ -107,8 +88,6 @@ def verify_dataset(
         split: name of the split.
         num_classes: C; by default that of the root's class list.
         stray_labels: whether mask values that are no class are a fault ("error") or not ("void").
-        clips: names of the clips to verify, whose checksums are then not looked at; by default all
-            of the split.
         expect: name of a published data set (`data_manifests/datasets.yaml`) that this should be:
             clips, classes and counts that differ from it are faults.
         write_manifest: write the checksums of all files anew instead of comparing them, if there
@@ -123,46 +102,38 @@ def verify_dataset(
         DataError: there is no such root or split list, or the checksums cannot be read.
         SettingsError: an argument cannot be used, or disagrees with the class list.
     """
-    root = resolve_root(root)
-    layout = find_layout(root, split)
-    split_path = find_split_file(root, split, layout)
-    names, faults = read_split(split_path)
-    if clips is not None:
-        if expect is not None or write_manifest:
-            raise SettingsError("clips: cannot be chosen with expect or write_manifest")
-        unknown = sorted(set(clips) - set(names))
-        if unknown:
-            raise SettingsError(f"clips: {unknown[0]!r} is not in split {split!r} of {root}")
-        names = tuple(name for name in names if name in clips)
+    found = find_split(root, split, num_classes)
     facts = None if expect is None else published_facts(expect, split)
-    try:
-        class_names, layout = find_classes(root, layout)
-    except FileFault as fault:
-        faults.append(fault)
-        class_names = None
-    class_count = agreed_num_classes(num_classes, class_names, root)
+    root, faults = found.root, found.faults
     listed = checksum_list(root, split)
-    compare = listed.is_file() and not write_manifest and clips is None
+    compare = listed.is_file() and not write_manifest
     recorded = read_checksums(listed) if compare else {}
-    check = ClipCheck(root, layout, class_count, stray_labels, hashing=compare or write_manifest)
+    hashing = compare or write_manifest
 
     num_frames = num_masks = 0
     unmasked: list[str] = []
-    sha256 = _hash_lists(root, split_path, layout) if check.hashing else {}
-    work = map_in_processes(partial(verify_clip, check), names, workers=workers, what="verify")
-    for name, found in zip(names, work, strict=True):
-        num_frames += found.num_frames
-        num_masks += found.num_masks
-        faults += found.faults
-        sha256 |= found.sha256
-        if found.num_frames and not found.num_masks:
-            unmasked.append(name)
+    sha256 = _hash_lists(found) if hashing else {}
+    clip = Clip("", root, (), True, found.class_count, stray_labels, found.layout)
+    verify = partial(verify_clip, clip, hashing)
+    for one in map_in_processes(verify, found.clips, workers=workers, what="verify"):
+        num_frames += one.num_frames
+        num_masks += one.num_masks
+        faults += one.faults
+        sha256 |= one.sha256
+        if one.num_frames and not one.num_masks:
+            unmasked.append(one.name)
     if num_masks:
-        faults += _mask_faults(root, layout, unmasked, class_count)
+        for name in unmasked:
+            folder = found.layout.mask_folder(root, name)
+            problem = f"clip {name} has no masks, though other clips of the split have"
+            faults.append(FileFault(folder, problem, "likely not copied: add the folder"))
+        try:
+            # Unread labels must not pass for verified ones.
+            known_num_classes(found.class_count, root)
+        except FileFault as fault:
+            faults.append(fault)
     if facts is not None:
-        faults += compare_with_published(
-            facts, split_path, names, class_names, num_frames, num_masks
-        )
+        faults += compare_with_published(facts, found, num_frames, num_masks)
     if compare:
         known = {fault.file for fault in faults}
         differing = compare_checksums(root, recorded, sha256)
@@ -173,39 +144,21 @@ def verify_dataset(
     return VerifyReport(
         root=str(root),
         split=split,
-        num_classes=class_count,
-        num_clips=len(names),
+        num_classes=found.class_count,
+        num_clips=len(found.clips),
         num_frames=num_frames,
         num_masks=num_masks,
         checksums="compared" if compare else "written" if written else "none",
-        faults=tuple(FaultRecord(file=f.file, problem=f.problem, hint=f.hint) for f in faults),
+        faults=tuple(FaultRecord.model_validate(f, from_attributes=True) for f in faults),
     )
 
 
-def _mask_faults(
-    root: Path, layout: Layout, unmasked: list[str], class_count: int | None
-) -> list[FileFault]:
-    """Faults of a split that has masks: clips without any, or no known number of classes."""
-    faults: list[FileFault] = []
-    for name in unmasked:
-        folder = layout.mask_folder(root, name)
-        problem = f"clip {name} has no masks, though other clips of the split have"
-        faults.append(FileFault(folder, problem, "likely not copied: add the folder"))
-    try:
-        # Unread labels must not pass for verified ones.
-        known_num_classes(class_count, root)
-    except FileFault as fault:
-        faults.append(fault)
-    return faults
-
-
-def _hash_lists(root: Path, split_path: Path, layout: Layout) -> dict[str, str]:
+def _hash_lists(split: Split) -> dict[str, str]:
     """SHA-256 of the lists that a split is read with: of its clips, classes and segments."""
-    lists = [split_path, *(root / name for name in CLASS_FILES)]
-    if layout.segments_file is not None:
-        lists.append(root / layout.segments_file)
+    names = [*CLASS_FILES, split.layout.segments_file or ""]
+    lists = [split.path, *(split.root / name for name in names)]
     return {
-        Path(os.path.relpath(path, root)).as_posix(): sha256_file(path)
+        Path(os.path.relpath(path, split.root)).as_posix(): sha256_file(path)
         for path in lists
         if path.is_file()
     }

@@ -4,86 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sam2vss_lib.datasets.clips import Clip
 from sam2vss_lib.datasets.faults import FileFault, read_bytes
-from sam2vss_lib.datasets.images import check_same_size, decode_frame, decode_label_image
-from sam2vss_lib.datasets.labels import StrayLabels, check_mask_values
-from sam2vss_lib.datasets.layout import Layout, list_clip
+from sam2vss_lib.datasets.images import check_same_size, decode_frame, decode_values
+from sam2vss_lib.datasets.labels import check_mask_values
+from sam2vss_lib.datasets.layout import list_clip
 from sam2vss_lib.storage.files import sha256_file
-
-
-@dataclass(frozen=True)
-class ClipCheck:
-    """How clips are verified.
-
-    Attributes:
-        root: the data set root.
-        layout: where its files lie and what its masks hold.
-        class_count: C, or None when unknown: then masks are only decoded.
-        stray_labels: whether mask values that are no class are a fault.
-        hashing: whether every file of the clip is hashed.
-    """
-
-    root: Path
-    layout: Layout
-    class_count: int | None
-    stray_labels: StrayLabels
-    hashing: bool = False
 
 
 @dataclass
 class ClipFindings:
     """What was found in one clip.
 
-    Attributes:
-        num_frames: frames listed.
-        num_masks: masks listed.
-        faults: the first fault of every faulty file, and those of the clip as a whole.
-        sha256: hash by path relative to the root, of every readable file if hashing.
+    Faults are the first one of every faulty file, and those of the clip as a whole; hashes are by
+    path relative to the root, of every readable file if hashing.
     """
 
+    name: str
     num_frames: int = 0
     num_masks: int = 0
     faults: list[FileFault] = field(default_factory=list[FileFault])
     sha256: dict[str, str] = field(default_factory=dict[str, str])
 
 
-def verify_clip(check: ClipCheck, name: str) -> ClipFindings:
-    """Read every file of one clip.
+def verify_clip(template: Clip, hashing: bool, name: str) -> ClipFindings:
+    """Read every file of one clip, and hash it if wanted; faults do not raise.
 
-    Args:
-        check: how to verify it.
-        name: the clip's name.
-
-    Returns:
-        What was found; faults do not raise.
+    `template` is the clip but for its name and files; without its number of classes, masks are only
+    decoded.
     """
-    found = ClipFindings()
+    found, root, layout = ClipFindings(name), template.root, template.layout
     try:
-        listing, found.faults = list_clip(check.root, name, check.layout)
+        listing = list_clip(root, name, layout)
     except FileFault as fault:
         found.faults = [fault]
         return found
+    found.faults = listing.faults
     found.num_frames, found.num_masks = len(listing.frame_files), len(listing.mask_stems)
-    clip = Clip(
-        name,
-        check.root,
-        listing.frame_files,
-        bool(listing.mask_stems),
-        check.class_count,
-        check.stray_labels,
-        check.layout,
-    )
+    clip = replace(template, name=name, frame_files=listing.frame_files)
     # The first readable image stands for the clip's size, so that one bad frame hides no other.
     reference: tuple[str, tuple[int, int]] | None = None
     # Paths are plain text here: for small images, pathlib takes as long as decoding them.
-    folders = [
-        str(folder(check.root, name))
-        for folder in (check.layout.frame_folder, check.layout.mask_folder)
-    ]
+    folders = [str(folder(root, name)) for folder in (layout.frame_folder, layout.mask_folder)]
     for i, file in enumerate(listing.frame_files):
         stem, _ = os.path.splitext(file)
         paths = [f"{folders[0]}/{file}"]
@@ -92,36 +57,32 @@ def verify_clip(check: ClipCheck, name: str) -> ClipFindings:
         for is_mask, path in enumerate(paths):
             try:
                 data = read_bytes(path)
-                if check.hashing:
-                    found.sha256[_relative(path, check.root)] = hashlib.sha256(data).hexdigest()
-                size = _mask_size(clip, i, path, data) if is_mask else _size(path, data)
+                if hashing:
+                    found.sha256[_relative(path, root)] = hashlib.sha256(data).hexdigest()
+                if is_mask:
+                    size = _mask_size(clip, i, path, data)
+                else:
+                    width, height = decode_frame(path, data).size
+                    size = (height, width)
                 reference = reference or (path, size)
                 check_same_size(path, size, *reference)
             except FileFault as fault:
                 found.faults.append(fault)
-    if check.hashing:
-        _hash_the_rest(folders, check.root, found)
+    if hashing:
+        _hash_the_rest(folders, root, found)
     return found
-
-
-def _size(path: str, data: bytes) -> tuple[int, int]:
-    """(height, width) of a frame, which is decoded completely."""
-    image = decode_frame(path, data)
-    return image.height, image.width
 
 
 def _mask_size(clip: Clip, i: int, path: str, data: bytes) -> tuple[int, int]:
     """(height, width) of the mask of frame `i`, whose values are checked."""
-    if clip.class_count is None:
-        image = decode_label_image(path, data)
-    elif clip.layout.mask_values == "labels":
-        image = decode_label_image(path, data)
+    if clip.class_count is not None and clip.layout.mask_values != "labels":
+        height, width = clip.read_mask(i).shape
+        return height, width
+    image = decode_values(path, data, "labels")
+    if clip.class_count is not None:
         # a histogram is much faster than an array of the labels, which nobody needs here
         values = [value for value, count in enumerate(image.histogram()) if count]
         check_mask_values(values, clip.class_count, clip.stray_labels, path)
-    else:
-        height, width = clip.read_mask(i).shape
-        return height, width
     return image.height, image.width
 
 

@@ -8,9 +8,10 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -27,42 +28,32 @@ _DISTRUST = "do not use this archive: take it from the data set's own site"
 class UnpackLimits:
     """What an archive may hold; the largest published one has 43 GB and 0.5 million files.
 
-    Attributes:
-        max_bytes: of all its files together, unpacked; more than the disk has is refused as well.
-        max_ratio: of its files to the archive's own size, once they have 64 MiB; images hardly
-            compress, so only an archive that is meant to fill the disk has more.
-        max_files: files and folders.
-        max_depth: folders inside each other.
+    The ratio is that of its files to its own size, once they have 64 MiB; images hardly compress,
+    so only an archive that is meant to fill the disk has more.
     """
 
-    max_bytes: int = 2**39
+    max_bytes: int = 2**39  # of all its files, unpacked; more than the disk has is refused as well
     max_ratio: int = 100
     max_files: int = 2_000_000
-    max_depth: int = 20
+    max_depth: int = 20  # folders inside each other
 
 
 @dataclass(frozen=True)
 class _Member:
-    """One entry of an archive; `stream` is None for a folder."""
+    """One entry of an archive of either kind."""
 
     name: str
-    stream: IO[bytes] | None
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file's name is that of an archive which can be unpacked."""
-    return path.name.lower().endswith(ARCHIVE_SUFFIXES)
+    is_folder: bool
+    is_file: bool
+    open: Callable[[], IO[bytes]]
 
 
 @contextmanager
 def unpacked_root(source: Path, scratch: Path) -> Generator[Path]:
     """A data set root, unpacked first if it is an archive.
 
-    What was unpacked is deleted when the block succeeds, and found again by the next run when not.
-
-    Args:
-        source: a folder, or an archive of one.
-        scratch: where to unpack to.
+    What was unpacked into `scratch` is deleted when the block succeeds, and found again by the next
+    run when not.
 
     Yields:
         `source`, or what the archive holds, below the folders that only wrap it.
@@ -70,7 +61,7 @@ def unpacked_root(source: Path, scratch: Path) -> Generator[Path]:
     Raises:
         DataError: the archive cannot be unpacked.
     """
-    if not is_archive(source) or source.is_dir():
+    if not source.name.lower().endswith(ARCHIVE_SUFFIXES) or source.is_dir():
         yield source
         return
     folder = scratch / listing_sha256([source])[:12] if source.is_file() else scratch
@@ -90,12 +81,8 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits | None = None) -> N
 
     Refused are absolute names and those with `..`, links, devices, encrypted files, a name given
     twice, and more bytes or files than the limits say. Bytes are counted as they come, whatever the
-    archive says of itself. Permissions, owners and times are not taken over.
-
-    Args:
-        archive: a `.zip`, `.tar`, `.tar.gz` or `.tgz` file.
-        target: the folder, which must not exist; it appears only when all files are there.
-        limits: what the archive may hold.
+    archive says of itself. Permissions, owners and times are not taken over. `target` appears only
+    when all files are there.
 
     Raises:
         DataError: the archive is missing, damaged or refused, or `target` exists.
@@ -108,24 +95,9 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits | None = None) -> N
     target.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".tmp-", dir=target.parent))
     try:
-        left_bytes = min(
-            limits.max_bytes,
-            max(_FREE_BYTES, limits.max_ratio * archive.stat().st_size),
-            shutil.disk_usage(building).free,
-        )
-        seen: set[str] = set()
-        with _members(archive) as members:
-            for member in members:
-                path = building.joinpath(*_safe_parts(archive, member.name, limits.max_depth))
-                if member.stream is None:
-                    path.mkdir(parents=True, exist_ok=True)
-                    continue
-                if str(path) in seen:
-                    raise FileFault(archive, f"holds {member.name!r} twice", _DISTRUST)
-                seen.add(str(path))
-                if len(seen) > limits.max_files:
-                    raise FileFault(archive, f"holds over {limits.max_files} files", _DISTRUST)
-                left_bytes -= _copy(archive, member.stream, path, left_bytes)
+        # opened here, because both readers leave a file of theirs open when it is no archive
+        with archive.open("rb") as stream:
+            _unpack(archive, stream, building, limits)
         building.chmod(0o755)
         building.rename(target)
     except FileFault:
@@ -137,64 +109,63 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits | None = None) -> N
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _safe_parts(archive: Path, name: str, max_depth: int) -> tuple[str, ...]:
-    """The folders and the file of a member's name, none of which leads out of the target."""
-    parts = tuple(part for part in name.split("/") if part not in ("", "."))
-    unsafe = (
-        name.startswith("/")
-        or any(part == ".." or len(os.fsencode(part)) > 255 for part in parts)
-        or any(not c.isprintable() or c in "\\:" for c in name)
+def _unpack(archive: Path, stream: IO[bytes], building: Path, limits: UnpackLimits) -> None:
+    """Write all members of an archive, or stop at the first that is refused."""
+    left_bytes = min(
+        limits.max_bytes,
+        max(_FREE_BYTES, limits.max_ratio * archive.stat().st_size),
+        shutil.disk_usage(building).free,
     )
-    if unsafe or len(parts) > max_depth:
-        problem = f"holds the name {name[:80]!r}, which is not one below the target"
-        raise FileFault(archive, problem, _DISTRUST)
-    return parts
-
-
-def _copy(archive: Path, stream: IO[bytes], path: Path, left_bytes: int) -> int:
-    """Write one file; returns its size."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    size = 0
-    with path.open("xb") as out:
-        while chunk := stream.read(_CHUNK_BYTES):
-            size += len(chunk)
-            if size > left_bytes:
-                hint = "free disk space; if the archive should be small, do not use it"
-                raise FileFault(archive, "holds more bytes than the limit or the disk", hint)
-            out.write(chunk)
-    return size
-
-
-@contextmanager
-def _members(archive: Path) -> Generator[Iterator[_Member]]:
-    """The members of an archive of either kind, in its order."""
-    # opened here, because both readers leave a file of theirs open when it is no archive
-    with archive.open("rb") as stream:
-        if archive.name.lower().endswith(".zip"):
-            with zipfile.ZipFile(stream) as opened, closing(_zip_members(archive, opened)) as found:
-                yield found
-        else:
-            with tarfile.open(fileobj=stream) as opened:
-                yield _tar_members(archive, opened)
-
-
-def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Generator[_Member]:
-    for info in opened.infolist():
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            problem = f"holds {info.filename[:80]!r}, which is a link or a device"
+    seen: set[Path] = set()
+    members = _zip_members if archive.name.lower().endswith(".zip") else _tar_members
+    for member in members(stream):
+        name = member.name[:80]
+        if not (member.is_file or member.is_folder):
+            raise FileFault(archive, f"holds {name!r}, which is a link or a device", _DISTRUST)
+        parts = tuple(part for part in member.name.split("/") if part not in ("", "."))
+        if not _is_below(member.name, parts) or len(parts) > limits.max_depth:
+            problem = f"holds the name {name!r}, which is not one below the target"
             raise FileFault(archive, problem, _DISTRUST)
-        if info.is_dir():
-            yield _Member(info.filename, None)
-        else:
-            with opened.open(info) as stream:
-                yield _Member(info.filename, stream)
+        path = building.joinpath(*parts)
+        if member.is_folder:
+            path.mkdir(parents=True, exist_ok=True)
+            continue
+        if path in seen:
+            raise FileFault(archive, f"holds {member.name!r} twice", _DISTRUST)
+        seen.add(path)
+        if len(seen) > limits.max_files:
+            raise FileFault(archive, f"holds over {limits.max_files} files", _DISTRUST)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with member.open() as content, path.open("xb") as out:
+            while chunk := content.read(_CHUNK_BYTES):
+                left_bytes -= len(chunk)
+                if left_bytes < 0:
+                    hint = "free disk space; if the archive should be small, do not use it"
+                    raise FileFault(archive, "holds more bytes than the limit or the disk", hint)
+                out.write(chunk)
 
 
-def _tar_members(archive: Path, opened: tarfile.TarFile) -> Iterator[_Member]:
-    for info in opened:
-        if not (info.isfile() or info.isdir()):
-            problem = f"holds {info.name[:80]!r}, which is a link or a device"
-            raise FileFault(archive, problem, _DISTRUST)
-        yield _Member(info.name, opened.extractfile(info))
-        cast(Any, opened).members = []  # else a long archive's members would be kept in memory
+def _is_below(name: str, parts: tuple[str, ...]) -> bool:
+    """Whether a member's name, split into parts, leads to a place below the target."""
+    return (
+        not name.startswith("/")
+        and all(part != ".." and len(os.fsencode(part)) <= 255 for part in parts)
+        and all(c.isprintable() and c not in "\\:" for c in name)
+    )
+
+
+def _zip_members(stream: IO[bytes]) -> Iterator[_Member]:
+    with zipfile.ZipFile(stream) as archive:
+        for info in archive.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            is_plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+            is_folder = is_plain and info.is_dir()
+            yield _Member(info.filename, is_folder, is_plain, partial(archive.open, info))
+
+
+def _tar_members(stream: IO[bytes]) -> Iterator[_Member]:
+    with tarfile.open(fileobj=stream) as archive:
+        for info in archive:
+            content = partial(cast(Any, archive).extractfile, info)
+            yield _Member(info.name, info.isdir(), info.isfile(), content)
+            cast(Any, archive).members = []  # else a long archive's members would be kept in memory

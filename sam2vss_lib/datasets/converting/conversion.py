@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from sam2vss_lib.datasets.class_names import CLASS_FILES
 from sam2vss_lib.datasets.converting.convert_clip import KINDS, Conversion, convert_clip
-from sam2vss_lib.datasets.converting.converted import lock_path
+from sam2vss_lib.datasets.converting.converted import LOCK
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels
-from sam2vss_lib.datasets.layout import VSPW_LAYOUT, is_plain_name, read_split
-from sam2vss_lib.datasets.manifests import load_datasets_manifest
-from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_file
+from sam2vss_lib.datasets.layout import VSPW_LAYOUT, find_layout, is_plain_name
+from sam2vss_lib.datasets.manifests import find_dataset_facts
+from sam2vss_lib.datasets.splits import find_classes, find_split_list, read_split
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.parallel.processes import map_in_processes
 from sam2vss_lib.storage.files import held, write_text
@@ -23,19 +23,12 @@ from sam2vss_lib.storage.places import manifest_path
 _SPLITS = ("train", "val", "test")
 
 
-@dataclass(frozen=True)
-class ConversionResult:
-    """What a conversion did: numbers of clips.
-
-    Attributes:
-        converted: made by this run.
-        reused: made by an earlier one.
-        without_masks: left out, as VIPSeg's script leaves out what has no masks.
-    """
+class ConversionResult(NamedTuple):
+    """How many clips a conversion made, found made, and left out."""
 
     converted: int
-    reused: int
-    without_masks: int
+    reused: int  # made by an earlier run
+    without_masks: int  # left out, as VIPSeg's script leaves out what has no masks
 
 
 def convert_dataset(
@@ -70,49 +63,12 @@ def convert_dataset(
             holds clips made from something else.
         SettingsError: an argument cannot be used.
     """
-    conversion = _plan(kind, source, target, split, height_px, semantic, stray_labels)
-    if split is None:
-        folder = source / conversion.source_layout.frames.split("/")[0]
-        names = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
-        lists = [name for name in _SPLITS if (source / f"{name}.txt").is_file()]
-        unsafe = [name for name in names if not is_plain_name(name)]
-        faults = [FileFault(folder, f"{n!r} is no plain name", "rename it") for n in unsafe]
-    else:
-        found, faults = read_split(find_split_file(source, split, conversion.source_layout))
-        names, lists = list(found), [split]
-    if faults:
-        raise faults[0]
-    with held(lock_path(target)):
-        work = map_in_processes(
-            partial(convert_clip, conversion), names, workers=workers, what="convert"
-        )
-        outcomes = list(work)
-        failed = [outcome for outcome in outcomes if isinstance(outcome, DataError)]
-        if failed:
-            others = f" (and {len(failed) - 1} more clips failed)" if len(failed) > 1 else ""
-            raise DataError(f"{failed[0]}{others}")
-        _copy_lists(conversion, lists)
-    return ConversionResult(
-        outcomes.count("converted"), outcomes.count("reused"), outcomes.count("without masks")
-    )
-
-
-def _plan(
-    kind: str,
-    source: Path,
-    target: Path,
-    split: str | None,
-    height_px: int | None,
-    semantic: bool,
-    stray_labels: StrayLabels,
-) -> Conversion:
-    """Check the arguments."""
     if kind not in KINDS:
         raise SettingsError(f"conversion {kind!r}: known are {', '.join(KINDS)}")
     dataset = KINDS[kind]
     if semantic and dataset != "vipseg":
         raise SettingsError("semantic: VSPW's masks are semantic already; leave it out")
-    facts = load_datasets_manifest()[dataset]
+    facts = find_dataset_facts(dataset)
     height_px = height_px or next(c.height_px for c in facts.conversions if c.name == kind)
     if not 1 <= height_px <= 10_000:
         raise SettingsError(f"height_px is {height_px}; it must be in 1..10000")
@@ -124,11 +80,32 @@ def _plan(
     if (layout == VSPW_LAYOUT) != (dataset == "vspw") or layout.mask_values == "segments":
         wanted = "data/<clip>/origin/" if dataset == "vspw" else "imgs/ and panomasks/"
         raise FileFault(source, f"is not {dataset} as published", f"expected {wanted}")
-    if not (source / layout.frames.split("/")[0]).is_dir():
-        raise FileFault(source / "data", "no such folder", "give the data set root")
+    folder = source / layout.frames.split("/")[0]
+    if not folder.is_dir():
+        raise FileFault(folder, "no such folder", "give the data set root")
     if semantic:
         _, layout = find_classes(source, layout)
-    return Conversion(kind, source, target, layout, height_px, semantic, stray_labels)
+    conversion = Conversion(kind, source, target, layout, height_px, semantic, stray_labels)
+    if split is None:
+        names = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
+        lists = [name for name in _SPLITS if (source / f"{name}.txt").is_file()]
+        unsafe = [name for name in names if not is_plain_name(name)]
+        faults = [FileFault(folder, f"{n!r} is no plain name", "rename it") for n in unsafe]
+    else:
+        found, faults = read_split(find_split_list(source, split, layout))
+        names, lists = list(found), [split]
+    if faults:
+        raise faults[0]
+    work = partial(convert_clip, conversion)
+    with held(target / LOCK):
+        outcomes = list(map_in_processes(work, names, workers=workers, what="convert"))
+        failed = [outcome for outcome in outcomes if isinstance(outcome, DataError)]
+        if failed:
+            others = f" (and {len(failed) - 1} more clips failed)" if len(failed) > 1 else ""
+            raise DataError(f"{failed[0]}{others}")
+        _copy_lists(conversion, lists)
+    kinds = ("converted", "reused", "without masks")
+    return ConversionResult(*(outcomes.count(kind) for kind in kinds))
 
 
 def _copy_lists(conversion: Conversion, splits: Sequence[str]) -> None:
@@ -136,7 +113,7 @@ def _copy_lists(conversion: Conversion, splits: Sequence[str]) -> None:
     source, target = conversion.source, conversion.target
     frames = conversion.target_layout.frame_folder
     for split in splits:
-        names, _ = read_split(find_split_file(source, split, conversion.source_layout))
+        names, _ = read_split(find_split_list(source, split, conversion.source_layout))
         made = [name for name in names if frames(target, name).is_dir()]
         if made:
             write_text(target / f"{split}.txt", "".join(f"{name}\n" for name in made))

@@ -7,8 +7,7 @@ Pillow's defaults, which is JPEG quality 75, and masks as PNGs of the same kind.
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,9 @@ from sam2vss_lib.datasets.converting.converted import listing_sha256, make_clip
 from sam2vss_lib.datasets.faults import read_bytes
 from sam2vss_lib.datasets.images import decode_image, read_id_image, write_label_image
 from sam2vss_lib.datasets.labels import StrayLabels, mask_from_ground_truth
-from sam2vss_lib.datasets.layout import VSPW_LAYOUT, ClipListing, Layout, list_clip
-from sam2vss_lib.datasets.manifests import load_datasets_manifest
+from sam2vss_lib.datasets.layout import VIPSEG_720P_LAYOUT, VSPW_LAYOUT, Layout, list_clip
+from sam2vss_lib.datasets.manifests import find_dataset_facts
 from sam2vss_lib.datasets.panoptic import labels_from_panoptic
-from sam2vss_lib.datasets.vipseg import CONVERTED
 from sam2vss_lib.errors import DataError
 
 KINDS = {"vspw-480p": "vspw", "vipseg-720p": "vipseg"}
@@ -32,30 +30,20 @@ KINDS = {"vspw-480p": "vspw", "vipseg-720p": "vipseg"}
 
 @dataclass(frozen=True)
 class Conversion:
-    """One conversion of a data set.
+    """One conversion of a data set root as published to a new one."""
 
-    Attributes:
-        kind: one of `KINDS`.
-        source: data set root as published.
-        target: data set root to make.
-        source_layout: where the source's files lie.
-        height_px: height of the new frames and masks.
-        semantic: for VIPSeg: whether masks become VSPW's labels, in VSPW layout.
-        stray_labels: for `semantic`: what to do with ids of no class.
-    """
-
-    kind: str
+    kind: str  # one of `KINDS`
     source: Path
     target: Path
     source_layout: Layout
-    height_px: int
-    semantic: bool = False
-    stray_labels: StrayLabels = "error"
+    height_px: int  # of the new frames and masks
+    semantic: bool  # for VIPSeg: whether masks become VSPW's labels, in VSPW layout
+    stray_labels: StrayLabels  # for `semantic`: what to do with ids of no class
 
     @property
     def target_layout(self) -> Layout:
         """Where the new files lie."""
-        return VSPW_LAYOUT if self.semantic or KINDS[self.kind] == "vspw" else CONVERTED
+        return VSPW_LAYOUT if self.semantic or KINDS[self.kind] == "vspw" else VIPSEG_720P_LAYOUT
 
 
 def convert_clip(conversion: Conversion, name: str) -> str | DataError:
@@ -65,27 +53,26 @@ def convert_clip(conversion: Conversion, name: str) -> str | DataError:
         "converted", "reused", "without masks" (left out, as VIPSeg's script does), or what is wrong
         with it: other clips can still be converted.
     """
+    source, layout = conversion.source, conversion.source_layout
+    frames, masks = layout.frame_folder(source, name), layout.mask_folder(source, name)
     try:
-        listing, faults = list_clip(conversion.source, name, conversion.source_layout)
+        listing = list_clip(source, name, layout)
         if not listing.frame_files:
-            raise faults[0]
-        if KINDS[conversion.kind] == "vipseg":
-            masked = [f for f in listing.frame_files if _stem(f) in listing.mask_stems]
-            if not masked:
-                return "without masks"
-            listing = replace(listing, frame_files=tuple(masked))
-        frames = conversion.source_layout.frame_folder(conversion.source, name)
-        masks = conversion.source_layout.mask_folder(conversion.source, name)
+            raise listing.faults[0]
         files = [frames / file for file in listing.frame_files]
-        files += [masks / f"{stem}.png" for stem in sorted(listing.mask_stems)]
+        if KINDS[conversion.kind] == "vipseg":
+            files = [file for file in files if file.stem in listing.mask_stems]
+            if not files:
+                return "without masks"
+        mask_files = {stem: masks / f"{stem}.png" for stem in sorted(listing.mask_stems)}
         made_from: dict[str, Any] = {
             "conversion": conversion.kind,
             "height_px": conversion.height_px,
             "semantic": conversion.semantic,
             "stray_labels": conversion.stray_labels,
-            "source_files_sha256": listing_sha256(files),
+            "source_files_sha256": listing_sha256([*files, *mask_files.values()]),
         }
-        write = partial(_write_clip, conversion, name, listing)
+        write = partial(_write_clip, conversion, files, mask_files)
         there = make_clip(conversion.target, name, made_from, write, conversion.target_layout)
     except DataError as error:
         return error
@@ -95,28 +82,28 @@ def convert_clip(conversion: Conversion, name: str) -> str | DataError:
 
 
 def _write_clip(
-    conversion: Conversion, name: str, listing: ClipListing, frames: Path, masks: Path
+    conversion: Conversion,
+    files: list[Path],
+    mask_files: dict[str, Path],
+    frames: Path,
+    masks: Path,
 ) -> None:
-    """Resize the frames and masks of one clip."""
-    source, layout = conversion.source, conversion.source_layout
-    for file in listing.frame_files:
-        path = layout.frame_folder(source, name) / file
+    """Resize the frames and masks of one clip; those by the frames' names without suffix."""
+    for path in files:
         frame = decode_image(path, read_bytes(path), ("JPEG", "PNG"))
         size_px = (int(conversion.height_px * frame.width / frame.height), conversion.height_px)
-        frame.resize(size_px, Image.Resampling.BILINEAR).save(frames / file)
-        path = layout.mask_folder(source, name) / f"{_stem(file)}.png"
-        if _stem(file) not in listing.mask_stems:
-            continue
-        if conversion.semantic:
-            _write_labels(conversion, path, size_px, masks / path.name)
-        else:
-            mask = decode_image(path, read_bytes(path), ("PNG",))
-            mask.resize(size_px, Image.Resampling.NEAREST).save(masks / path.name)
+        frame.resize(size_px, Image.Resampling.BILINEAR).save(frames / path.name)
+        mask_path = mask_files.get(path.stem)
+        if mask_path and conversion.semantic:
+            _write_labels(conversion, mask_path, size_px, masks / mask_path.name)
+        elif mask_path:
+            mask = decode_image(mask_path, read_bytes(mask_path), ("PNG",))
+            mask.resize(size_px, Image.Resampling.NEAREST).save(masks / mask_path.name)
 
 
 def _write_labels(conversion: Conversion, path: Path, size_px: tuple[int, int], out: Path) -> None:
     """Turn a panoptic mask into VSPW's labels of the new size."""
-    classes = load_datasets_manifest()["vipseg"].classes
+    classes = find_dataset_facts("vipseg").classes
     labels = labels_from_panoptic(
         read_id_image(path, "grey"),
         classes,
@@ -126,7 +113,3 @@ def _write_labels(conversion: Conversion, path: Path, size_px: tuple[int, int], 
     )
     mask = Image.fromarray(mask_from_ground_truth(labels, classes))
     write_label_image(out, np.asarray(mask.resize(size_px, Image.Resampling.NEAREST)))
-
-
-def _stem(file: str) -> str:
-    return os.path.splitext(file)[0]

@@ -12,17 +12,10 @@ from sam2vss_lib.datasets.layout import VSPW_LAYOUT, Layout
 from sam2vss_lib.storage.files import read_json, sha256_json, write_json
 from sam2vss_lib.storage.records import check_same_inputs
 
-_HIDDEN = ".sam2vss"  # records and unfinished clips, out of the way of anybody's loader
-
-
-def scratch_folder(root: Path) -> Path:
-    """Where an archive is unpacked while it is converted to a data set root."""
-    return root / _HIDDEN / "unpacked"
-
-
-def lock_path(root: Path) -> Path:
-    """The lock that one conversion at a time holds on a data set root."""
-    return root / _HIDDEN / "lock"
+#: in a data set root; records and unfinished clips, out of the way of anybody's loader
+_HIDDEN = Path(".sam2vss")
+UNPACKED = _HIDDEN / "unpacked"  # where an archive is unpacked while it is converted
+LOCK = _HIDDEN / "lock"  # that one conversion at a time holds
 
 
 def listing_sha256(files: list[Path]) -> str:
@@ -37,17 +30,11 @@ def make_clip(
     write: Callable[[Path, Path], None],
     layout: Layout = VSPW_LAYOUT,
 ) -> bool:
-    """Make one clip of a data set, unless it is there already.
+    """Make one clip of a data set root, unless it is there already.
 
     The caller holds the root's lock. A run that is killed leaves no part of a clip in its place.
-
-    Args:
-        root: the data set root.
-        name: the clip's name.
-        made_from: source and settings.
-        write: writes the clip's files, given a new folder each for frames and for masks, of which
-            the latter may stay empty.
-        layout: where the clip's files lie.
+    `made_from` are source and settings; `write` is given a new folder each for the clip's frames
+    and for its masks, of which the latter may stay empty.
 
     Returns:
         Whether it was there already.

@@ -12,10 +12,11 @@ import av
 from av.error import FFmpegError
 from PIL import Image
 
-from sam2vss_lib.datasets.converting.converted import listing_sha256, lock_path, make_clip
+from sam2vss_lib.datasets.converting.converted import LOCK, listing_sha256, make_clip
 from sam2vss_lib.datasets.faults import FileFault, read_bytes
 from sam2vss_lib.datasets.images import check_same_size, decode_frame
-from sam2vss_lib.datasets.layout import FRAME_SUFFIXES, is_plain_name, read_split, sort_frames
+from sam2vss_lib.datasets.layout import FRAME_SUFFIXES, is_plain_name, sort_frames
+from sam2vss_lib.datasets.splits import read_split
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import held, sha256_file, write_text
 
@@ -68,7 +69,8 @@ def convert_video(
     if source.is_dir():
         if fps is not None:
             raise SettingsError(f"fps: {source} holds images, which have no times; leave it out")
-        files = _image_files(source)
+        named = {p.stem: p for p in source.iterdir() if p.suffix in FRAME_SUFFIXES and p.is_file()}
+        files = [named[stem] for stem in sort_frames(named)]
         frames, identity = _images(files), listing_sha256(files)
     else:
         frames, identity = _video_frames(source, fps), sha256_file(source)
@@ -79,7 +81,7 @@ def convert_video(
         "max_frames": max_frames,
         "height_px": height_px,
     }
-    with held(lock_path(root)):
+    with held(root / LOCK):
         write = partial(_write_frames, source, islice(frames, max_frames), height_px)
         there = make_clip(root, name, made_from, write)
         path = root / f"{split}.txt"
@@ -108,11 +110,6 @@ def _write_frames(
         image.convert("RGB").save(folder / f"{number:08d}.jpg", quality=_JPEG_QUALITY)
     if first is None:
         raise FileFault(source, "holds no frames", "check that it is a video, or images")
-
-
-def _image_files(folder: Path) -> list[Path]:
-    files = {p.stem: p for p in folder.iterdir() if p.suffix in FRAME_SUFFIXES and p.is_file()}
-    return [files[stem] for stem in sort_frames(files)]
 
 
 def _images(files: list[Path]) -> Iterator[tuple[Path, Image.Image]]:
@@ -156,11 +153,8 @@ def _at_times(
         if shown is None:
             start = time
         if time - start - until > _MAX_GAP_S:
-            raise FileFault(
-                path,
-                f"time stamps jump by {float(time - start - until):.0f} s",
-                "convert it without --fps",
-            )
+            problem = f"time stamps jump by {float(time - start - until):.0f} s"
+            raise FileFault(path, problem, "convert it without --fps")
         while shown is not None and due < time - start:
             yield shown
             due += step

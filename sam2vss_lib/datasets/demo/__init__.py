@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DemoSplit:
-    """One split: clips with consecutive seeds."""
+    """A split consists of clips with consecutive seeds."""
 
     first_seed: int
     clips: int
@@ -44,7 +44,6 @@ DEMO_B_SPLITS: dict[str, DemoSplit] = {
 }
 #: to be raised with every change of what is drawn; a test compares pictures with this number
 REVISIONS = {"demo": 1, "demo-b": 1}
-_FIRST_FRAME = 1  # VSPW frames count from 1, in eight digits
 
 
 def cache_folder() -> Path:
@@ -56,15 +55,13 @@ def demo_root(name: str = "demo", workers: int = 1) -> Path:
     """Root of a demo data set, generated on first use.
 
     The folder's name carries the world's revision and a hash of its splits, so a changed generator
-    never meets pictures of an older one.
-
-    Args:
-        name: "demo", or "demo-b" for the second world, where models of the first meet surfaces,
-            motion and frequencies of classes they were not trained on.
-        workers: processes that generate it.
+    never meets pictures of an older one. "demo-b" is of the second world, where models of the first
+    meet surfaces, motion and frequencies of classes they were not trained on.
     """
     splits, scenery = {"demo": (DEMO_SPLITS, DAY), "demo-b": (DEMO_B_SPLITS, NIGHT)}[name]
-    root = cache_folder() / f"{name}-{_key(name, splits)}"
+    # of what is drawn, not of the code that draws it: that may move and be rewritten
+    drawn = {split: asdict(facts) for split, facts in splits.items()}
+    root = cache_folder() / f"{name}-r{REVISIONS[name]}-{sha256_json(drawn)[:8]}"
     if not root.is_dir():
         root.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=".demo-", dir=root.parent))
@@ -80,23 +77,10 @@ def demo_root(name: str = "demo", workers: int = 1) -> Path:
     return root
 
 
-def _key(name: str, splits: dict[str, DemoSplit]) -> str:
-    """Of what is drawn, not of the code that draws it: that may move and be rewritten."""
-    drawn = {split: asdict(facts) for split, facts in splits.items()}
-    return f"r{REVISIONS[name]}-{sha256_json(drawn)[:8]}"
-
-
 def write_demo(
     root: Path, splits: dict[str, DemoSplit], scenery: Scenery = DAY, workers: int = 1
 ) -> None:
-    """Generate a data set in VSPW layout.
-
-    Args:
-        root: an existing, empty folder.
-        splits: what to generate, by name of the split.
-        scenery: the world to generate.
-        workers: processes that generate it.
-    """
+    """Generate a data set in VSPW layout in an existing, empty folder, by so many processes."""
     write_json(root / "classes.json", {str(i + 1): name for i, name in enumerate(CLASS_NAMES)})
     for name, split in splits.items():
         clips = [f"{i + 1}_demo{split.first_seed + i}" for i in range(split.clips)]
@@ -113,6 +97,6 @@ def _write_clip(job: tuple[Path, int], split: DemoSplit, scenery: Scenery) -> No
     palette = class_palette(len(CLASS_NAMES) + 1)
     (folder / "origin").mkdir(parents=True)
     for t in range(frames):
-        frame, stem = world.frame(t), f"{t + _FIRST_FRAME:08d}"
+        frame, stem = world.frame(t), f"{t + 1:08d}"  # as VSPW counts
         Image.fromarray(frame.image).save(folder / "origin" / f"{stem}.jpg", quality=92)
         write_label_image(folder / "mask" / f"{stem}.png", frame.labels, palette)

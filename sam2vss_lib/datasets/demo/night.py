@@ -5,12 +5,10 @@ Models trained on the first world meet surfaces, light, motion and frequencies t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from sam2vss_lib.datasets.demo.scenery import Scenery
-from sam2vss_lib.datasets.demo.textures import Image, mix, near_colour, value_noise
+from sam2vss_lib.datasets.demo.textures import Image, Painter, mix, near_colour, value_noise
 
 
 def _sky(rng: np.random.Generator, h: int, w: int) -> Image:
@@ -61,7 +59,7 @@ def _meadow(rng: np.random.Generator, h: int, w: int) -> Image:
     return mix(drifts, near_colour(rng, (0.26, 0.33, 0.18), 0.03), tufts)
 
 
-_STUFF: dict[str, Callable[[np.random.Generator, int, int], Image]] = {
+_STUFF: dict[str, Painter] = {
     "sky": _sky,
     "hill": _hill,
     "forest": _forest,

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from sam2vss_lib.datasets.demo.textures import STUFF, Image
-
-Painter = Callable[[np.random.Generator, int, int], Image]
+from sam2vss_lib.datasets.demo.textures import STUFF, Painter
 
 
 @dataclass(frozen=True)
@@ -18,34 +14,20 @@ class Scenery:
 
     The first world must stay the same in every bit, because models were trained on it: where a
     parameter is None, no random number is drawn and no arithmetic done for it.
-
-    Attributes:
-        stuff: a painter for each stuff class, as in `STUFF`.
-        stuff_weights: probability of each stuff class in the order of `STUFF`; None for equal ones.
-        sky_chance: that the topmost layer is sky whatever was drawn.
-        thing_weights: probability of each labelled kind of thing by name; None for equal ones.
-        things: range of their number, the end not included.
-        group_chance: of a thing being a group of touching instances.
-        puff_chance: of a puff of smoke.
-        size: factor on the size of things.
-        speed: factor on their velocity.
-        thing_light: factors on the red, green and blue of things; None for daylight.
-        pan_px: largest speed of the camera, px per frame.
-        noise: range of the sensor noise's standard deviation, white being 1.
     """
 
     stuff: Mapping[str, Painter] = field(default_factory=lambda: STUFF)
-    stuff_weights: tuple[float, ...] | None = None
-    sky_chance: float = 0.85
-    thing_weights: Mapping[str, float] | None = None
-    things: tuple[int, int] = (3, 9)
-    group_chance: float = 0.3
-    puff_chance: float = 0.4
-    size: float = 1.0
-    speed: float = 1.0
-    thing_light: tuple[float, float, float] | None = None
-    pan_px: float = 1.2
-    noise: tuple[float, float] = (0.004, 0.03)
+    stuff_weights: tuple[float, ...] | None = None  # probabilities in that order; None: equal ones
+    sky_chance: float = 0.85  # that the topmost layer is sky whatever was drawn
+    thing_weights: Mapping[str, float] | None = None  # of labelled kinds by name; None: equal ones
+    things: tuple[int, int] = (3, 9)  # range of their number, the end not included
+    group_chance: float = 0.3  # of a thing being a group of touching instances
+    puff_chance: float = 0.4  # of a puff of smoke
+    size: float = 1.0  # factor on the size of things
+    speed: float = 1.0  # factor on their velocity
+    thing_light: tuple[float, float, float] | None = None  # factors on their RGB; None by day
+    pan_px: float = 1.2  # largest speed of the camera, px per frame
+    noise: tuple[float, float] = (0.004, 0.03)  # range of the standard deviation, white being 1
 
 
 DAY = Scenery()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.floating[Any]]  # (H, W, 3) in 0..1, or (H, W)
+Painter = Callable[[np.random.Generator, int, int], Image]  # of height and width: (H, W, 3) float32
 
 
 def value_noise(
@@ -16,12 +17,7 @@ def value_noise(
 ) -> Image:
     """Fractal value noise: bilinear grids of random values, halving in size and strength.
 
-    Args:
-        rng: source of randomness.
-        height: rows of the result.
-        width: columns of the result.
-        cells: grid cells along each side in the first octave.
-        octaves: number of grids summed.
+    The first of the `octaves` has so many cells along each side.
 
     Returns:
         (height, width) float32 in 0..1.
@@ -54,52 +50,42 @@ def near_colour(rng: np.random.Generator, rgb: tuple[float, float, float], sprea
 
 
 def _sky(rng: np.random.Generator, h: int, w: int) -> Image:
-    top, horizon = (
-        near_colour(rng, (0.35, 0.55, 0.85), 0.06),
-        near_colour(rng, (0.78, 0.86, 0.93), 0.05),
-    )
+    top = near_colour(rng, (0.35, 0.55, 0.85), 0.06)
+    horizon = near_colour(rng, (0.78, 0.86, 0.93), 0.05)
     fall = np.linspace(0, 1, h, dtype=np.float32)[:, None].repeat(w, 1)
     clouds = np.clip((value_noise(rng, h, w, 3) - 0.55) * 4, 0, 1) * np.float32(rng.uniform(0, 0.6))
     return mix(mix(top, horizon, fall), np.array([0.95, 0.95, 0.97], np.float32), clouds)
 
 
 def _hill(rng: np.random.Generator, h: int, w: int) -> Image:
-    dark, light = (
-        near_colour(rng, (0.42, 0.36, 0.42), 0.06),
-        near_colour(rng, (0.62, 0.55, 0.56), 0.06),
-    )
+    dark = near_colour(rng, (0.42, 0.36, 0.42), 0.06)
+    light = near_colour(rng, (0.62, 0.55, 0.56), 0.06)
     return mix(dark, light, np.clip((value_noise(rng, h, w, 5) - 0.5) * 2.2 + 0.5, 0, 1))
 
 
 def _forest(rng: np.random.Generator, h: int, w: int) -> Image:
-    dark, light = (
-        near_colour(rng, (0.07, 0.20, 0.10), 0.03),
-        near_colour(rng, (0.22, 0.42, 0.18), 0.05),
-    )
+    dark = near_colour(rng, (0.07, 0.20, 0.10), 0.03)
+    light = near_colour(rng, (0.22, 0.42, 0.18), 0.05)
     return mix(dark, light, np.clip((value_noise(rng, h, w, 24, 3) - 0.5) * 2.5 + 0.5, 0, 1))
 
 
 def _water(rng: np.random.Generator, h: int, w: int) -> Image:
-    deep, crest = (
-        near_colour(rng, (0.10, 0.33, 0.48), 0.05),
-        near_colour(rng, (0.38, 0.62, 0.70), 0.05),
-    )
+    deep = near_colour(rng, (0.10, 0.33, 0.48), 0.05)
+    crest = near_colour(rng, (0.38, 0.62, 0.70), 0.05)
     rows = np.arange(h, dtype=np.float32)[:, None]
     phase = rows * np.float32(2 * np.pi / rng.uniform(7, 14)) + 9 * value_noise(rng, h, w, 4, 3)
     return mix(deep, crest, 0.5 + 0.5 * np.sin(phase))
 
 
 def _meadow(rng: np.random.Generator, h: int, w: int) -> Image:
-    dark, light = (
-        near_colour(rng, (0.38, 0.55, 0.20), 0.06),
-        near_colour(rng, (0.66, 0.74, 0.34), 0.06),
-    )
+    dark = near_colour(rng, (0.38, 0.55, 0.20), 0.06)
+    light = near_colour(rng, (0.66, 0.74, 0.34), 0.06)
     grain = 0.5 * value_noise(rng, h, w, 6) + 0.5 * rng.random((h, w), dtype=np.float32)
     return mix(dark, light, grain)
 
 
-#: painter(rng, height, width) -> (height, width, 3) float32, per stuff class in order from top.
-STUFF: dict[str, Callable[[np.random.Generator, int, int], Image]] = {
+#: per stuff class in order from top
+STUFF: dict[str, Painter] = {
     "sky": _sky,
     "hill": _hill,
     "forest": _forest,

@@ -154,12 +154,8 @@ KINDS: dict[str, Kind] = {
 def paint(kind: Kind, u: Plane, v: Plane, style: Style, swing: float) -> tuple[Plane, Plane]:
     """Colour and silhouette of a thing.
 
-    Args:
-        kind: one of `KINDS`.
-        u: (h, w) horizontal coordinate in units of the thing's size.
-        v: (h, w) vertical coordinate, downwards.
-        style: the instance's look.
-        swing: phase -1..1 of moving limbs and tails.
+    `u` and `v` are (h, w) coordinates to the right and downwards in units of the thing's size, and
+    `swing` is the phase -1..1 of moving limbs and tails.
 
     Returns:
         (h, w, 3) float32 colour and (h, w) float32 signed distance, negative inside.
@@ -173,3 +169,36 @@ def paint(kind: Kind, u: Plane, v: Plane, style: Style, swing: float) -> tuple[P
         colour = np.where(covered[..., None], part_colour, colour)
         distance = np.minimum(distance, part_distance)
     return colour, distance.astype(np.float32)
+
+
+@dataclass
+class Thing:
+    """One instance: its look and the parameters of its path (lengths in px, times in frames)."""
+
+    kind: Kind
+    label: int
+    style: Style
+    size: float
+    centre: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    sway: NDArray[np.float64]
+    rate: NDArray[np.float64]
+    phase: NDArray[np.float64]
+    angle: float
+    spin: float
+    pulse: float
+    grain: Plane
+    shade: NDArray[np.float32]
+
+    def pose(
+        self, t: float, pan: NDArray[np.float64], extent: tuple[int, int]
+    ) -> tuple[float, ...]:
+        """Centre (x, y), size and angle at time `t`, reflected so that movers stay in view."""
+        centre = self.centre + self.velocity * t + self.sway * np.sin(self.rate * t + self.phase)
+        centre = centre - pan
+        if self.velocity.any():
+            for axis, length in enumerate(extent):
+                inner = (centre[axis] + 0.03 * length) % (2.12 * length)
+                centre[axis] = min(inner, 2.12 * length - inner) - 0.03 * length
+        size = self.size * (1 + self.pulse * np.sin(self.rate[0] * t + self.phase[1]))
+        return float(centre[0]), float(centre[1]), float(size), self.angle + self.spin * t

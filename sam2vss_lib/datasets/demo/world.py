@@ -6,92 +6,40 @@ world trains the micro SAM2 (regions), the base segmentors (classes) and fills t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.demo.scenery import DAY, Scenery
 from sam2vss_lib.datasets.demo.textures import STUFF, Image, value_noise
-from sam2vss_lib.datasets.demo.things import KINDS, Kind, Style, paint
+from sam2vss_lib.datasets.demo.things import KINDS, Style, Thing, paint
 
 #: raw label k + 1 is CLASS_NAMES[k]; puffs of smoke have no class and are void (raw label 0)
 CLASS_NAMES: tuple[str, ...] = (*STUFF, *(name for name in KINDS if name != "puff"))
 AMBIGUOUS = 255  # raw mask value of the half transparent rim of a puff
+HEIGHT_PX, WIDTH_PX = 240, 320
+_MARGIN_PX = HEIGHT_PX // 4  # of the landscape around the frame, for the camera to pan
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One rendered frame.
+    """One rendered frame."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        regions: (H, W) uint8 region ids; `World.region_labels[id]` is the raw class label.
-        labels: (H, W) uint8 raw mask, 1..12 classes, 0 and 255 void.
-    """
-
-    image: NDArray[np.uint8]
-    regions: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-
-
-@dataclass
-class _Thing:
-    """One instance: its look and the parameters of its path (lengths in px, times in frames)."""
-
-    kind: Kind
-    label: int
-    style: Style
-    size: float
-    centre: NDArray[np.float64]
-    velocity: NDArray[np.float64]
-    sway: NDArray[np.float64]
-    rate: NDArray[np.float64]
-    phase: NDArray[np.float64]
-    angle: float
-    spin: float
-    pulse: float
-    grain: Image
-    shade: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
-
-    def pose(
-        self, t: float, pan: NDArray[np.float64], extent: tuple[int, int]
-    ) -> tuple[float, ...]:
-        """Centre (x, y), size and angle at time `t`, reflected so that movers stay in view."""
-        centre = self.centre + self.velocity * t + self.sway * np.sin(self.rate * t + self.phase)
-        centre = centre - pan
-        if self.velocity.any():
-            for axis, length in ((0, extent[0]), (1, extent[1])):
-                inner = (centre[axis] + 0.03 * length) % (2.12 * length)
-                centre[axis] = min(inner, 2.12 * length - inner) - 0.03 * length
-        size = self.size * (1 + self.pulse * np.sin(self.rate[0] * t + self.phase[1]))
-        return float(centre[0]), float(centre[1]), float(size), self.angle + self.spin * t
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    regions: NDArray[np.uint8]  # (H, W) ids; `World.region_labels[id]` is the raw class label
+    labels: NDArray[np.uint8]  # (H, W) raw mask, 1..12 classes, 0 and 255 void
 
 
 class World:
     """A clip of the generated world, deterministic in its seed.
 
-    Args:
-        seed: everything about the clip follows from it.
-        height_px: rows of a frame.
-        width_px: columns of a frame.
-        num_frames: length of the clip, which centres the camera's path.
-        scenery: what the clip is made of; the classes are the same in all.
+    Its length centres the camera's path; the classes are the same in all sceneries.
     """
 
-    def __init__(
-        self,
-        seed: int,
-        *,
-        height_px: int = 240,
-        width_px: int = 320,
-        num_frames: int = 40,
-        scenery: Scenery = DAY,
-    ) -> None:
-        self.scenery = scenery
-        self.height_px, self.width_px, self.num_frames = height_px, width_px, num_frames
-        self._rng = np.random.default_rng([seed, height_px, width_px])
-        self._margin = height_px // 4
+    def __init__(self, seed: int, *, num_frames: int = 40, scenery: Scenery = DAY) -> None:
+        self.scenery, self.num_frames = scenery, num_frames
+        self._rng = np.random.default_rng([seed, HEIGHT_PX, WIDTH_PX])
         self._make_landscape()
         self._make_camera()
         self._things = self._make_things()
@@ -101,22 +49,21 @@ class World:
 
     def _make_landscape(self) -> None:
         """Two to five stuff layers with wavy borders on a canvas larger than the frame."""
-        rng, margin = self._rng, self._margin
-        h, w = self.height_px + 2 * margin, self.width_px + 2 * margin
+        rng, h, w = self._rng, HEIGHT_PX + 2 * _MARGIN_PX, WIDTH_PX + 2 * _MARGIN_PX
         names = list(STUFF)
         count = int(rng.integers(2, len(names) + 1))
         weights = self.scenery.stuff_weights
         chosen = sorted(rng.choice(len(names), count, replace=False, p=weights).tolist())
         if rng.random() < self.scenery.sky_chance:
             chosen[0] = 0
-        cuts = margin + self.height_px * np.sort(rng.uniform(0.15, 0.9, len(chosen) - 1))
+        cuts = _MARGIN_PX + HEIGHT_PX * np.sort(rng.uniform(0.15, 0.9, len(chosen) - 1))
         layers = np.zeros((h, w), np.uint8)
         x, y = np.arange(w), np.arange(h)[:, None]
         for index, cut in enumerate(cuts):
             border = cut + (x - w / 2) * rng.uniform(-0.12, 0.12)
             for wave in range(1, 4):
-                period = rng.uniform(0.15, 1.2) * self.width_px
-                border += rng.uniform(0, 0.05 * self.height_px / wave) * np.sin(
+                period = rng.uniform(0.15, 1.2) * WIDTH_PX
+                border += rng.uniform(0, 0.05 * HEIGHT_PX / wave) * np.sin(
                     2 * np.pi * x / period + rng.uniform(0, 6.3)
                 )
             layers[y > border] = index + 1
@@ -141,13 +88,17 @@ class World:
         self._noise_level = np.float32(rng.uniform(*self.scenery.noise))
         self._noise_seed = int(rng.integers(2**31))
 
-    def _make_things(self) -> list[_Thing]:
+    def _make_things(self) -> list[Thing]:
         """Three to eight things, some of them groups of touching instances, plus smoke at times."""
         rng = self._rng
         wanted, things = int(rng.integers(*self.scenery.things)), []
         names = [name for name in KINDS if name != "puff"]
+        weights = self.scenery.thing_weights
+        chances = [weights[name] for name in names] if weights else None
         while len(things) < wanted:
-            name = self._draw_kind(names)
+            # two ways of drawing, because they take other numbers from the generator
+            drawn = rng.choice(len(names), p=chances) if chances else rng.integers(len(names))
+            name = names[int(drawn)]
             first = self._make_thing(name)
             things.append(first)
             if name != "lamp" and rng.random() < self.scenery.group_chance:
@@ -158,14 +109,8 @@ class World:
             things.append(self._make_thing("puff"))
         return things
 
-    def _draw_kind(self, names: list[str]) -> str:
-        weights = self.scenery.thing_weights
-        if weights is None:
-            return names[int(self._rng.integers(len(names)))]
-        return names[int(self._rng.choice(len(names), p=[weights[name] for name in names]))]
-
-    def _make_thing(self, name: str) -> _Thing:
-        rng, kind, h = self._rng, KINDS[name], self.height_px
+    def _make_thing(self, name: str) -> Thing:
+        rng, kind, h = self._rng, KINDS[name], HEIGHT_PX
         y = rng.uniform(*kind.band)
         # nearer things look larger
         size = h * float(np.exp(rng.uniform(*np.log(kind.size)))) * (0.75 + 0.4 * y)
@@ -177,12 +122,12 @@ class World:
         moving = np.array(kind.speed) > 0
         pace = h * self.scenery.speed
         velocity = rng.uniform(0.25, 1, 2) * rng.choice([-1, 1], 2) * np.array(kind.speed) * pace
-        return _Thing(
+        return Thing(
             kind=kind,
             label=CLASS_NAMES.index(name) + 1 if name in CLASS_NAMES else 0,
             style=style,
             size=size,
-            centre=np.array([rng.uniform(0.08, 0.92) * self.width_px, y * h]),
+            centre=np.array([rng.uniform(0.08, 0.92) * WIDTH_PX, y * h]),
             velocity=velocity * moving,
             sway=rng.uniform(0, 1, 2) * kind.sway * h,
             rate=rng.uniform(0.1, 0.35, 2),
@@ -194,9 +139,9 @@ class World:
             shade=rng.uniform(-0.22, 0.22, 2).astype(np.float32),
         )
 
-    def _companions(self, first: _Thing, name: str, count: int) -> list[_Thing]:
+    def _companions(self, first: Thing, name: str, count: int) -> list[Thing]:
         """Instances of the same class that move with `first` and touch it."""
-        companions: list[_Thing] = []
+        companions: list[Thing] = []
         for side in (-1.0, 1.0)[:count]:
             other = self._make_thing(name)
             other.size = first.size * float(self._rng.uniform(0.85, 1.1))
@@ -209,14 +154,13 @@ class World:
 
     def frame(self, t: int) -> Frame:
         """Render the frame at time `t` (any integer; the clip is 0..num_frames - 1)."""
-        h, w, margin = self.height_px, self.width_px, self._margin
         pan = self._pan_velocity * (t - self.num_frames / 2)
         pan = pan + self._pan_sway * np.sin(self._pan_rate * t)
-        pan = np.clip(pan, 1 - margin, margin - 1)
-        x0, y0 = round(margin + pan[0]), round(margin + pan[1])
-        image = self._canvas[y0 : y0 + h, x0 : x0 + w].copy()
-        regions = self._layers[y0 : y0 + h, x0 : x0 + w].copy()
-        rim = np.zeros((h, w), np.bool_)
+        pan = np.clip(pan, 1 - _MARGIN_PX, _MARGIN_PX - 1)
+        x0, y0 = round(_MARGIN_PX + pan[0]), round(_MARGIN_PX + pan[1])
+        view = np.s_[y0 : y0 + HEIGHT_PX, x0 : x0 + WIDTH_PX]
+        image, regions = self._canvas[view].copy(), self._layers[view].copy()
+        rim = np.zeros(regions.shape, np.bool_)
         for index, thing in enumerate(self._things):
             self._draw(image, regions, rim, thing, len(self._layer_labels) + index, t, pan)
         labels = self.region_labels[regions]
@@ -228,13 +172,13 @@ class World:
         image: Image,
         regions: NDArray[np.uint8],
         rim: NDArray[np.bool_],
-        thing: _Thing,
+        thing: Thing,
         region: int,
         t: int,
         pan: NDArray[np.float64],
     ) -> None:
         """Blend one thing into the frame, antialiased; the region map takes alpha >= 1/2."""
-        h, w = self.height_px, self.width_px
+        h, w = regions.shape
         cx, cy, size, angle = thing.pose(t, pan, (w, h))
         reach = size * thing.kind.extent * 1.3 + 2
         xs = np.arange(max(0, int(cx - reach)), min(w, int(cx + reach) + 1), dtype=np.float32)

@@ -68,12 +68,7 @@ def convert_predictions(
     """Write predictions of another format as label PNGs; finished clips are reused.
 
     Names are checked for all clips before anything is written. One clip is held at a time.
-
-    Args:
-        dataset: the clips to convert.
-        source: their predictions.
-        out: where labels go.
-        progress: called with each clip's name when it is done.
+    `progress` is called with each clip's name when it is done.
 
     Returns:
         Number of clips that were reused.

@@ -63,29 +63,16 @@ class _Call:
 
 @dataclass(frozen=True)
 class PickledArray:
-    """An array whose bytes are still in the file.
-
-    Attributes:
-        shape: its shape.
-        dtype: its type, of numbers or truth values.
-        order: "C" if the last axis runs fastest, "F" if the first does.
-        data: where its bytes are; themselves if they are few.
-    """
+    """An array whose bytes are still in the file."""
 
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    order: object
-    data: bytes | _Data
+    dtype: np.dtype[Any]  # of numbers or truth values
+    order: object  # "C" if the last axis runs fastest, "F" if the first does
+    data: bytes | _Data  # where its bytes are; themselves if they are few
 
 
 def find_arrays(path: Path) -> list[PickledArray]:
-    """Find the arrays of a pickled list.
-
-    Args:
-        path: the pickle, of protocol 2 to 5.
-
-    Returns:
-        The arrays in the order of the list, not yet read.
+    """Find the arrays of a pickled list, of protocol 2 to 5, in its order; none is read yet.
 
     Raises:
         DataError: missing or empty file, no such pickle, or one that holds or names anything else.

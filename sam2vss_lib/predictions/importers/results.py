@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import VOID, Clip, Dataset
 from sam2vss_lib.datasets.faults import FileFault
@@ -23,16 +21,11 @@ class PickledResults:
 
     The order is that of the systems' data sets: clips as in the split list, frames of a clip sorted
     by the characters of their file names.
-
-    Attributes:
-        path: the `.pkl` file.
-        dataset: the whole split that was predicted.
-        label_offset: 0 for values 0..C-1, 1 for 1..C.
     """
 
     path: Path
-    dataset: Dataset
-    label_offset: int = 0
+    dataset: Dataset  # the whole split that was predicted
+    label_offset: int = 0  # 0 for values 0..C-1, 1 for 1..C
 
     def check(self, clip: Clip) -> None:
         """See `PredictionSource`; without names only the number of results can be compared."""
@@ -54,8 +47,11 @@ class PickledResults:
             hint = "results must be (height, width) integers: classes, not their scores"
             raise FileFault(source, f"is {array.dtype} {array.shape}", hint)
         clip.check_size(source, shape)
-        labels = _as_labels(read_array(self.path, array).reshape(shape), source)
-        num_classes = self.dataset.num_classes
+        values = read_array(self.path, array).reshape(shape)
+        if values.min() < 0 or values.max() > VOID:
+            problem = f"holds values from {values.min()} to {values.max()}"
+            raise FileFault(source, problem, f"classes are at least 0, and {VOID} is void")
+        labels, num_classes = values.astype(np.uint8), self.dataset.num_classes
         check_prediction(labels, num_classes, source, self.label_offset)
         return ground_truth_from_mask(labels, num_classes) if self.label_offset else labels
 
@@ -87,11 +83,3 @@ class PickledResults:
     @cached_property
     def _sha256(self) -> str:
         return sha256_file(self.path)
-
-
-def _as_labels(values: NDArray[Any], source: Path) -> Labels:
-    """Integers of any type as labels, which they must fit."""
-    if values.min() < 0 or values.max() > VOID:
-        problem = f"holds values from {values.min()} to {values.max()}"
-        raise FileFault(source, problem, f"classes are at least 0, and {VOID} is void")
-    return values.astype(np.uint8)

@@ -21,11 +21,7 @@ class PredictionSource(Protocol):
     """Predictions for the clips of a data set; C is its number of classes."""
 
     def check(self, clip: Clip) -> None:
-        """Check by their names that there is one prediction for every frame and no other.
-
-        Raises:
-            DataError: one is missing, or one is of no frame.
-        """
+        """Raise a `DataError` unless, by its name, each frame has a prediction and nothing else."""
         ...
 
     def missing(self, clip: Clip) -> tuple[int, ...]:
@@ -58,17 +54,11 @@ class PredictionSource(Protocol):
 
 @dataclass(frozen=True)
 class IndexImages:
-    """`<root>/<clip>/<frame>.png`, 8-bit grey or palette, whose values are labels.
-
-    Attributes:
-        root: the folder.
-        num_classes: C.
-        label_offset: 0 for values 0..C-1, 1 for 1..C.
-    """
+    """Images `<root>/<clip>/<frame>.png`, 8-bit grey or palette, whose values are labels."""
 
     root: Path
-    num_classes: int
-    label_offset: int = 0
+    num_classes: int  # C
+    label_offset: int = 0  # 0 for values 0..C-1, 1 for 1..C
 
     @property
     def _images(self) -> PredictionFolder:
@@ -97,7 +87,7 @@ class IndexImages:
 
 @dataclass(frozen=True)
 class PanopticImages(IndexImages):
-    """Such images, 16-bit grey, of VIPSeg's ids: class, or 100 * class + instance."""
+    """Such images in 16-bit grey hold VIPSeg's ids: class, or 100 * class + instance."""
 
     def read(self, clip: Clip, i: int) -> Labels:
         """See `PredictionSource`."""
@@ -109,7 +99,7 @@ class PanopticImages(IndexImages):
 
 @dataclass(frozen=True)
 class PanopticSegments(IndexImages):
-    """`pan_pred/<clip>/<frame>.png` in RGB-coded ids, and `pred.json`: DVIS, DVIS++ and CAVIS.
+    """Images `pan_pred/<clip>/<frame>.png` of RGB-coded ids, and `pred.json`: DVIS, DVIS++, CAVIS.
 
     `root` holds both. Pixels without a segment are void: these systems keep confident ones only.
     """
@@ -153,10 +143,9 @@ def _check_names(source: Path, names: frozenset[str], clip: Clip) -> None:
     """Check that the names of predicted frames are those of the clip's frames."""
     frames = frozenset(clip.frames)
     wrong = sorted(frames - names) or sorted(names - frames)
-    if not wrong:
-        return
-    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    is_missing = wrong[0] in frames
-    problem = "no prediction of frame" if is_missing else "prediction of what is no frame:"
-    hint = f"predictions must be named as the frames in {clip.frame_path(0).parent}"
-    raise FileFault(source, f"{problem} {wrong[0]}{more}", hint)
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        is_missing = wrong[0] in frames
+        problem = "no prediction of frame" if is_missing else "prediction of what is no frame:"
+        hint = f"predictions must be named as the frames in {clip.frame_path(0).parent}"
+        raise FileFault(source, f"{problem} {wrong[0]}{more}", hint)

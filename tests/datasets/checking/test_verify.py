@@ -22,7 +22,6 @@ def test_good_data_has_no_faults(tiny_vspw: Path) -> None:
     assert (report.num_clips, report.num_frames, report.num_masks) == (2, 10, 10)
     assert report.num_classes == 3
     assert report.summary() == f"{tiny_vspw}, split val: 2 clips, 10 frames, 10 masks, 0 faults"
-    assert verify_dataset(tiny_vspw, "val", clips=["second"], workers=1).num_frames == 5
 
 
 def test_all_faults_are_listed_in_order(tiny_vspw: Path) -> None:
@@ -133,7 +132,6 @@ def test_checksums_prove_that_nothing_changed(tiny_vspw: Path) -> None:
         ("data/first/origin/00000009.jpg", "is listed"),
         ("data/first/origin/00000020.jpg", "was added"),
     ]
-    assert verify_dataset(tiny_vspw, "val", clips=["second"]).checksums == "none"
     assert verify_dataset(tiny_vspw, "val", write_manifest=True).ok
     assert verify_dataset(tiny_vspw, "val").ok
 
@@ -195,8 +193,6 @@ def test_what_was_published_can_be_expected(tmp_path: Path) -> None:
     ]
     with pytest.raises(SettingsError, match="unknown data set 'vsp'; known are: vspw, vipseg"):
         verify_dataset(root, "val", expect="vsp")
-    with pytest.raises(SettingsError, match="cannot be chosen with expect"):
-        verify_dataset(root, "val", expect="vspw", clips=["extra"])
 
 
 def test_public_masks_are_expected(tmp_path: Path) -> None:
@@ -213,8 +209,6 @@ def test_what_cannot_be_verified_at_all_is_an_error(tiny_vspw: Path) -> None:
         verify_dataset(tiny_vspw, "train")
     with pytest.raises(SettingsError, match="workers is 0; it must be at least 1"):
         verify_dataset(tiny_vspw, "val", workers=0)
-    with pytest.raises(SettingsError, match="'third' is not in split 'val'"):
-        verify_dataset(tiny_vspw, "val", clips=["third"])
 
 
 def test_real_data_has_no_faults(shared_data: Path) -> None:

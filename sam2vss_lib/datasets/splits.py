@@ -1,0 +1,142 @@
+"""Splits: what a data set root says of one before any of its clips is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sam2vss_lib.datasets.class_names import find_class_names, read_class_names
+from sam2vss_lib.datasets.faults import FileFault
+from sam2vss_lib.datasets.labels import check_num_classes
+from sam2vss_lib.datasets.layout import (
+    VIPSEG_720P_LAYOUT,
+    VSPW_LAYOUT,
+    Layout,
+    find_layout,
+    is_plain_name,
+)
+from sam2vss_lib.datasets.manifests import find_dataset_facts
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.storage.places import manifest_path
+
+GENERATED = ("demo", "demo-b")
+"""Data sets that need no folder: they are generated on first use."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split of a data set, as its root lists it."""
+
+    root: Path
+    name: str
+    path: Path  # of the split list
+    layout: Layout  # with the things of VIPSeg's official classes
+    clips: tuple[str, ...]  # names in the order of the list
+    class_names: tuple[str, ...] | None  # C of them, label 0 first; None without a usable list
+    class_count: int | None  # C, None when neither a class list nor the caller says
+    faults: list[FileFault]  # of the lists
+
+
+def find_split(root: str | Path, name: str, num_classes: int | None = None) -> Split:
+    """Read the lists of a split of a data set root, or of one of `GENERATED`.
+
+    Raises:
+        DataError: the root or the split list does not exist.
+        SettingsError: `name` is not a plain name, or `num_classes` cannot be used or disagrees with
+            the class list.
+    """
+    if str(root) in GENERATED:
+        # Imported here: no other data set should wait for the generator's imports.
+        from sam2vss_lib.datasets.demo import demo_root
+
+        root = demo_root(str(root))
+    root = Path(root)
+    layout = find_layout(root, name)
+    path = find_split_list(root, name, layout)
+    clips, faults = read_split(path)
+    class_names: tuple[str, ...] | None = None
+    try:
+        class_names, layout = find_classes(root, layout)
+    except FileFault as fault:
+        faults.append(fault)
+    found_count = None if class_names is None else len(class_names)
+    if num_classes is not None:
+        check_num_classes(num_classes)
+        if found_count not in (None, num_classes):
+            raise SettingsError(
+                f"num_classes is {num_classes} but the class list in {root} has {found_count}; "
+                "leave num_classes out or correct the list"
+            )
+        found_count = num_classes
+    return Split(root, name, path, layout, clips, class_names, found_count, faults)
+
+
+def find_split_list(root: Path, split: str, layout: Layout) -> Path:
+    """Find the list of a split, `<root>/<split>.txt`, for a 720p root also in the folder above it.
+
+    Raises:
+        DataError: the root or the list does not exist.
+        SettingsError: `split` is not a plain name.
+    """
+    if not is_plain_name(split):
+        raise SettingsError(f"split is {split!r}; it must be a plain name, such as 'val'")
+    if not root.is_dir():
+        raise FileFault(root, "no such folder", "give a data set root in VSPW layout, or 'demo'")
+    path = root / f"{split}.txt"
+    if path.is_file():
+        return path
+    above = root.absolute().parent / path.name
+    if layout.frames == VIPSEG_720P_LAYOUT.frames and above.is_file():
+        return above
+    known = sorted(p.stem for p in root.glob("*.txt") if not p.name.startswith("."))
+    hint = f"splits here: {', '.join(known)}" if known else "list one clip name a line in it"
+    if layout != VSPW_LAYOUT:
+        hint = f"copy data_manifests/splits/vipseg_{split}.txt there, or the list that you use"
+    raise FileFault(path, f"no such split list ({split})", hint)
+
+
+def read_split(path: Path) -> tuple[tuple[str, ...], list[FileFault]]:
+    """Read a split list in UTF-8: one clip name a line; blank lines and outer blanks do not count.
+
+    Returns:
+        The usable clip names in the order of the list, and the faults found.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        return (), [FileFault(path, f"not readable as text ({error})", "write it in UTF-8")]
+    first_line: dict[str, int] = {}
+    faults: list[FileFault] = []
+    for number, line in enumerate(lines, start=1):
+        name = line.strip()
+        if not name:
+            continue
+        if not is_plain_name(name):
+            problem = f"line {number}: {name!r} is not a plain folder name"
+            faults.append(FileFault(path, problem, "name a folder directly inside data/"))
+        elif first_line.setdefault(name, number) != number:
+            problem = f"line {number}: clip {name!r} already stands on line {first_line[name]}"
+            faults.append(FileFault(path, problem, "remove one of the two lines"))
+    if not first_line and not faults:
+        faults.append(FileFault(path, "split list is empty", "list one clip name a line"))
+    return tuple(first_line), faults
+
+
+def find_classes(root: Path, layout: Layout) -> tuple[tuple[str, ...] | None, Layout]:
+    """Find the class names of a root; without a list of its own, VIPSeg has its official ones.
+
+    Returns:
+        The C class names, label 0 first, None if unknown; and the layout with its things, which are
+        known for the official classes.
+
+    Raises:
+        DataError: the root's class list cannot be used.
+    """
+    names = find_class_names(root)
+    if layout.mask_values == "labels":
+        return names, layout
+    official = read_class_names(manifest_path("vspw_classes.json"))
+    if names not in (None, official):
+        return names, layout
+    things = frozenset(find_dataset_facts("vipseg").things or ())
+    return official, replace(layout, things=things)
