@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 from sam2vss_lib.datasets.clips import Clip, known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels, check_num_classes
-from sam2vss_lib.datasets.layout import Layout, list_clip, read_split
+from sam2vss_lib.datasets.layout import Layout, is_plain_name, list_clip, read_split
 from sam2vss_lib.datasets.vipseg import find_classes, find_layout, find_split_file
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import sha256_file, sha256_json
 
 GENERATED = ("demo", "demo-b")
 """Data sets that need no folder: they are generated on first use."""
+_FRAMES_LAYOUT = Layout(frames="{clip}", masks="{clip}/mask")
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,28 @@ def open_dataset(
         raise SettingsError(f"clips: {problem}; name clips of that list, or leave clips out")
     opened = tuple(_open_clip(root, name, class_count, stray_labels, layout) for name in chosen)
     return Dataset(root, split, opened, class_names, class_count, stray_labels)
+
+
+def open_frames(folder: str | Path, *, num_classes: int | None = None) -> Dataset:
+    """Open a folder of images as a data set of one clip, which has the folder's name.
+
+    Args:
+        folder: its JPEG and PNG files are the frames, sorted as in any clip; masks, as in VSPW
+            layout, may lie in a folder `mask` inside it.
+        num_classes: C. Only ground truth needs it.
+
+    Raises:
+        DataError: there is no such folder, or no frame in it.
+        SettingsError: the folder's name or the number of classes cannot be used.
+    """
+    path = Path(os.path.abspath(folder))
+    if not is_plain_name(path.name):
+        raise SettingsError(f"folder {path}: its name is no plain name for a clip; rename it")
+    if not path.is_dir():
+        raise FileFault(path, "no such folder", "give a folder of .jpg or .png frames")
+    class_count = agreed_num_classes(num_classes, None, path)
+    clip = _open_clip(path.parent, path.name, class_count, "error", _FRAMES_LAYOUT)
+    return Dataset(path.parent, "frames", (clip,), None, class_count)
 
 
 def resolve_root(root: str | Path) -> Path:
