@@ -29,28 +29,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """One notebook of a results folder.
+    """One notebook of a results folder."""
 
-    Attributes:
-        name: of its folder, such as 01_main_results.
-        title: its heading.
-        question: what it asks.
-        state: whether there are results.
-        reason: why there are none.
-        result: contents of `result.json` where there are.
-        provenance: contents of `provenance.json`.
-        figures: in the order in which the notebook wrote them.
-        files: everything a reader may want to open.
-    """
-
-    name: str
+    name: str  # of its folder, such as 01_main_results
     title: str
-    question: str
-    state: State
-    reason: str = ""
-    result: Result = field(default_factory=Result)
-    provenance: dict[str, Any] = field(default_factory=dict)
-    figures: tuple[Figure, ...] = ()
+    question: str  # what it asks
+    state: State  # whether there are results
+    reason: str = ""  # why there are none
+    result: Result = field(default_factory=Result)  # contents of `result.json` where there are
+    provenance: dict[str, Any] = field(default_factory=dict)  # contents of `provenance.json`
+    figures: tuple[Figure, ...] = ()  # in the order in which the notebook wrote them
     files: tuple[Path, ...] = ()
 
     @property

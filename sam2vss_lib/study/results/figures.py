@@ -24,25 +24,15 @@ CAPTION_3 = (
 
 @dataclass(frozen=True)
 class Sample:
-    """One frame of Figure 3.
+    """One frame of Figure 3."""
 
-    Attributes:
-        clip: name of the clip.
-        frame: frame name.
-        gain: the clip's mIoU gain by refinement in percentage points.
-        image: (H, W, 3) uint8.
-        ground_truth: (H, W) uint8, void 255.
-        base: (H, W) uint8.
-        refined: (H, W) uint8.
-    """
-
-    clip: str
-    frame: str
-    gain: float
-    image: NDArray[np.uint8]
-    ground_truth: Labels
-    base: Labels
-    refined: Labels
+    clip: str  # name of the clip
+    frame: str  # frame name
+    gain: float  # the clip's mIoU gain by refinement in percentage points
+    image: NDArray[np.uint8]  # (H, W, 3) uint8
+    ground_truth: Labels  # (H, W) uint8, void 255
+    base: Labels  # (H, W) uint8
+    refined: Labels  # (H, W) uint8
 
 
 def main_figure(study: Study, pairs: list[tuple[Row, Row]]) -> Figure:

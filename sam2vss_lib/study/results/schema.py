@@ -37,32 +37,22 @@ class Metric(_Part):
 
 
 class Row(_Part):
-    """A row: what was run (or why not), our numbers, the paper's, and gains of both.
+    """A row: what was run (or why not), our numbers, the paper's, and gains of both."""
 
-    Attributes:
-        method: name of the row; for ablations the value of the setting.
-        backbone: second name, "" where the table has none.
-        status: "run on ..." or "not run: why".
-        ours: metric -> value, None where it could not be computed.
-        paper: metric -> value as printed, None where the paper prints none.
-        gains: metric -> our gain over the reference row.
-        paper_gains: metric -> the paper's gain over the same row.
-        variants: metric -> its other definitions -> value.
-        reference: the row that gains are taken over; this and what follows is not in the file.
-        evaluated: the predictions behind our numbers.
-        printed_as: the paper's name of the row where it differs from ours.
-    """
-
-    method: str
-    backbone: str = ""
-    status: str = ""
-    ours: dict[str, float | None] = {}
+    method: str  # name of the row; for ablations the value of the setting
+    backbone: str = ""  # second name, "" where the table has none
+    status: str = ""  # "run on ..." or "not run: why"
+    ours: dict[str, float | None] = {}  # metric -> value, None where it could not be computed
+    # metric -> value as printed, None where the paper prints none
     paper: dict[str, float | None] = {}
-    gains: dict[str, Gain] = {}
-    paper_gains: dict[str, float | None] = {}
-    variants: dict[str, Any] | None = None
+    gains: dict[str, Gain] = {}  # metric -> our gain over the reference row
+    paper_gains: dict[str, float | None] = {}  # metric -> the paper's gain over the same row
+    variants: dict[str, Any] | None = None  # metric -> its other definitions -> value
+    # the row that gains are taken over; this and what follows is not in the file
     reference: Name | None = Field(default=None, exclude=True)
+    # the predictions behind our numbers
     evaluated: InstanceOf[Evaluated] | None = Field(default=None, exclude=True)
+    # the paper's name of the row where it differs from ours
     printed_as: Name | None = Field(default=None, exclude=True)
 
     @property
@@ -105,26 +95,15 @@ class Row(_Part):
 
 
 class Claim(_Part):
-    """A statement with its verdict and evidence.
-
-    Attributes:
-        statement: in words.
-        gain: the difference it is judged by in points, if it is judged by one.
-        low: lower end of its 95 % interval over clips.
-        high: upper end.
-        verdict: one of `Verdict`.
-        where: place in the paper.
-        evidence: the computed values in words.
-        why: why it matters.
-    """
+    """A statement with its verdict and evidence."""
 
     statement: str
-    gain: float | None = None
-    low: float | None = None
+    gain: float | None = None  # the difference it is judged by in points, if it is judged by one
+    low: float | None = None  # lower end of its 95 % interval over clips
     high: float | None = None
     verdict: Verdict
-    where: str = ""
-    evidence: str = ""
+    where: str = ""  # place in the paper
+    evidence: str = ""  # the computed values in words
     why: str = ""
 
 
@@ -151,59 +130,35 @@ class TextTable(_Part):
 
 
 class Coverage(_Part):
-    """On how much of the paper's data the numbers are.
+    """On how much of the paper's data the numbers are."""
 
-    Attributes:
-        demo: whether it is generated data.
-        clips: clips that were used.
-        paper_clips: clips that the paper's table is about; None where that is not known.
-    """
-
-    demo: bool
-    clips: int
+    demo: bool  # whether it is generated data
+    clips: int  # clips that were used
+    # clips that the paper's table is about; None where that is not known
     paper_clips: int | None = None
 
 
 class Result(_Part):
-    """Contents of a notebook's `result.json`.
+    """Contents of a notebook's `result.json`."""
 
-    Attributes:
-        format_version: of this schema.
-        title: of the section; by default the notebook's first heading.
-        question: what the notebook asks; by default its paragraph **Question.**
-        table: number of the paper's table, if the notebook reproduces one.
-        caption: what was measured on what.
-        comparable_with_paper: whether `ours` may be read beside `paper`.
-        coverage: on how much of the paper's data.
-        tolerance_points: a value this close to the paper's counts as reproduced.
-        headings: of the columns `method` and `backbone`.
-        metrics: columns in order; by default those of the rows, in percent.
-        rows: the table.
-        claims: statements with verdicts.
-        tables: further tables.
-        figures: captions; figures without one are shown too.
-        reading: our reading in words.
-        notes: limits and remarks.
-        settings: what the numbers were made with.
-    """
-
-    format_version: Literal[1] = FORMAT_VERSION
-    title: str = ""
-    question: str = ""
-    table: int | None = None
-    caption: str = ""
-    comparable_with_paper: bool = False
-    coverage: Coverage | None = None
+    format_version: Literal[1] = FORMAT_VERSION  # of this schema
+    title: str = ""  # of the section; by default the notebook's first heading
+    question: str = ""  # what the notebook asks; by default its paragraph **Question.**
+    table: int | None = None  # number of the paper's table, if the notebook reproduces one
+    caption: str = ""  # what was measured on what
+    comparable_with_paper: bool = False  # whether `ours` may be read beside `paper`
+    coverage: Coverage | None = None  # on how much of the paper's data
+    # a value this close to the paper's counts as reproduced
     tolerance_points: float = Field(default=0.5, gt=0)
-    headings: tuple[str, str] = ("Method", "Backbone")
-    metrics: list[Metric] = []
+    headings: tuple[str, str] = ("Method", "Backbone")  # of the columns `method` and `backbone`
+    metrics: list[Metric] = []  # columns in order; by default those of the rows, in percent
     rows: list[Row] = []
-    claims: list[Claim] = []
+    claims: list[Claim] = []  # statements with verdicts
     tables: list[TextTable] = []
-    figures: list[ResultFigure] = []
-    reading: str = ""
-    notes: list[str] = []
-    settings: dict[str, Any] = {}
+    figures: list[ResultFigure] = []  # captions; figures without one are shown too
+    reading: str = ""  # our reading in words
+    notes: list[str] = []  # limits and remarks
+    settings: dict[str, Any] = {}  # what the numbers were made with
 
     @property
     def demo(self) -> bool:

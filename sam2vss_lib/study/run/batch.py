@@ -21,15 +21,10 @@ _LAST = 3  # short notebooks that come behind those, so that no process is left 
 
 
 class Batch(NamedTuple):
-    """What came of a run of several notebooks, by their names.
+    """What came of a run of several notebooks, by their names."""
 
-    Attributes:
-        executed: the executed copies.
-        failures: errors of those that failed.
-    """
-
-    executed: dict[str, Path]
-    failures: dict[str, Sam2VssError]
+    executed: dict[str, Path]  # the executed copies
+    failures: dict[str, Sam2VssError]  # errors of those that failed
 
 
 def run_notebooks(

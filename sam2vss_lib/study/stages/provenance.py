@@ -18,33 +18,20 @@ _PACKAGES = ("sam2vss", "torch", "torchvision", "sam2", "transformers", "numpy",
 
 
 class Provenance(BaseModel):
-    """The inputs a result follows from.
-
-    Attributes:
-        commit: git commit of the code, None outside a checkout.
-        modified: whether tracked files differed from the commit.
-        settings_sha256: hash of the settings the result was made with.
-        data_sha256: hash over the paths and contents of all frames and masks in use.
-        checkpoint_sha256: model -> hash of its weights file.
-        predictions_sha256: predictions made elsewhere -> hash over their files.
-        protocol: id of the metric protocol.
-        versions: package -> version, Python included.
-        device: processor or GPU by name.
-        seed: of everything random.
-    """
+    """The inputs a result follows from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    commit: str | None
-    modified: bool | None
-    settings_sha256: str
-    data_sha256: str
-    checkpoint_sha256: dict[str, str]
-    predictions_sha256: dict[str, str]
-    protocol: str
-    versions: dict[str, str]
-    device: str
-    seed: int
+    commit: str | None  # git commit of the code, None outside a checkout
+    modified: bool | None  # whether tracked files differed from the commit
+    settings_sha256: str  # hash of the settings the result was made with
+    data_sha256: str  # hash over the paths and contents of all frames and masks in use
+    checkpoint_sha256: dict[str, str]  # model -> hash of its weights file
+    predictions_sha256: dict[str, str]  # predictions made elsewhere -> hash over their files
+    protocol: str  # id of the metric protocol
+    versions: dict[str, str]  # package -> version, Python included
+    device: str  # processor or GPU by name
+    seed: int  # of everything random
 
 
 def collect_provenance(

@@ -35,36 +35,23 @@ from sam2vss_lib.study.stages.evaluation import (
 
 @dataclass(frozen=True)
 class Labelled:
-    """Predictions of the data set and what they follow from.
+    """Predictions of the data set and what they follow from."""
 
-    Attributes:
-        name: for people, as in the tables.
-        folder: the labels.
-        key: for folders of what is made from them; differs whenever the labels may.
-        checkpoints: weights behind them, by model.
-        predictions_sha256: hash over their files where they were made elsewhere, by name.
-    """
-
-    name: str
+    name: str  # for people, as in the tables
     folder: PredictionFolder
-    key: str
-    checkpoints: dict[str, str]
+    key: str  # for folders of what is made from them; differs whenever the labels may
+    checkpoints: dict[str, str]  # weights behind them, by model
+    # hash over their files where they were made elsewhere, by name
     predictions_sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Predictions with their numbers.
+    """Predictions with their numbers."""
 
-    Attributes:
-        predictions: the labels that were evaluated.
-        metrics: contents of their `metrics.json`.
-        suite: their per-clip sums, for paired intervals.
-    """
-
-    predictions: PredictionFolder
-    metrics: dict[str, Any]
-    suite: MetricSuite
+    predictions: PredictionFolder  # the labels that were evaluated
+    metrics: dict[str, Any]  # contents of their `metrics.json`
+    suite: MetricSuite  # their per-clip sums, for paired intervals
 
     def gains_by_clip(self, before: Evaluated, metric: str) -> dict[str, float]:
         """How far a metric is above another run's, of every clip in which both are defined."""

@@ -20,19 +20,12 @@ from sam2vss_lib.study.stages import Study
 
 
 class FrameKind(NamedTuple):
-    """Frames of the longest window that masklets are proposed on, or those they are followed to.
-
-    Attributes:
-        frames: their number.
-        purity: share of the masklets' pixels that are of the masklet's most frequent class.
-        right: share of right pixels before refinement.
-        gain: of right pixels by refinement, percentage points.
-    """
+    """Frames of the longest window that masklets are proposed on, or those they are followed to."""
 
     frames: int
-    purity: float
-    right: float
-    gain: Gain
+    purity: float  # share of the masklets' pixels that are of the masklet's most frequent class
+    right: float  # share of right pixels before refinement
+    gain: Gain  # of right pixels by refinement, percentage points
 
 
 def frame_kinds(study: Study) -> list[FrameKind]:

@@ -29,34 +29,21 @@ FIGURE_ALT = "One panel per metric: lines of our and of the paper's differences 
 
 @dataclass(frozen=True)
 class Statement:
-    """A direction that the paper reports: what happens to metrics from one value to another.
+    """A direction that the paper reports: what happens to metrics from one value to another."""
 
-    Attributes:
-        start: value of the setting to start from; "first" and "last" are the sweep's.
-        end: value to go to.
-        metrics: which metrics.
-        direction: what they do.
-    """
-
-    start: Value | str
-    end: Value | str
+    start: Value | str  # value of the setting to start from; "first" and "last" are the sweep's
+    end: Value | str  # value to go to
     metrics: tuple[str, ...]
     direction: Direction
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """One of the paper's ablation tables.
-
-    Attributes:
-        table: its number.
-        heading: what varies, with its unit.
-        statements: the paper's reading of the table (section 4.1.2).
-    """
+    """One of the paper's ablation tables."""
 
     table: int
-    heading: str
-    statements: tuple[Statement, ...]
+    heading: str  # what varies, with its unit
+    statements: tuple[Statement, ...]  # the paper's reading of the table (section 4.1.2)
 
 
 _OVERLAP, _STABLE = ("mIoU", "FWIoU"), ("mVC8", "mVC16")

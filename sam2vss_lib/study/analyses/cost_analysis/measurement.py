@@ -8,43 +8,27 @@ from pydantic import BaseModel, ConfigDict
 
 
 class PartCost(BaseModel):
-    """One part of the work on a frame.
-
-    Attributes:
-        part: its name.
-        per_frame: how often it is done per frame, such as 1/32 for proposals.
-        gflop: floating point work of one time, in 10^9; 0 where no network runs.
-        seconds: time of one time, median of three.
-    """
+    """One part of the work on a frame."""
 
     model_config = ConfigDict(frozen=True)
 
     part: str
-    per_frame: float
-    gflop: float
-    seconds: float
+    per_frame: float  # how often it is done per frame, such as 1/32 for proposals
+    gflop: float  # floating point work of one time, in 10^9; 0 where no network runs
+    seconds: float  # time of one time, median of three
 
 
 class CostMeasurement(BaseModel):
-    """Costs on one clip.
-
-    Attributes:
-        parts: in the order of the data.
-        objects: numbers of objects tracked together.
-        track_seconds: per frame, for each of `objects`.
-        peak_memory_mib: of the device, or of the process on a CPU.
-        masklets: in the measured window.
-        window: frames between proposals.
-    """
+    """Costs on one clip."""
 
     model_config = ConfigDict(frozen=True)
 
-    parts: tuple[PartCost, ...]
-    objects: tuple[int, ...]
-    track_seconds: tuple[float, ...]
-    peak_memory_mib: float
-    masklets: int
-    window: int
+    parts: tuple[PartCost, ...]  # in the order of the data
+    objects: tuple[int, ...]  # numbers of objects tracked together
+    track_seconds: tuple[float, ...]  # per frame, for each of `objects`
+    peak_memory_mib: float  # of the device, or of the process on a CPU
+    masklets: int  # in the measured window
+    window: int  # frames between proposals
 
     @property
     def seconds_per_frame(self) -> float:

@@ -32,17 +32,11 @@ _OF_THE_DATA = {
 
 @dataclass(frozen=True)
 class FirstResults:
-    """Rows of the first data set, or why there are none.
+    """Rows of the first data set, or why there are none."""
 
-    Attributes:
-        dataset: name of the first data set.
-        rows: base and refined rows.
-        source: where the rows come from, in words.
-    """
-
-    dataset: str
-    rows: tuple[Row, ...]
-    source: str
+    dataset: str  # name of the first data set
+    rows: tuple[Row, ...]  # base and refined rows
+    source: str  # where the rows come from, in words
 
 
 def data_name(dataset: str) -> str:

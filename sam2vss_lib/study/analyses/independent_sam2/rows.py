@@ -21,29 +21,18 @@ _STABLE = ("mVC8", "mVC16")
 
 @dataclass(frozen=True)
 class EncoderRun:
-    """What one encoder gave.
+    """What one encoder gave."""
 
-    Attributes:
-        system: the encoder and its base system.
-        base_system: X.
-        reason: why I-X was not run; "" when it was.
-        base_reason: why X was not run; "" when it was.
-        base: numbers of X.
-        alone: numbers of I-X by seed of the classifier.
-        filled: numbers of I-X_base by seed.
-        bound: numbers of the masklets with their true classes.
-        bound_filled: the same with X below them.
-    """
-
-    system: EncoderSystem
-    base_system: BaseSystem
-    reason: str = ""
-    base_reason: str = ""
-    base: Evaluated | None = None
+    system: EncoderSystem  # the encoder and its base system
+    base_system: BaseSystem  # X
+    reason: str = ""  # why I-X was not run; "" when it was
+    base_reason: str = ""  # why X was not run; "" when it was
+    base: Evaluated | None = None  # numbers of X
+    # numbers of I-X by seed of the classifier
     alone: dict[int, Evaluated] = field(default_factory=dict)
-    filled: dict[int, Evaluated] = field(default_factory=dict)
-    bound: Evaluated | None = None
-    bound_filled: Evaluated | None = None
+    filled: dict[int, Evaluated] = field(default_factory=dict)  # numbers of I-X_base by seed
+    bound: Evaluated | None = None  # numbers of the masklets with their true classes
+    bound_filled: Evaluated | None = None  # the same with X below them
 
 
 def encoder_runs(study: IndependentStudy) -> list[EncoderRun]:

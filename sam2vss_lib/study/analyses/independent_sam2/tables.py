@@ -55,21 +55,13 @@ def seeds_frame(runs: list[EncoderRun]) -> pd.DataFrame:
 
 
 class Gap(NamedTuple):
-    """Where a row's mIoU differs from its base system's, percentage points.
+    """Where a row's mIoU differs from its base system's, percentage points."""
 
-    Attributes:
-        label: the row.
-        filled: whether it is I-X_base.
-        base: mIoU of the base system X.
-        bound: mIoU of the same masklets with their true classes.
-        value: mean mIoU over seeds.
-    """
-
-    label: str
-    filled: bool
-    base: float
-    bound: float
-    value: float
+    label: str  # the row
+    filled: bool  # whether it is I-X_base
+    base: float  # mIoU of the base system X
+    bound: float  # mIoU of the same masklets with their true classes
+    value: float  # mean mIoU over seeds
 
     @property
     def of_row(self) -> float:

@@ -24,15 +24,10 @@ from sam2vss_lib.study.stages.evaluation import predictions_sha256
 
 
 class Counts(NamedTuple):
-    """Pixels by clip and bin of distance.
+    """Pixels by clip and bin of distance."""
 
-    Attributes:
-        labelled: (clips, bins) int64, pixels with ground truth.
-        right: (predictions, clips, bins) int64, those that predictions have right.
-    """
-
-    labelled: NDArray[np.int64]
-    right: NDArray[np.int64]
+    labelled: NDArray[np.int64]  # (clips, bins) int64, pixels with ground truth
+    right: NDArray[np.int64]  # (predictions, clips, bins) int64, those that predictions have right
 
 
 def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.DataFrame:

@@ -17,17 +17,11 @@ _CONSISTENCY, _ACCURACY = "mVC8", "FWIoU"
 
 @dataclass(frozen=True)
 class TemporalGain:
-    """A temporal base model beside the SegFormer of the same encoder.
+    """A temporal base model beside the SegFormer of the same encoder."""
 
-    Attributes:
-        row: of the temporal model.
-        other: of the SegFormer.
-        gains: of the temporal model over it, by metric.
-    """
-
-    row: Row
-    other: Row
-    gains: dict[str, Gain]
+    row: Row  # of the temporal model
+    other: Row  # of the SegFormer
+    gains: dict[str, Gain]  # of the temporal model over it, by metric
 
     @property
     def claim(self) -> Claim:

@@ -22,29 +22,17 @@ _CONSISTENCY = ("mVC8", "mVC16")
 
 
 class Best(NamedTuple):
-    """The best value of one ablated setting by one metric, beside the one that the paper chose.
+    """The best value of one ablated setting by one metric, beside the one that the paper chose."""
 
-    Attributes:
-        table: number of the paper's table.
-        setting: what is varied.
-        metric: such as mIoU.
-        chosen: the paper's value of the setting.
-        at_chosen: the metric there, percent.
-        best: the value with the highest metric; comma-separated where several tie.
-        at_best: the metric there, percent.
-        deficit: `at_best` minus `at_chosen`, points.
-        range: highest minus lowest over all values, points.
-    """
-
-    table: int
-    setting: str
-    metric: str
-    chosen: str
-    at_chosen: float
-    best: str
-    at_best: float
-    deficit: float
-    range: float
+    table: int  # number of the paper's table
+    setting: str  # what is varied
+    metric: str  # such as mIoU
+    chosen: str  # the paper's value of the setting
+    at_chosen: float  # the metric there, percent
+    best: str  # the value with the highest metric; comma-separated where several tie
+    at_best: float  # the metric there, percent
+    deficit: float  # `at_best` minus `at_chosen`, points
+    range: float  # highest minus lowest over all values, points
 
 
 def best_settings() -> pd.DataFrame:

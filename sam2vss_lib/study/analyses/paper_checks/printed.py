@@ -15,19 +15,12 @@ ABLATION_METRICS = ("mIoU", "FWIoU", "mVC8", "mVC16")
 
 @dataclass(frozen=True)
 class Change:
-    """One metric of one system before and after.
+    """One metric of one system before and after."""
 
-    Attributes:
-        system: such as CFFM MiT-B0.
-        metric: such as mBIoU.
-        before: as printed.
-        after: as printed.
-    """
-
-    system: str
-    metric: str
-    before: float
-    after: float
+    system: str  # such as CFFM MiT-B0
+    metric: str  # such as mBIoU
+    before: float  # as printed
+    after: float  # as printed
 
     @property
     def points(self) -> float:
