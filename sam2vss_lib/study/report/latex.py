@@ -10,11 +10,7 @@ from sam2vss_lib.study.results.text import DASH, gain_text, interval_text, numbe
 
 
 def latex_tables(sections: list[Section]) -> str:
-    """Values and gains of every notebook that has rows, as floating tables.
-
-    Args:
-        sections: of `read_sections`.
-    """
+    """Values and gains of every notebook that has rows, as floating tables."""
     parts = [
         "% Made from result.json of every notebook. In the preamble: \\usepackage{booktabs}\n"
         "% Include with \\input{tables.tex}; labels are tab:<notebook> and tab:<notebook>-gains.\n"

@@ -41,10 +41,7 @@ _PLOT = 100.0  # width of an interval glyph in its own units
 
 
 def write_report(results_dir: Path) -> Path:
-    """Write `report.html`, `index.html` and `tables.tex` into a results folder, from its files.
-
-    Args:
-        results_dir: `results/<profile>`, as `sam2vss study` leaves it.
+    """Write `report.html`, `index.html` and `tables.tex` into `results/<profile>`, from its files.
 
     Returns:
         Path of `report.html`: one file, images inside, no script, nothing loaded from elsewhere.

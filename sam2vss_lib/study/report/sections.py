@@ -48,11 +48,7 @@ class Section:
 
 
 def read_sections(results_dir: Path, notebooks: list[Path]) -> list[Section]:
-    """All notebooks: those with a folder, and those of `notebooks` that have none.
-
-    Args:
-        results_dir: `results/<profile>`.
-        notebooks: the study's notebooks.
+    """All notebooks in `results/<profile>`, and those of `notebooks` that have no folder there.
 
     Raises:
         DataError: there is no such folder, or no notebook's results in it.

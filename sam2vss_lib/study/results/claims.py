@@ -19,11 +19,7 @@ _REFINEMENT: dict[str, Direction] = {
 
 
 def refinement_claims(rows: list[Row]) -> list[Claim]:
-    """Judge every refined row that was run against what the paper says of refinement.
-
-    Args:
-        rows: of `refinement_rows`.
-    """
+    """Judge every refined row that was run against what the paper says of refinement."""
     claims: list[Claim] = []
     for row in rows:
         for metric, direction in _REFINEMENT.items():

@@ -45,14 +45,7 @@ def main_figure(study: Study, pairs: list[tuple[Row, Row]]) -> Figure:
 
 
 def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[Sample]:
-    """Middle frames of clips spread evenly over the ranking by gain, best and worst included.
-
-    Args:
-        study: the study.
-        base: a base row that was run.
-        refined: its refinement.
-        count: number of frames.
-    """
+    """Middle frames of clips spread evenly over the ranking by gain, best and worst included."""
     before_run, after_run = base.run, refined.run
     gains = after_run.gains_by_clip(before_run, "mIoU")
     ranked = sorted(gains, key=lambda clip: (-gains[clip], clip))
@@ -76,11 +69,7 @@ def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[
 
 
 def colour_labels(labels: Labels, num_classes: int) -> NDArray[np.uint8]:
-    """Fixed class colours, void black.
-
-    Args:
-        labels: (H, W) uint8.
-        num_classes: C.
+    """(H, W) uint8 labels in fixed class colours, void black.
 
     Returns:
         (H, W, 3) uint8.
@@ -109,13 +98,7 @@ def change_map(sample: Sample) -> NDArray[np.float64]:
 
 
 def figure_3(samples: list[Sample], class_names: tuple[str, ...], names: tuple[str, str]) -> Figure:
-    """Frame, ground truth, base, refined, and what changed, one row per sample.
-
-    Args:
-        samples: of `pick_samples`.
-        class_names: C names.
-        names: labels of the base and the refined system.
-    """
+    """Frame, ground truth, base, refined, and what changed, one row per sample."""
     titles = ("frame", "ground truth", names[0], names[1], "changed pixels")
     height, width = samples[0].ground_truth.shape
     panel = 2.2  # inches

@@ -40,11 +40,7 @@ class Source(Protocol):
 
 
 class ResultFolder:
-    """The results folder of a notebook.
-
-    Args:
-        study: the notebook's study; its settings say where the folder is.
-    """
+    """The results folder of a notebook; the settings of its study say where it is."""
 
     def __init__(self, study: Source) -> None:
         self._study = study
@@ -90,14 +86,7 @@ class ResultFolder:
         write_text(self.root / "table.tex", "\n".join(latex))
 
     def write_figure(self, name: str, figure: Figure, caption: str = "", alt: str = "") -> None:
-        """Write `fig_<name>.png` and `.svg`; to be called before `write_result`.
-
-        Args:
-            name: of the files.
-            figure: what to draw.
-            caption: for the report.
-            alt: what can be seen, for readers who cannot see it.
-        """
+        """Write `fig_<name>.png` and `.svg`; to be called before `write_result`."""
         self._figures.append(ResultFigure(name=name, caption=caption, alt=alt))
         for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
             path = self.root / f"fig_{name}{suffix}"

@@ -39,12 +39,7 @@ def gains_frame(pairs: list[tuple[Row, Row]], group: str, names: tuple[str, ...]
 
 
 def figure_gains(frame: pd.DataFrame, quantity: str) -> Figure:
-    """A table of coloured cells: a line per class or clip, a column per system, best line first.
-
-    Args:
-        frame: of `gains_frame`.
-        quantity: label of the colours, such as "IoU gain (points)".
-    """
+    """A table of coloured cells: a line per class or clip, a column per system, best line first."""
     if frame.empty:
         return note("no base system was run: no gains to show")
     table = frame.pivot_table(index="name", columns="system", values="gain", sort=False)

@@ -175,11 +175,7 @@ class Result(_Part):
 
 
 def parse_result(values: Mapping[str, Any], where: str) -> Result:
-    """Check the contents of a `result.json`.
-
-    Args:
-        values: its contents.
-        where: the file, for the message.
+    """Check the contents of a `result.json`; `where` names the file in the message.
 
     Raises:
         DataError: a field is missing or wrong; one line that names it.

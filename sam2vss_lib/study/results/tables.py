@@ -26,18 +26,7 @@ def table_row(
     gains: dict[str, Gain] | None = None,
     printed_as: Name | None = None,
 ) -> Row:
-    """A row of one of the paper's tables: our numbers beside those that the paper prints for it.
-
-    Args:
-        table: number of the paper's table.
-        method: such as CFFM or SAM2-CFFM, or the value of a setting.
-        backbone: such as MiT-B1; "" where the table has none.
-        status: what was run, or why nothing was.
-        reference: the row that gains are taken over, if any.
-        evaluated: our numbers, None where the row was not run.
-        gains: gain over the reference by metric.
-        printed_as: the paper's name of the row where it differs from ours.
-    """
+    """A row of one of the paper's tables: our numbers beside those that the paper prints for it."""
     paper = _printed(table, printed_as or (method, backbone))
     before = _printed(table, reference)
     differences = {
@@ -76,13 +65,7 @@ def gains_between(
 
 
 def rows_not_run(table: int, rows: Sequence[Row], reason: str) -> list[Row]:
-    """The paper's rows that `rows` lack, in printed order.
-
-    Args:
-        table: number of the paper's table.
-        rows: our rows.
-        reason: why there is no number; `{row}` is replaced by the row's name.
-    """
+    """The paper's rows that `rows` lack; `{row}` in the reason becomes the row's name."""
     have = {row.printed_name for row in rows}
     return [
         table_row(table, *name, f"not run: {reason.format(row=' '.join(name).strip())}")

@@ -30,14 +30,9 @@ class Batch(NamedTuple):
 def run_notebooks(
     plans: Mapping[Path, dict[str, Any]], workers: int, say: Callable[[str], None]
 ) -> Batch:
-    """Run notebooks, `workers` at a time.
+    """Run notebooks with their parameters, `workers` at a time, which share the machine's threads.
 
     One that reads another's result waits for it; those that time something run at the end, alone.
-
-    Args:
-        plans: parameters by notebook.
-        workers: how many run at once; they share the machine's threads.
-        say: takes lines for the user.
     """
     together = [notebook for notebook in plans if notebook.stem[:2] not in TIMED]
     readers = [notebook for notebook in together if notebook.stem[:2] in _READS]

@@ -32,12 +32,6 @@ def plan_study(
 ) -> dict[Path, dict[str, Any]]:
     """Parameters of several notebooks; each is given those of the overrides that it has.
 
-    Args:
-        notebooks: to be run, in order.
-        profile: name of the profile.
-        out: results root.
-        overrides: parameters by name.
-
     Raises:
         SettingsError: an override that no notebook has, or a wrong value.
     """

@@ -84,12 +84,6 @@ def plan_notebook(
 
     A notebook without a parameter `dataset` uses none, and takes of the profile what it knows.
 
-    Args:
-        notebook: the notebook.
-        profile: name of the profile.
-        out: results root; the notebook's folder is `<out>/<profile>/<notebook>`.
-        overrides: parameters by name.
-
     Raises:
         SettingsError: an unknown name or a wrong value.
     """

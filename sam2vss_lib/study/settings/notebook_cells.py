@@ -14,13 +14,10 @@ from sam2vss_lib.validation import validated
 
 
 def notebook_settings(namespace: dict[str, Any]) -> StudySettings:
-    """Settings from a notebook's variables; to be called in the cell after its parameters.
+    """Settings from a notebook's `globals()`; to be called in the cell after its parameters.
 
     Every name that a cell of plain assignments has set counts as a parameter, so that a mistyped
     one that papermill injected is found, and the cell can be run again after the later ones.
-
-    Args:
-        namespace: the notebook's `globals()`.
 
     Raises:
         SettingsError: see `make_settings`.

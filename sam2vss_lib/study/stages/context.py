@@ -41,9 +41,6 @@ class StudyContext:
     """What the stages of one study work with and on.
 
     Relative paths in the settings start at the project's folder.
-
-    Args:
-        settings: of the notebook.
     """
 
     def __init__(self, settings: StudySettings) -> None:

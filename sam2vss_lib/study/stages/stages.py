@@ -93,12 +93,7 @@ class Study(StudyContext):
     def masklets_for(
         self, settings: Sequence[MaskletSettings], dataset: Dataset | None = None
     ) -> dict[MaskletSettings, MaskletStore]:
-        """Masklets of several settings, which share whatever work they have in common.
-
-        Args:
-            settings: all that are wanted.
-            dataset: the clips, when not the study's own.
-        """
+        """Masklets of several settings, which share whatever work they have in common."""
         model, dataset = self.sam2, dataset or self.dataset
         outs = self.masklet_folders(settings, dataset)
         key = next(iter(outs.values())).name if len(outs) == 1 else f"{len(outs)} settings"

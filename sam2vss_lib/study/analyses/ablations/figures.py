@@ -13,12 +13,7 @@ from sam2vss_lib.study.results.style import BETTER, NEUTRAL
 
 
 def figure_differences(frame: pd.DataFrame, heading: str) -> Figure:
-    """One panel per metric: difference to the default value, ours with intervals, the paper's.
-
-    Args:
-        frame: of `ablations.difference_frame`.
-        heading: label of the varied setting.
-    """
+    """One panel per metric: differences of `difference_frame`, ours with intervals, the paper's."""
     order = list(dict.fromkeys(frame["setting"]))
     figure = Figure(figsize=(2.1 * len(PAPER_METRICS) + 0.6, 2.7), layout="constrained")
     axes = figure.subplots(1, len(PAPER_METRICS), sharey=True)
@@ -58,12 +53,7 @@ def _draw(
 
 
 def figure_masklets(facts: pd.DataFrame, heading: str) -> Figure:
-    """Number of masklets and share of the frame they cover, by setting.
-
-    Args:
-        facts: of `ablations.masklet_facts`.
-        heading: label of the varied setting.
-    """
+    """Number of masklets and share of the frame they cover, by setting; of `masklet_facts`."""
     figure = Figure(figsize=(6.2, 2.5), layout="constrained")
     for axis, (column, label) in zip(
         figure.subplots(1, 2),

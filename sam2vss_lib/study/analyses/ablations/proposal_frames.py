@@ -29,11 +29,7 @@ class FrameKind(NamedTuple):
 
 
 def frame_kinds(study: Study) -> list[FrameKind]:
-    """First frames of the longest window of the sweep, and its later ones.
-
-    Args:
-        study: of an ablation; nothing is returned if its first base system cannot be run.
-    """
+    """First frames of the longest window of the sweep, and later ones; [] if it cannot be run."""
     settings = study.settings
     if study.why_not(settings.base_systems[0]):
         return []

@@ -49,9 +49,6 @@ def first_results(study: Study) -> FirstResults:
 
     They are read from notebook 01's result where that was made with these settings; else they are
     computed by the shared stages, where the profile's data and base systems are at hand.
-
-    Args:
-        study: of notebook 02.
     """
     settings = study.settings
     profile = _FIRST_PROFILE.get(settings.profile, settings.profile)
@@ -103,12 +100,7 @@ def _computed(second: Study, profile: str) -> FirstResults:
 
 
 def gains_by_data(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
-    """All gains by refinement: ours on both data sets, and the paper's on its two.
-
-    Args:
-        first: of `first_results`.
-        rows: of the second data set.
-        dataset: its name.
+    """All gains by refinement: `first` and `rows` of the second `dataset`, and the paper's on two.
 
     Returns:
         Columns `data`, `system`, `metric`, `gain`, `low`, `high`, `source` ("ours" or "paper");
@@ -135,12 +127,7 @@ def gains_by_data(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.
 
 
 def transfer_table(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
-    """Systems that were run on both data sets: base mIoU and the gains of refinement, to read.
-
-    Args:
-        first: of `first_results`.
-        rows: of the second data set.
-        dataset: its name.
+    """Systems run on both data sets, as in `gains_by_data`: base mIoU and gains, to read.
 
     Returns:
         Two-level columns; two lines a refined system, one for each data set.

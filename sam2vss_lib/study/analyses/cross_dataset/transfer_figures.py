@@ -24,11 +24,7 @@ _LINE_IN = 0.09  # inches a system
 
 
 def figure_transfer(gains: pd.DataFrame) -> Figure:
-    """One panel per metric, one band per data set; colours are votes, marks are base systems.
-
-    Args:
-        gains: of `transfer.gains_by_data`.
-    """
+    """Of `gains_by_data`: a panel a metric, a band a data set; colours are votes, marks systems."""
     bands = list(dict.fromkeys(gains["data"]))
     of_ours = gains[gains["source"] == "ours"]
     bases = list(dict.fromkeys(_parts(system)[0] for system in of_ours["system"]))

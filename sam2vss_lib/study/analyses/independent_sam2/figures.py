@@ -25,12 +25,7 @@ _PARTS: dict[str, tuple[str, str, str, bool, float]] = {
 
 
 def figure_parts(frame: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:
-    """One panel per metric, one row per encoder: base, I-X, I-X_base and their bounds.
-
-    Args:
-        frame: of `independent_tables.seeds_frame`.
-        metrics: in order of panels.
-    """
+    """One panel per metric, one row per encoder: base, I-X, I-X_base and their bounds."""
     systems = list(dict.fromkeys(frame["system"]))
     size = (2.6 * len(metrics) + 1.2, 0.85 * max(len(systems), 1) + 1.2)
     figure = Figure(figsize=size, layout="constrained")

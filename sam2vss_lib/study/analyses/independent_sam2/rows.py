@@ -66,10 +66,6 @@ def independent_rows(study: IndependentStudy, runs: list[EncoderRun]) -> list[Ro
     """The rows of Table 3, trained ones with the numbers of the first seed.
 
     Gains are I-X over X and I-X_base over I-X.
-
-    Args:
-        study: the study.
-        runs: of `encoder_runs`.
     """
     rows: dict[tuple[str, str], Row] = {}
     for run in runs:

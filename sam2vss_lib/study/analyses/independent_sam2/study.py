@@ -33,9 +33,6 @@ Labeller = int | Literal["ground_truth"]
 class IndependentStudy(Study):
     """A study with the stages of I-SAM2 (section 3.1.2), which share its masklets.
 
-    Args:
-        settings: of a notebook with `encoders`.
-
     Raises:
         SettingsError: the settings name no encoders.
     """

@@ -31,11 +31,7 @@ class Counts(NamedTuple):
 
 
 def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.DataFrame:
-    """Accuracy of base and refined predictions in every bin of distance.
-
-    Args:
-        study: the study.
-        pairs: base and refined rows that were run.
+    """Accuracy of pairs of base and refined rows that were run, in every bin of distance.
 
     Returns:
         Columns `base_system`, `system`, `distance_px` (lower end of the bin), `share` (of all
@@ -110,11 +106,7 @@ def _count(
 
 
 def boundary_reading(frame: pd.DataFrame) -> str:
-    """In words: what refinement changes at boundaries, and far from them.
-
-    Args:
-        frame: of `boundary_accuracy`.
-    """
+    """In words: what refinement changes at boundaries, and far from them."""
     if frame.empty:
         return ""
     ends = frame["distance_px"].min(), frame["distance_px"].max()

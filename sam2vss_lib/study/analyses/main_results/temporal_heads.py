@@ -31,12 +31,7 @@ class TemporalGain:
 
 
 def temporal_gains(rows: Sequence[Row], settings: StudySettings) -> list[TemporalGain]:
-    """Compare every base row that was run with the SegFormer row of the same backbone, if any.
-
-    Args:
-        rows: of `refinement_rows`.
-        settings: bootstrap and seed.
-    """
+    """Compare every base row that was run with the SegFormer row of the same backbone, if any."""
     bases = [row for row in rows if row.reference is None and row.evaluated is not None]
     single = {row.backbone: row for row in bases if row.method == _SINGLE_FRAME}
     found = list[TemporalGain]()

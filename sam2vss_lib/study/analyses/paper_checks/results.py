@@ -24,11 +24,7 @@ CAPTION = (
 
 
 class PaperStudy:
-    """What the checks come from: the table of printed numbers, and no data set or model.
-
-    Args:
-        settings: of the notebook.
-    """
+    """What the checks come from: the table of printed numbers, and no data set or model."""
 
     def __init__(self, settings: NotebookSettings) -> None:
         self.settings = settings
