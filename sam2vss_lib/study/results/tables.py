@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from sam2vss_lib.metrics import Gain, paired_gain
+from sam2vss_lib.metrics.protocol import MetricSettings
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
 from sam2vss_lib.study.results.schema import Claim, Name, Row, TextTable
 from sam2vss_lib.study.results.text import interval_text, number_text
 from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.study.stages.stages import Evaluated
 
-_GROUPS = {metric: metric for metric in PAPER_METRICS}
+
+def table_metrics() -> tuple[str, ...]:
+    """Metrics in the order of tables: all of the registry, so that an added one has its column."""
+    return MetricSettings(num_classes=1).metric_names
 
 
 def table_row(
@@ -33,12 +37,11 @@ def table_row(
         metric: None if value is None or start is None else round(value - start, 2)
         for (metric, value), start in zip(paper.items(), before.values(), strict=True)
     }
-    numbers = evaluated.metrics["metrics"] if evaluated else dict.fromkeys(PAPER_METRICS)
     return Row(
         method=method,
         backbone=backbone,
         status=status,
-        ours={metric: numbers[metric] for metric in PAPER_METRICS},
+        ours=evaluated.metrics["metrics"] if evaluated else dict.fromkeys(paper),
         paper=paper,
         gains=gains or {},
         paper_gains=differences,
@@ -50,7 +53,9 @@ def table_row(
 
 
 def _printed(table: int, name: Name | None) -> dict[str, float | None]:
-    return {m: None if name is None else paper_value(table, *name, m) for m in PAPER_METRICS}
+    """What the paper prints for a row, None for metrics that it does not know."""
+    known = PAPER_METRICS if name else ()
+    return {m: paper_value(table, *name, m) if m in known else None for m in table_metrics()}
 
 
 def gains_between(
@@ -149,7 +154,7 @@ def values_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
     def cells(row: Row, metric: str) -> tuple[str, str]:
         return number_text(row.ours[metric]), number_text(row.paper[metric], 1)
 
-    table = paired_table(rows, headings(rows, heading), _GROUPS, cells)
+    table = paired_table(rows, headings(rows, heading), {m: m for m in table_metrics()}, cells)
     table["", "Status"] = [row.status for row in rows]
     return table
 
@@ -162,7 +167,7 @@ def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
         return interval_text(row.gains.get(metric)), paper
 
     compared = [row for row in rows if row.reference is not None]
-    return paired_table(compared, headings(rows, heading), _GROUPS, cells)
+    return paired_table(compared, headings(rows, heading), {m: m for m in table_metrics()}, cells)
 
 
 def headings(rows: Sequence[Row], *names: str) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import Gain
-from sam2vss_lib.study.paper import PAPER_METRICS
 from sam2vss_lib.study.results.claims import Direction, judge
 from sam2vss_lib.study.results.schema import Claim, Row
 from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
@@ -183,7 +182,7 @@ def difference_frame(rows: list[Row]) -> pd.DataFrame:
     """
     lines: list[tuple[object, ...]] = []
     for row in rows:
-        for metric in PAPER_METRICS if row.method != UNREFINED else ():
+        for metric in row.ours if row.method != UNREFINED else ():
             if row.evaluated is not None:
                 gain = row.gains.get(metric, Gain(0.0, 0.0, 0.0))  # the default over itself
                 lines.append((row.method, metric, "ours", gain.gain, gain.low, gain.high))

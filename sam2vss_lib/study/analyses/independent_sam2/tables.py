@@ -10,7 +10,7 @@ import pandas as pd
 from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun, spread
 from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
-from sam2vss_lib.study.paper import PAPER_METRICS
+from sam2vss_lib.study.results.tables import table_metrics
 from sam2vss_lib.study.results.text import DASH, number_text, range_text
 
 
@@ -21,13 +21,13 @@ def seeds_table(runs: list[EncoderRun]) -> pd.DataFrame:
         system = run.system
         for label, by_seed in ((system.label, run.alone), (system.filled_label, run.filled)):
             if by_seed:
-                found = {metric: spread(by_seed, metric) for metric in PAPER_METRICS}
+                found = {metric: spread(by_seed, metric) for metric in table_metrics()}
                 numbers = {
                     metric: DASH if pair is None else f"{pair[0]:.2f} ± {pair[1]:.2f}"
                     for metric, pair in found.items()
                 }
                 lines.append({"Row": label, "Seeds": str(len(by_seed)), **numbers})
-    return pd.DataFrame(lines, columns=["Row", "Seeds", *PAPER_METRICS])
+    return pd.DataFrame(lines, columns=["Row", "Seeds", *table_metrics()])
 
 
 def seeds_frame(runs: list[EncoderRun]) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def seeds_frame(runs: list[EncoderRun]) -> pd.DataFrame:
         )
         for seed, evaluated in by_seed.items()
         if evaluated is not None
-        for metric in PAPER_METRICS
+        for metric in table_metrics()
     ]
     return pd.DataFrame(lines, columns=["system", "part", "seed", "metric", "value"])
 
