@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, 
 
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import Gain
-from sam2vss_lib.study.stages.stages import Evaluated
+from sam2vss_lib.study.stages.study import Evaluated
 
 FORMAT_VERSION = 1
 Name = tuple[str, str]  # method (or setting) and backbone, as the paper prints them

@@ -12,7 +12,7 @@ from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
 from sam2vss_lib.study.results.schema import Claim, Name, Row, TextTable
 from sam2vss_lib.study.results.text import interval_text, number_text
 from sam2vss_lib.study.settings import StudySettings
-from sam2vss_lib.study.stages.stages import Evaluated
+from sam2vss_lib.study.stages.study import Evaluated
 
 
 def table_metrics() -> tuple[str, ...]:

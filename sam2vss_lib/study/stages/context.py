@@ -8,21 +8,19 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from tqdm import tqdm
 
 from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
-from sam2vss_lib.storage.files import held, sha256_json
+from sam2vss_lib.storage.files import held, read_json, sha256_json, write_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings import StudySettings
-from sam2vss_lib.study.stages.provenance import (
-    Provenance,
-    collect_provenance,
-    device_name,
-)
+from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance, device_name
 
 _log = logging.getLogger(__name__)
+Tick = Callable[[str], None]  # is told the name of every clip that is done
 KEY_DIGITS = 10  # digits of a hash in a folder's name
 
 
@@ -122,7 +120,7 @@ class StudyContext:
         self,
         stage: str,
         key: str,
-        work: Callable[[Callable[[str], None]], int],
+        work: Callable[[Tick], int],
         dataset: Dataset | None = None,
         *,
         whole: bool = False,
@@ -134,7 +132,7 @@ class StudyContext:
         Args:
             stage: what is done.
             key: of its outputs.
-            work: does it, calling its argument after every clip; returns how many were reused.
+            work: does it, and returns how many clips were reused.
             dataset: the clips, when not the study's own.
             whole: for a stage that is made as a whole: notebooks then wait for each other here.
         """
@@ -152,3 +150,23 @@ class StudyContext:
         run = StageRun(stage, key, total, reused, time.perf_counter() - started)
         _log.info("%s %s: %d clips, %d reused, %.1f s", stage, key, total, reused, run.seconds)
         self.log.append(run)
+
+    def kept_values(
+        self,
+        stage: str,
+        folder: str,
+        key: str,
+        make: Callable[[Tick], Any],
+        dataset: Dataset | None = None,
+    ) -> Any:
+        """What a stage has made as a whole, JSON-able values in one file; logged as in `timed`."""
+        path = self.root / folder / f"{key}.json"
+
+        def work(tick: Tick) -> int:
+            if path.is_file():
+                return len(dataset or self.dataset)
+            write_json(path, make(tick))
+            return 0
+
+        self.timed(stage, key, work, dataset, whole=True)
+        return read_json(path)

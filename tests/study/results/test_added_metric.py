@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -116,7 +116,7 @@ def test_table_1_has_a_column_of_ours_without_any_of_the_papers(
         "out_dir": str(tmp_path / "out"), "stages_dir": str(tmp_path / "stages"),
     }  # fmt: skip
     table = refinement_rows(Study(make_settings(settings)), 1)
-    frame = table_frame(table).set_index("method")
+    frame: Any = table_frame(table).set_index("method")
     assert [c for c in frame.columns if c in NAMES] == NAMES
     run = frame[frame["status"].str.startswith("run")]
     assert run.index.tolist() == ["CFFM", "SAM2-CFFM"]
@@ -129,7 +129,7 @@ def test_table_1_has_a_column_of_ours_without_any_of_the_papers(
 
 
 def test_gains_of_it_have_intervals():
-    gains = gains_table(rows())
+    gains: Any = gains_table(rows())
     assert gains["PixelAcc", "ours"].tolist()[0].startswith("+")
     assert "[" in gains["PixelAcc", "ours"].tolist()[0]
     assert gains["PixelAcc", "paper"].tolist() == ["–", "–"]

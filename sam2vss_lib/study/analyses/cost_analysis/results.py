@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.storage.files import read_json, sha256_json, write_json
+from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
     BenchmarkFile,
     benchmark_frame,
@@ -24,6 +24,7 @@ from sam2vss_lib.study.analyses.cost_analysis.measurement import (
 )
 from sam2vss_lib.study.results.tables import text_table
 from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.stages.context import Tick
 from sam2vss_lib.study.stages.provenance import package_versions
 
 #: the paper on an A100, for 480p VSPW (section 4.1.1): what its refiner and its base models reach
@@ -43,22 +44,16 @@ def study_cost(study: Study) -> CostMeasurement:
         clip.name,
         sha256_json([study.device_name, os.cpu_count(), package_versions(), OBJECTS]),
     )
-    path = study.root / "cost" / f"{key}.json"
 
-    def work(tick: Any) -> int:
-        reused = path.is_file()
-        if not reused:
-            base = study.base(settings.base_systems[0]).folder.read(clip, 0)
-            measured = measure_cost(
-                clip, study.sam2, settings.masklets, base, study.dataset.num_classes, OBJECTS
-            )
-            write_json(path, measured.model_dump(mode="json"))
-        tick(clip.name)
-        return int(reused)
+    def measure(_tick: Tick) -> dict[str, Any]:
+        base = study.base(settings.base_systems[0]).folder.read(clip, 0)
+        classes = study.dataset.num_classes
+        measured = measure_cost(clip, study.sam2, settings.masklets, base, classes, OBJECTS)
+        return measured.model_dump(mode="json")
 
     study.uses(study.sam2_checkpoint, {})
-    study.timed("cost", key, work, study.dataset.take(1), whole=True)
-    return CostMeasurement.model_validate(read_json(path))
+    kept = study.kept_values("cost", "cost", key, measure, study.dataset.take(1))
+    return CostMeasurement.model_validate(kept)
 
 
 def caption(study: Study, measured: CostMeasurement) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun
 from sam2vss_lib.study.results.text import range_text
-from sam2vss_lib.study.stages.stages import Evaluated
+from sam2vss_lib.study.stages.study import Evaluated
 
 METRIC, EQ4 = "mVC8", "vc_eq4"
 

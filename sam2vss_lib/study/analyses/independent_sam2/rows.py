@@ -12,7 +12,7 @@ from sam2vss_lib.study.results.schema import Claim, Row
 from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
 from sam2vss_lib.study.results.text import number_text
 from sam2vss_lib.study.settings import BaseSystem, EncoderSystem
-from sam2vss_lib.study.stages.stages import Evaluated
+from sam2vss_lib.study.stages.study import Evaluated
 
 TABLE = 3
 _WHERE = "Table 3, section 4.1.1"

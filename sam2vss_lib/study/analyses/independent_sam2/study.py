@@ -24,7 +24,7 @@ from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.study.settings import EncoderSystem, IndependentSettings, StudySettings
-from sam2vss_lib.study.stages.stages import Evaluated, Labelled, Study
+from sam2vss_lib.study.stages.study import Evaluated, Labelled, Study
 
 #: gives a class to every masklet: the classifier of a seed, or the ground truth under the masklet
 Labeller = int | Literal["ground_truth"]

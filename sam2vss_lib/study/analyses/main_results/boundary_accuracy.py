@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,10 @@ from sam2vss_lib.metrics.bootstrap import paired_share_gain
 from sam2vss_lib.metrics.boundary_distance import BIN_STARTS_PX, distance_bins
 from sam2vss_lib.metrics.iou import class_counts
 from sam2vss_lib.predictions.folder import PredictionFolder
-from sam2vss_lib.storage.files import read_json, write_json
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.text import range_text
 from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.stages.context import Tick
 from sam2vss_lib.study.stages.evaluation import predictions_sha256
 
 
@@ -72,24 +72,14 @@ def _counts(study: Study, predictions: list[PredictionFolder]) -> Counts:
     dataset = study.dataset
     digests = [f"{predictions_sha256(dataset, p)} {p.label_offset}" for p in predictions]
     key = study.key(study.data_sha256, study.settings.stray_labels, *digests)
-    path = study.root / "boundary" / f"{key}.json"
-
-    def work(tick: Callable[[str], None]) -> int:
-        if path.is_file():
-            return len(dataset)
-        _count(study, predictions, path, tick)
-        return 0
-
-    study.timed("boundary accuracy", key, work, whole=True)
-    kept = read_json(path)
+    count = partial(_count, study, predictions)
+    kept = study.kept_values("boundary accuracy", "boundary", key, count)
     shape = (len(predictions), len(dataset), len(BIN_STARTS_PX))
     right = np.array(kept["right"], np.int64).reshape(shape)
     return Counts(np.array(kept["labelled"], np.int64), right)
 
 
-def _count(
-    study: Study, predictions: list[PredictionFolder], path: Path, tick: Callable[[str], None]
-) -> None:
+def _count(study: Study, predictions: list[PredictionFolder], tick: Tick) -> dict[str, Any]:
     shape = (len(study.dataset), len(BIN_STARTS_PX))
     labelled = torch.zeros(shape, dtype=torch.int64)
     right = torch.zeros((len(predictions), *shape), dtype=torch.int64)
@@ -102,7 +92,7 @@ def _count(
                 labels = torch.from_numpy(folder.read(clip, frame)).to(study.device)
                 counted[place] += class_counts(bins, labels == truth, shape[1]).cpu()
         tick(clip.name)
-    write_json(path, {"labelled": labelled.tolist(), "right": right.tolist()})
+    return {"labelled": labelled.tolist(), "right": right.tolist()}
 
 
 def boundary_reading(frame: pd.DataFrame) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.storage.records import is_finished, mark_finished
 from sam2vss_lib.study.settings import BaseSystem, StudySettings
-from sam2vss_lib.study.stages.context import KEY_DIGITS, StudyContext
+from sam2vss_lib.study.stages.context import KEY_DIGITS, StudyContext, Tick
 from sam2vss_lib.study.stages.evaluation import (
     count_predictions,
     predictions_sha256,
@@ -91,18 +91,17 @@ class Study(StudyContext):
         }
 
     def masklets_for(
-        self, settings: Sequence[MaskletSettings], dataset: Dataset | None = None
+        self, settings: Sequence[MaskletSettings]
     ) -> dict[MaskletSettings, MaskletStore]:
         """Masklets of several settings, which share whatever work they have in common."""
-        model, dataset = self.sam2, dataset or self.dataset
-        outs = self.masklet_folders(settings, dataset)
+        outs = self.masklet_folders(settings, self.dataset)
         key = next(iter(outs.values())).name if len(outs) == 1 else f"{len(outs)} settings"
 
-        def work(tick: Callable[[str], None]) -> int:
-            run = generate_shared(dataset, model, outs, progress=tick)
+        def work(tick: Tick) -> int:
+            run = generate_shared(self.dataset, self.sam2, outs, progress=tick)
             return min(one.reused for one in run.by_settings.values())
 
-        self.timed("masklets", key, work, dataset)
+        self.timed("masklets", key, work)
         self.uses(self.sam2_checkpoint, {})
         return {s: MaskletStore(out) for s, out in outs.items()}
 
@@ -223,7 +222,7 @@ class Study(StudyContext):
         key = f"{labelled.key}-{sha256_json(made_from)[:KEY_DIGITS]}"
         path = self.root / "metrics" / key / "metrics.json"
 
-        def count(tick: Callable[[str], None]) -> int:
+        def count(tick: Tick) -> int:
             if is_finished(path.parent, made_from):
                 return len(dataset)
             suite = count_predictions(dataset, folder, device=self.device, progress=tick)
