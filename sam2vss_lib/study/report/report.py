@@ -21,7 +21,7 @@ from sam2vss_lib.study.report.sections import (
     printed_text,
     read_sections,
 )
-from sam2vss_lib.study.results.schema import Metric, Result, Row
+from sam2vss_lib.study.results.schema import Result, Row
 from sam2vss_lib.study.results.text import DASH, gain_text, number_text
 from sam2vss_lib.study.run.runner import find_notebooks
 
@@ -106,13 +106,13 @@ def _count_cells(sections: list[Section]) -> Counter[str]:
     )
 
 
-def gain_scale(result: Result, metric: Metric) -> float:
+def gain_scale(result: Result, metric: str) -> float:
     """Largest distance from zero that a column of gains has to show."""
     ends = [
         abs(value)
         for row in result.rows
-        for gain in [row.gains.get(metric.name, Gain())]
-        for value in (gain.gain, gain.low, gain.high, row.paper_gains.get(metric.name))
+        for gain in [row.gains.get(metric, Gain())]
+        for value in (gain.gain, gain.low, gain.high, row.paper_gains.get(metric))
         if value is not None
     ]
     return max(ends, default=0.0) or 1.0

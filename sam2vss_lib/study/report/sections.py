@@ -107,8 +107,8 @@ def _section(folder: Path) -> Section:
         return Section(folder.name, title, question, "unreadable", str(error), files=files)
     return Section(
         folder.name,
-        result.title or title,
-        result.question or question,
+        title,
+        question,
         "run",
         result=result,
         provenance=provenance,

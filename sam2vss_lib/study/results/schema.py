@@ -1,7 +1,7 @@
 """What `result.json` holds: the one shape that every notebook writes and the report reads.
 
 A notebook may keep further fields of its own; the report passes over them. Numbers are in the
-unit of their metric, percent unless `metrics` says otherwise; gains in points of that unit.
+percent, gains in percentage points.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, model_validator
+from pydantic import BaseModel, Field, InstanceOf, model_validator
 
-from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.stages.study import Evaluated
+from sam2vss_lib.validation import parsed
 
 FORMAT_VERSION = 1
 Name = tuple[str, str]  # method (or setting) and backbone, as the paper prints them
@@ -23,17 +23,8 @@ Verdict = Literal[
 ]  # fmt: skip
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class Metric(_Part):
-    """A column of the table: how its numbers are shown."""
-
-    name: str
-    label: str = ""
-    unit: str = "%"
-    digits: int = Field(default=2, ge=0)
+class _Part(BaseModel, frozen=True, extra="ignore", allow_inf_nan=False):
+    """What all parts of a result have in common."""
 
 
 class Row(_Part):
@@ -142,16 +133,12 @@ class Result(_Part):
     """Contents of a notebook's `result.json`."""
 
     format_version: Literal[1] = FORMAT_VERSION  # of this schema
-    title: str = ""  # of the section; by default the notebook's first heading
-    question: str = ""  # what the notebook asks; by default its paragraph **Question.**
     table: int | None = None  # number of the paper's table, if the notebook reproduces one
     caption: str = ""  # what was measured on what
     comparable_with_paper: bool = False  # whether `ours` may be read beside `paper`
     coverage: Coverage | None = None  # on how much of the paper's data
     # a value this close to the paper's counts as reproduced
     tolerance_points: float = Field(default=0.5, gt=0)
-    headings: tuple[str, str] = ("Method", "Backbone")  # of the columns `method` and `backbone`
-    metrics: list[Metric] = []  # columns in order; by default those of the rows, in percent
     rows: list[Row] = []
     claims: list[Claim] = []  # statements with verdicts
     tables: list[TextTable] = []
@@ -168,10 +155,9 @@ class Result(_Part):
         return str(self.settings.get("dataset", "")).startswith("demo")
 
     @property
-    def columns(self) -> list[Metric]:
-        """Metrics in the order of the table."""
-        names = dict.fromkeys(name for row in self.rows for name in [*row.ours, *row.paper])
-        return self.metrics or [Metric(name=name) for name in names]
+    def metrics(self) -> list[str]:
+        """The metrics of the rows, in the order of the table."""
+        return list(dict.fromkeys(name for row in self.rows for name in [*row.ours, *row.paper]))
 
 
 def parse_result(values: Mapping[str, Any], where: str) -> Result:
@@ -180,9 +166,4 @@ def parse_result(values: Mapping[str, Any], where: str) -> Result:
     Raises:
         DataError: a field is missing or wrong; one line that names it.
     """
-    try:
-        return Result.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{where}: {field}: {first['msg']}") from None
+    return parsed(Result, values, where)

@@ -19,7 +19,7 @@ def number_text(value: float | None, digits: int = 2, *, sign: bool = False) -> 
     return DASH if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
 
 
-def gain_text(value: float | None, digits: int) -> str:
+def gain_text(value: float | None, digits: int = 2) -> str:
     """A difference with its sign, with a true minus."""
     return number_text(value, digits, sign=True).replace("-", "−")
 

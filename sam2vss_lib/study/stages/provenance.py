@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from sam2vss_lib.metrics import PROTOCOL
 from sam2vss_lib.storage.files import sha256_json
@@ -17,10 +17,8 @@ from sam2vss_lib.storage.places import CHECKOUT
 _PACKAGES = ("sam2vss", "torch", "torchvision", "sam2", "transformers", "numpy", "pillow")
 
 
-class Provenance(BaseModel):
+class Provenance(BaseModel, frozen=True, extra="forbid"):
     """The inputs a result follows from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     commit: str | None  # git commit of the code, None outside a checkout
     modified: bool | None  # whether tracked files differed from the commit

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel
 from pydantic.dataclasses import dataclass
 
-from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings import StudySettings
+from sam2vss_lib.validation import parsed
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,8 @@ class Comparison:
     details: dict[str, float] = field(default_factory=dict)  # further numbers by name
 
 
-class Machine(BaseModel, frozen=True):
+class Machine(BaseModel, frozen=True, extra="forbid"):
     """Where it was measured."""
-
-    model_config = ConfigDict(extra="forbid")
 
     cpu: str  # name of the processor
     cpus: int | None  # its logical processors
@@ -57,10 +55,8 @@ class Machine(BaseModel, frozen=True):
     quiet: bool  # whether that is so few that times mean something
 
 
-class Section(BaseModel, frozen=True):
+class Section(BaseModel, frozen=True, extra="forbid"):
     """The rows of one benchmark, and what they were measured with."""
-
-    model_config = ConfigDict(extra="forbid")
 
     date: str  # day of the measurement, ISO 8601
     quick: bool  # whether it was the short form, whose numbers only show that it runs
@@ -71,10 +67,8 @@ class Section(BaseModel, frozen=True):
     rows: tuple[Comparison, ...] = ()
 
 
-class BenchmarkFile(BaseModel, frozen=True):
+class BenchmarkFile(BaseModel, frozen=True, extra="forbid"):
     """Sections by name; each keeps its own facts, since not all are measured at once."""
-
-    model_config = ConfigDict(extra="forbid")
 
     format_version: Literal[1] = 1
     sections: dict[str, Section] = {}
@@ -91,14 +85,7 @@ def read_benchmarks(path: Path) -> BenchmarkFile:
     Raises:
         DataError: it is missing or no such file.
     """
-    try:
-        return BenchmarkFile.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DataError(
-            f"{path}: {place}: {first['msg']}; delete it and run make bench again"
-        ) from None
+    return parsed(BenchmarkFile, read_json(path), str(path), "; delete it and run make bench again")
 
 
 def study_benchmarks(settings: StudySettings) -> BenchmarkFile:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 
-class PartCost(BaseModel):
+class PartCost(BaseModel, frozen=True):
     """One part of the work on a frame."""
-
-    model_config = ConfigDict(frozen=True)
 
     part: str
     per_frame: float  # how often it is done per frame, such as 1/32 for proposals
@@ -18,10 +16,8 @@ class PartCost(BaseModel):
     seconds: float  # time of one time, median of three
 
 
-class CostMeasurement(BaseModel):
+class CostMeasurement(BaseModel, frozen=True):
     """Costs on one clip."""
-
-    model_config = ConfigDict(frozen=True)
 
     parts: tuple[PartCost, ...]  # in the order of the data
     objects: tuple[int, ...]  # numbers of objects tracked together

@@ -56,7 +56,7 @@ def study_cost(study: Study) -> CostMeasurement:
     return CostMeasurement.model_validate(kept)
 
 
-def caption(study: Study, measured: CostMeasurement) -> str:
+def cost_caption(study: Study, measured: CostMeasurement) -> str:
     """What was measured on what."""
     height, width = study.dataset.clips[0].size
     return (
@@ -66,7 +66,7 @@ def caption(study: Study, measured: CostMeasurement) -> str:
     )
 
 
-def reading(measured: CostMeasurement) -> str:
+def cost_reading(measured: CostMeasurement) -> str:
     """The cost in a few sentences, from the numbers alone."""
     start, slope = measured.fitted()
     times = time_frame(measured).sort_values("seconds_per_frame", ascending=False)
@@ -88,7 +88,7 @@ def ratio_figures(found: BenchmarkFile) -> dict[str, Figure]:
     return {"ratios": figure_ratios(found.rows)} if found.sections else {}
 
 
-def result_values(
+def cost_values(
     study: Study, measured: CostMeasurement, found: BenchmarkFile, text: str
 ) -> dict[str, Any]:
     """The notebook's values for `result.json`; `text` is its caption."""
@@ -105,7 +105,7 @@ def result_values(
         "tables": [
             text_table(title, frame.map(_text)).model_dump() for title, frame in tables.items()
         ],
-        "reading": reading(measured),
+        "reading": cost_reading(measured),
         "notes": [
             "Times differ from run to run and between machines; they carry no interval.",
             *circumstances(found),

@@ -153,7 +153,7 @@ def uncovered_percent(study: IndependentStudy) -> float:
     return 100 * (1 - covered / total)
 
 
-def reading(runs: list[EncoderRun]) -> str:
+def gap_reading(runs: list[EncoderRun]) -> str:
     """Where the gap to the base systems comes from, in words, from the numbers alone."""
     found = gaps(runs)
     sentences = list[str]()
