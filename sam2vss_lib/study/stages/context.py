@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -20,7 +20,7 @@ from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance, device_name
 
 _log = logging.getLogger(__name__)
-Tick = Callable[[str], None]  # is told the name of every clip that is done
+Progress = Callable[[str], None]  # is told the name of every clip that is done
 KEY_DIGITS = 10  # digits of a hash in a folder's name
 
 
@@ -33,6 +33,14 @@ class StageRun:
     clips: int
     reused: int
     seconds: float
+
+
+class Work(Protocol):
+    """Makes what a stage is for."""
+
+    def __call__(self, *, progress: Progress) -> int:
+        """Tell of every clip that is done; return how many were there already."""
+        ...
 
 
 class StudyContext:
@@ -120,7 +128,7 @@ class StudyContext:
         self,
         stage: str,
         key: str,
-        work: Callable[[Tick], int],
+        work: Work,
         dataset: Dataset | None = None,
         *,
         whole: bool = False,
@@ -132,7 +140,7 @@ class StudyContext:
         Args:
             stage: what is done.
             key: of its outputs.
-            work: does it, and returns how many clips were reused.
+            work: does it.
             dataset: the clips, when not the study's own.
             whole: for a stage that is made as a whole: notebooks then wait for each other here.
         """
@@ -143,10 +151,10 @@ class StudyContext:
             tqdm(total=total, desc=f"{stage} {key}", unit="clip", disable=None) as bar,
         ):
 
-            def tick(_clip: str) -> None:
+            def advance(_clip: str) -> None:
                 bar.update()
 
-            reused = work(tick)
+            reused = work(progress=advance)
         run = StageRun(stage, key, total, reused, time.perf_counter() - started)
         _log.info("%s %s: %d clips, %d reused, %.1f s", stage, key, total, reused, run.seconds)
         self.log.append(run)
@@ -156,16 +164,16 @@ class StudyContext:
         stage: str,
         folder: str,
         key: str,
-        make: Callable[[Tick], Any],
+        make: Callable[[Progress], Any],
         dataset: Dataset | None = None,
     ) -> Any:
         """What a stage has made as a whole, JSON-able values in one file; logged as in `timed`."""
         path = self.root / folder / f"{key}.json"
 
-        def work(tick: Tick) -> int:
+        def work(*, progress: Progress) -> int:
             if path.is_file():
                 return len(dataset or self.dataset)
-            write_json(path, make(tick))
+            write_json(path, make(progress))
             return 0
 
         self.timed(stage, key, work, dataset, whole=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Literal
 
@@ -101,23 +101,14 @@ def benchmark_frame(found: BenchmarkFile) -> pd.DataFrame:
         Columns `benchmark`, `case`, `beside`, `unit`, `ours`, `other`, `ratio`, `mean_iou`,
         `target` and `met`; numbers are NaN and texts empty where there are none.
     """
-    return pd.DataFrame(
-        [
-            {
-                "benchmark": row.section,
-                "case": row.case,
-                "beside": row.other,
-                "unit": row.unit,
-                "ours": row.ours,
-                "other": row.baseline,
-                "ratio": row.ratio_best,
-                "mean_iou": row.mean_iou,
-                "target": row.target,
-                "met": {None: "", True: "yes", False: "no"}[row.met],
-            }
-            for row in found.rows
-        ]
-    )
+    names = {
+        "section": "benchmark", "case": "case", "other": "beside", "unit": "unit", "ours": "ours",
+        "baseline": "other", "ratio_best": "ratio", "mean_iou": "mean_iou", "target": "target",
+        "met": "met",
+    }  # fmt: skip
+    rows = pd.DataFrame([asdict(row) for row in found.rows], columns=[*names])
+    met = rows["met"].map({None: "", True: "yes", False: "no"})
+    return rows.assign(met=met).rename(columns=names)
 
 
 def benchmark_words(settings: StudySettings, found: BenchmarkFile) -> str:

@@ -57,10 +57,16 @@ def measure_cost(
     decode = timer("decode", lambda: model_input(clip.frame(0), side, "video"))[0]
     encoding, _ = timer("encode", lambda: encode(model, [model_input(images[0], side, "video")]))
     features = encode(model, [model_input(images[0], side, "image")])
-    prompting, found = timer("propose", lambda: _proposals(model, features, clip, settings))
+    prompting, found = timer(
+        "propose",
+        lambda: select(propose(model, features, clip.size, settings), settings)[0].masks,
+    )
     videos = [encode(model, [model_input(image, side, "video")]) for image in images]
-    masks = found if len(found) else _whole_frame(clip)
-    per_count = [_tracking(timer, model, videos, _repeated(masks, count)) for count in objects]
+    # something to track where nothing was proposed
+    masks = found if len(found) else np.ones((1, *clip.size), np.bool_)
+    per_count = [
+        _tracking(timer, model, videos, masks[np.arange(count) % len(masks)]) for count in objects
+    ]
     tracking = _tracking(timer, model, videos, masks)
     storing, _ = timer("store", lambda: _stored(masks))
     voting, refined = timer("refine", lambda: _refined(masks, base, num_classes, model.device))
@@ -110,21 +116,6 @@ class _Timer:
     def _wait(self) -> None:
         if self._cuda:
             torch.cuda.synchronize()
-
-
-def _proposals(
-    model: Sam2Model, features: EncodedFrames, clip: Clip, settings: MaskletSettings
-) -> Mask:
-    return select(propose(model, features, clip.size, settings), settings)[0].masks
-
-
-def _whole_frame(clip: Clip) -> Mask:
-    """Something to track where nothing was proposed."""
-    return np.ones((1, *clip.size), np.bool_)
-
-
-def _repeated(masks: Mask, count: int) -> Mask:
-    return masks[np.arange(count) % len(masks)]
 
 
 def _tracking(

@@ -43,17 +43,9 @@ def work_frame(measured: CostMeasurement) -> pd.DataFrame:
     Returns:
         Columns `part`, `per_frame`, `gflop` (of one time) and `gflop_per_frame`.
     """
-    return pd.DataFrame(
-        [
-            {
-                "part": part.part,
-                "per_frame": round(part.per_frame, 6),
-                "gflop": round(part.gflop, 6),
-                "gflop_per_frame": round(part.gflop * part.per_frame, 6),
-            }
-            for part in measured.parts
-        ]
-    )
+    parts = _parts(measured)
+    parts["gflop_per_frame"] = parts["gflop"] * parts["per_frame"]
+    return parts.drop(columns="seconds").round(6)
 
 
 def time_frame(measured: CostMeasurement) -> pd.DataFrame:
@@ -62,15 +54,11 @@ def time_frame(measured: CostMeasurement) -> pd.DataFrame:
     Returns:
         Columns `part`, `seconds` (of one time), `seconds_per_frame` and `share` of the whole.
     """
-    total = measured.seconds_per_frame
-    return pd.DataFrame(
-        [
-            {
-                "part": part.part,
-                "seconds": part.seconds,
-                "seconds_per_frame": part.seconds * part.per_frame,
-                "share": part.seconds * part.per_frame / total,
-            }
-            for part in measured.parts
-        ]
-    )
+    parts = _parts(measured)
+    parts["seconds_per_frame"] = parts["seconds"] * parts["per_frame"]
+    parts["share"] = parts["seconds_per_frame"] / measured.seconds_per_frame
+    return parts.drop(columns=["per_frame", "gflop"])
+
+
+def _parts(measured: CostMeasurement) -> pd.DataFrame:
+    return pd.DataFrame([part.model_dump() for part in measured.parts])

@@ -24,7 +24,7 @@ from sam2vss_lib.study.analyses.cost_analysis.measurement import (
 )
 from sam2vss_lib.study.results.tables import text_table
 from sam2vss_lib.study.stages import Study
-from sam2vss_lib.study.stages.context import Tick
+from sam2vss_lib.study.stages.context import Progress
 from sam2vss_lib.study.stages.provenance import package_versions
 
 #: the paper on an A100, for 480p VSPW (section 4.1.1): what its refiner and its base models reach
@@ -45,7 +45,7 @@ def study_cost(study: Study) -> CostMeasurement:
         sha256_json([study.device_name, os.cpu_count(), package_versions(), OBJECTS]),
     )
 
-    def measure(_tick: Tick) -> dict[str, Any]:
+    def measure(_progress: Progress) -> dict[str, Any]:
         base = study.base(settings.base_systems[0]).folder.read(clip, 0)
         classes = study.dataset.num_classes
         measured = measure_cost(clip, study.sam2, settings.masklets, base, classes, OBJECTS)

@@ -19,7 +19,7 @@ from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.text import range_text
 from sam2vss_lib.study.stages import Study
-from sam2vss_lib.study.stages.context import Tick
+from sam2vss_lib.study.stages.context import Progress
 from sam2vss_lib.study.stages.evaluation import predictions_sha256
 
 
@@ -79,7 +79,7 @@ def _counts(study: Study, predictions: list[PredictionFolder]) -> Counts:
     return Counts(np.array(kept["labelled"], np.int64), right)
 
 
-def _count(study: Study, predictions: list[PredictionFolder], tick: Tick) -> dict[str, Any]:
+def _count(study: Study, predictions: list[PredictionFolder], progress: Progress) -> dict[str, Any]:
     shape = (len(study.dataset), len(BIN_STARTS_PX))
     labelled = torch.zeros(shape, dtype=torch.int64)
     right = torch.zeros((len(predictions), *shape), dtype=torch.int64)
@@ -91,7 +91,7 @@ def _count(study: Study, predictions: list[PredictionFolder], tick: Tick) -> dic
             for counted, folder in zip(right, predictions, strict=True):
                 labels = torch.from_numpy(folder.read(clip, frame)).to(study.device)
                 counted[place] += class_counts(bins, labels == truth, shape[1]).cpu()
-        tick(clip.name)
+        progress(clip.name)
     return {"labelled": labelled.tolist(), "right": right.tolist()}
 
 
