@@ -85,13 +85,9 @@ def _environment(results_dir: Path) -> Environment:
         "footnotes": footnotes,
         "data_uri": data_uri,
         "setting_text": setting_text,
+        "relative": lambda path: path.relative_to(results_dir).as_posix(),
     }
     environment.globals.update(helpers)
-
-    def relative(path: Path) -> str:
-        return path.relative_to(results_dir).as_posix()
-
-    environment.filters["relative"] = relative
     return environment
 
 

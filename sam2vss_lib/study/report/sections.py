@@ -106,15 +106,9 @@ def _section(folder: Path) -> Section:
     except DataError as error:
         return Section(folder.name, title, question, "unreadable", str(error), files=files)
     return Section(
-        folder.name,
-        title,
-        question,
-        "run",
-        result=result,
-        provenance=provenance,
-        figures=_figures(folder, result),
-        files=files,
-    )
+        folder.name, title, question, "run", result=result, provenance=provenance,
+        figures=_figures(folder, result), files=files,
+    )  # fmt: skip
 
 
 def _not_run(notebook: Path) -> Section:

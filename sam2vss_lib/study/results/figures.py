@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -22,8 +22,7 @@ CAPTION_3 = (
 )
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One frame of Figure 3."""
 
     clip: str  # name of the clip

@@ -67,12 +67,10 @@ class ResultFolder:
     def write_table(
         self, frame: pd.DataFrame, readable: Mapping[str, pd.DataFrame], caption: str
     ) -> None:
-        """Write `table.csv` (everything), `table.md` and `table.tex` (to read).
+        """Write `table.csv` (`frame`, everything), `table.md` and `table.tex` (to read).
 
-        Args:
-            frame: all columns, flat names, numbers.
-            readable: tables of text by what they show; two-level column names are joined.
-            caption: what was measured on what; followed by the name of each readable table.
+        The readable tables of text go by what they show, which follows the caption; two-level
+        column names are joined.
         """
         write_text(self.root / "table.csv", frame.to_csv(index=False))
         markdown, latex = [f"{caption}\n"], list[str]()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
@@ -14,13 +16,10 @@ from sam2vss_lib.study.results.text import gain_text
 _GAIN_COLOURS = LinearSegmentedColormap.from_list("gain", [WORSE, "white", BETTER])
 
 
-def gains_frame(pairs: list[tuple[Row, Row]], group: str, names: tuple[str, ...]) -> pd.DataFrame:
-    """IoU gain of every class, or mIoU gain of every clip, for several refined rows.
-
-    Args:
-        pairs: base and refined rows that were run.
-        group: "class" or "clip".
-        names: class names; used for `group` "class".
+def gains_frame(
+    pairs: list[tuple[Row, Row]], group: Literal["class", "clip"], names: tuple[str, ...]
+) -> pd.DataFrame:
+    """IoU gain of every class, by its name, or mIoU gain of every clip, for several refined rows.
 
     Returns:
         Columns `system`, `name`, `gain` (percentage points); undefined gains are left out.

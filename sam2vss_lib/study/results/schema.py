@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, InstanceOf, model_validator
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, model_validator
 
 from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.stages.study import Evaluated
@@ -23,8 +23,8 @@ Verdict = Literal[
 ]  # fmt: skip
 
 
-class _Part(BaseModel, frozen=True, extra="ignore", allow_inf_nan=False):
-    """What all parts of a result have in common."""
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class Row(_Part):

@@ -54,8 +54,10 @@ def table_row(
 
 def _printed(table: int, name: Name | None) -> dict[str, float | None]:
     """What the paper prints for a row, None for metrics that it does not know."""
-    known = PAPER_METRICS if name else ()
-    return {m: paper_value(table, *name, m) if m in known else None for m in table_metrics()}
+    return {
+        metric: paper_value(table, *name, metric) if name and metric in PAPER_METRICS else None
+        for metric in table_metrics()
+    }
 
 
 def gains_between(
@@ -128,12 +130,8 @@ def paired_table(
 ) -> pd.DataFrame:
     """A table to read: per metric our number and the paper's in separate columns.
 
-    Args:
-        rows: its lines.
-        headings: of the leading columns, one or two: method and backbone.
-        groups: metric -> heading over its two columns.
-        cells: of a row and a metric, our number and the paper's as text.
-        ours: heading of our numbers.
+    Behind one or two leading columns, method and backbone, every metric has two under its heading
+    in `groups`, filled with the texts that `cells` gives of a row and a metric.
     """
     return grouped_table(
         [
@@ -170,10 +168,9 @@ def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
     return paired_table(compared, headings(rows, heading), {m: m for m in table_metrics()}, cells)
 
 
-def headings(rows: Sequence[Row], *names: str) -> tuple[str, ...]:
+def headings(rows: Sequence[Row], method: str) -> tuple[str, ...]:
     """Headings of the leading columns; that of the backbone only where a row has one."""
-    method, backbone = (*names, "Backbone")[:2]
-    return (method, backbone) if any(row.backbone for row in rows) else (method,)
+    return (method, "Backbone") if any(row.backbone for row in rows) else (method,)
 
 
 def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:

@@ -85,12 +85,8 @@ def share_masklets(
 
     An error is said and left to the notebooks, each of which meets it again by itself; only where
     Ray is asked for and not installed, nothing begins.
-
-    Args:
-        plans: of `plan_study`.
-        workers: processes, each of which computes one clip at a time.
-        say: takes lines for the user.
-        ray: address of a Ray cluster, whose workers do it instead.
+    Every worker, a process or one of the Ray cluster at the address `ray`, computes one clip at a
+    time.
 
     Raises:
         MissingExtra: Ray is not installed.

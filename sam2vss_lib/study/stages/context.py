@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from tqdm import tqdm
 
@@ -17,10 +17,11 @@ from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.storage.files import held, read_json, sha256_json, write_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings import StudySettings
-from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance, device_name
+from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance
 
 _log = logging.getLogger(__name__)
 Progress = Callable[[str], None]  # is told the name of every clip that is done
+Work = Callable[..., int]  # takes `progress`, returns how many clips were there already
 KEY_DIGITS = 10  # digits of a hash in a folder's name
 
 
@@ -35,12 +36,11 @@ class StageRun:
     seconds: float
 
 
-class Work(Protocol):
-    """Makes what a stage is for."""
-
-    def __call__(self, *, progress: Progress) -> int:
-        """Tell of every clip that is done; return how many were there already."""
-        ...
+def open_split(settings: StudySettings, split: str) -> Dataset:
+    """A split of the data set that the settings name, generated or at a place."""
+    name = settings.dataset
+    root = name if name in GENERATED else PROJECT / name
+    return open_dataset(root, split, stray_labels=settings.stray_labels)
 
 
 class StudyContext:
@@ -64,10 +64,7 @@ class StudyContext:
 
     def open_split(self, split: str, max_clips: int | None) -> Dataset:
         """A split of the study's data set, or its first clips."""
-        settings = self.settings
-        demo = settings.dataset in GENERATED
-        root = settings.dataset if demo else PROJECT / settings.dataset
-        return open_dataset(root, split, stray_labels=settings.stray_labels).take(max_clips)
+        return open_split(self.settings, split).take(max_clips)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -109,11 +106,6 @@ class StudyContext:
         )
 
     @property
-    def device_name(self) -> str:
-        """The device in words."""
-        return device_name(self.device)
-
-    @property
     def sam2_checkpoint(self) -> dict[str, str]:
         """Hash of the SAM2 weights, by name."""
         return {self.sam2.name: self.sam2.checkpoint_sha256}
@@ -135,14 +127,8 @@ class StudyContext:
     ) -> None:
         """Run a stage with a progress bar over clips and log it.
 
-        Notebooks that run at the same time share the clips of a stage.
-
-        Args:
-            stage: what is done.
-            key: of its outputs.
-            work: does it.
-            dataset: the clips, when not the study's own.
-            whole: for a stage that is made as a whole: notebooks then wait for each other here.
+        Notebooks that run at the same time share the clips of a stage, by default all of the
+        study; for one that is made as a whole they wait for each other here.
         """
         total, started = len(dataset or self.dataset), time.perf_counter()
         lock = self.root / "locks" / f"{stage}-{key}".replace(" ", "_")

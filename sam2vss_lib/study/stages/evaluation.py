@@ -66,10 +66,9 @@ def count_predictions(
 def write_metrics(
     path: Path, suite: MetricSuite, provenance: Provenance, *, samples: int = 2000
 ) -> dict[str, Any]:
-    """Write `metrics.json` and, first, the sums beside it; the provenance's seed draws intervals.
+    """Write `metrics.json`, which is returned, and first the sums beside it.
 
-    Returns:
-        What was written.
+    The seed of the provenance draws the intervals.
     """
     result = suite.compute(samples=samples, seed=provenance.seed)
     written = {

@@ -41,15 +41,10 @@ def collect_provenance(
     device: str,
     seed: int,
 ) -> Provenance:
-    """Gather the provenance of a result made now.
+    """Gather the provenance of a result made now, see `Provenance`.
 
-    Args:
-        settings: JSON-able settings; paths that say only where files lie should be left out.
-        data_sha256: see `Dataset.content_sha256`.
-        checkpoints: weights by name of the model -> SHA-256.
-        predictions: predictions made elsewhere by name -> SHA-256 over their files.
-        device: "cpu", "cuda" or "cuda:N".
-        seed: of everything random.
+    The settings are JSON-able, without paths that say only where files lie; the device is "cpu",
+    "cuda" or "cuda:N".
     """
     return Provenance(
         commit=_git("rev-parse", "HEAD") or None,

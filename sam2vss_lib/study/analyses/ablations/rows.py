@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.results.claims import Direction, judge
 from sam2vss_lib.study.results.schema import Claim, Row
@@ -26,8 +25,7 @@ FIGURE_CAPTION = (
 FIGURE_ALT = "One panel per metric: lines of our and of the paper's differences by setting."
 
 
-@dataclass(frozen=True)
-class Statement:
+class Statement(NamedTuple):
     """A direction that the paper reports: what happens to metrics from one value to another."""
 
     start: Value | str  # value of the setting to start from; "first" and "last" are the sweep's
@@ -36,8 +34,7 @@ class Statement:
     direction: Direction
 
 
-@dataclass(frozen=True)
-class Ablation:
+class Ablation(NamedTuple):
     """One of the paper's ablation tables."""
 
     table: int
@@ -115,8 +112,8 @@ def ablation_rows(study: Study) -> list[Row]:
         gains = gains_between(settings, runs.get(default), run) if name != reference else {}
         over = reference if gains else None
         rows.append(table_row(table, *name, study.status, over, run, gains))
-    profile = settings.profile
-    return rows + rows_not_run(table, rows, f"profile {profile} does not vary it to {{row}}")
+    reason = f"profile {settings.profile} does not vary it to {{row}}"
+    return rows + rows_not_run(table, rows, reason)
 
 
 def ablation_claims(study: Study, rows: list[Row]) -> list[Claim]:
@@ -148,29 +145,21 @@ def masklet_facts(study: Study) -> pd.DataFrame:
         Columns `setting`, `masklets_per_frame`, `coverage` (share of pixels under any masklet).
     """
     sweep, _ = ablation_of(study)
-    stores = study.masklets_for(list(study.settings.masklet_sweep().values()))
-    lines: list[dict[str, object]] = []
-    for value, settings in study.settings.masklet_sweep().items():
-        per_clip = [_clip_facts(stores[settings], clip.name, clip.size) for clip in study.dataset]
-        frames = sum(clip.num_frames for clip in study.dataset)
-        masks, covered = np.sum(per_clip, axis=0)
-        lines.append(
-            {
-                "setting": printed(sweep, value),
-                "masklets_per_frame": masks / frames,
-                "coverage": covered / frames,
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def _clip_facts(store: MaskletStore, clip: str, size: tuple[int, int]) -> tuple[float, float]:
-    """Masks that are not empty, and covered share of the frame, summed over a clip's frames."""
-    table, (height, width) = store.read(clip).table, size
-    masks = float(np.count_nonzero(table["area"].to_numpy()))
-    # visible parts are disjoint, so their areas add up to what is covered
-    visible = mask_areas(table["rle_visible"].to_pylist(), height, width)
-    return masks, float(visible.sum()) / (height * width)
+    settings = study.settings.masklet_sweep()
+    stores = study.masklets_for(list(settings.values()))
+    frames = sum(clip.num_frames for clip in study.dataset)
+    lines: list[tuple[str, float, float]] = []
+    for value, masklets in settings.items():
+        masks = covered = 0.0
+        for clip in study.dataset:
+            height, width = clip.size
+            table = stores[masklets].read(clip.name).table
+            masks += np.count_nonzero(table["area"].to_numpy())  # those that are not empty
+            # visible parts are disjoint, so their areas add up to what is covered
+            visible = mask_areas(table["rle_visible"].to_pylist(), height, width)
+            covered += float(visible.sum()) / (height * width)
+        lines.append((printed(sweep, value), masks / frames, covered / frames))
+    return pd.DataFrame(lines, columns=["setting", "masklets_per_frame", "coverage"])
 
 
 def difference_frame(rows: list[Row]) -> pd.DataFrame:

@@ -107,7 +107,7 @@ def benchmark_frame(found: BenchmarkFile) -> pd.DataFrame:
         "met": "met",
     }  # fmt: skip
     rows = pd.DataFrame([asdict(row) for row in found.rows], columns=[*names])
-    met = rows["met"].map({None: "", True: "yes", False: "no"})
+    met = [{None: "", True: "yes", False: "no"}[met] for met in rows["met"].tolist()]
     return rows.assign(met=met).rename(columns=names)
 
 

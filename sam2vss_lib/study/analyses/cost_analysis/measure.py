@@ -40,16 +40,10 @@ def measure_cost(
     objects: Sequence[int],
     frames: int = 4,
 ) -> CostMeasurement:
-    """Time every part of refining a clip, one after the other.
+    """Time every part of refining a clip's first frames, one after the other.
 
-    Args:
-        clip: its first frames are used.
-        model: the SAM2 model.
-        settings: grid, thresholds and window.
-        base: (H, W) base labels of the first frame.
-        num_classes: C.
-        objects: numbers of objects to track; the clip's own proposals, repeated as needed.
-        frames: tracked frames, without the prompted one.
+    `base` holds the (H, W) base labels of the first frame. Objects to track are the clip's own
+    proposals, repeated as needed; the prompted frame is not counted among the tracked `frames`.
     """
     timer = _Timer(model)
     images = [clip.frame(i) for i in range(min(frames + 1, clip.num_frames))]
@@ -102,9 +96,8 @@ class _Timer:
             result = work()
         seconds = [self._seconds(work) for _ in range(_REPEATS)]
         gflop = counter.get_total_flops() / _GIGA
-        return PartCost(part=part, per_frame=1, gflop=gflop, seconds=float(np.median(seconds))), (
-            result
-        )
+        median = float(np.median(seconds))
+        return PartCost(part=part, per_frame=1, gflop=gflop, seconds=median), result
 
     def _seconds(self, work: Callable[[], Any]) -> float:
         self._wait()

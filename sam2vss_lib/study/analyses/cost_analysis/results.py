@@ -25,7 +25,7 @@ from sam2vss_lib.study.analyses.cost_analysis.measurement import (
 from sam2vss_lib.study.results.tables import text_table
 from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.stages.context import Progress
-from sam2vss_lib.study.stages.provenance import package_versions
+from sam2vss_lib.study.stages.provenance import device_name, package_versions
 
 #: the paper on an A100, for 480p VSPW (section 4.1.1): what its refiner and its base models reach
 PAPER_FPS = (1.1, 3.5)
@@ -42,7 +42,7 @@ def study_cost(study: Study) -> CostMeasurement:
         settings.masklets.sha256(),
         study.sam2.checkpoint_sha256,
         clip.name,
-        sha256_json([study.device_name, os.cpu_count(), package_versions(), OBJECTS]),
+        sha256_json([device_name(study.device), os.cpu_count(), package_versions(), OBJECTS]),
     )
 
     def measure(_progress: Progress) -> dict[str, Any]:
@@ -61,8 +61,9 @@ def cost_caption(study: Study, measured: CostMeasurement) -> str:
     height, width = study.dataset.clips[0].size
     return (
         f"Refining one frame of {width}x{height} px with SAM2 ({study.sam2.name}), window "
-        f"{measured.window}, {measured.masklets} masklets, on {study.device_name}. Times are of "
-        "this machine; counts and floating point work are not."
+        f"{measured.window}, {measured.masklets} masklets, on "
+        f"{device_name(study.device)}. Times are of this machine; counts and floating point work "
+        "are not."
     )
 
 

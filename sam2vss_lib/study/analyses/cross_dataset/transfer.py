@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -30,8 +29,7 @@ _OF_THE_DATA = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class FirstResults:
+class FirstResults(NamedTuple):
     """Rows of the first data set, or why there are none."""
 
     dataset: str  # name of the first data set
@@ -61,8 +59,7 @@ def _kept_result(path: Path, settings: StudySettings) -> FirstResults | None:
     """Notebook 01's rows; None if there are none or the refiner was set differently."""
     if not path.is_file():
         return None
-    values: dict[str, Any] = read_json(path)
-    result = parse_result(values, str(path))
+    result = parse_result(read_json(path), str(path))
     if refiner_settings(result.settings) != refiner_settings(settings.identity()):
         return None
     dataset = data_name(str(result.settings.get("dataset")))
@@ -152,16 +149,13 @@ def transfer_table(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd
 
 def transfer_reading(first: FirstResults, rows: Sequence[Row], dataset: str) -> str:
     """In a sentence: how many of the first data set's gains have the same sign on the second."""
-    before = {row.name: row for row in first.rows}
+    before = {row.name: row.gains for row in first.rows}
     gains = [
-        (old, new)
+        (old.gain, new.gain)
         for row in rows
-        if row.name in before
         for metric in METRICS
-        if metric in row.gains
-        and metric in before[row.name].gains
-        and (old := before[row.name].gains[metric].gain) is not None
-        and (new := row.gains[metric].gain) is not None
+        if (old := before.get(row.name, {}).get(metric)) and (new := row.gains.get(metric))
+        if old.gain is not None and new.gain is not None
     ]
     if not gains:
         return f"No system was refined on both {first.dataset} and {dataset} ({first.source})."

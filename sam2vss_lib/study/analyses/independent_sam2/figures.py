@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.style import BETTER, INK, NEUTRAL, WORSE
 
 PARTS_CAPTION = (
@@ -67,8 +66,3 @@ def _dots(axis: Axes, part: pd.DataFrame, systems: list[str], name: str) -> None
         for system, values in part.groupby("system")["value"]:
             middle = systems.index(str(system)) + offset
             axis.vlines(values.mean(), middle - 0.1, middle + 0.1, color=colour, linewidth=1.5)
-
-
-def over_base(pairs: list[tuple[Row, Row]]) -> list[tuple[Row, Row]]:
-    """The pairs of base system and I-X among those of `tables.pairs`."""
-    return [(base, row) for base, row in pairs if base.reference is None]

@@ -72,8 +72,7 @@ def independent_rows(study: IndependentStudy, runs: list[EncoderRun]) -> list[Ro
         for row in _rows(study, run):
             rows.setdefault(row.name, row)
     have = [*rows.values()]
-    profile = study.settings.profile
-    return have + rows_not_run(TABLE, have, f"profile {profile} has no {{row}}")
+    return have + rows_not_run(TABLE, have, f"profile {study.settings.profile} has no {{row}}")
 
 
 def _rows(study: IndependentStudy, run: EncoderRun) -> list[Row]:

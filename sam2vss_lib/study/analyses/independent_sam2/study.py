@@ -66,15 +66,13 @@ class IndependentStudy(Study):
 
         Raises:
             DataError: its weights are missing or cannot be used.
-            SettingsError: its name is wrong, or there is none.
+            SettingsError: its name is wrong.
         """
-        if system.encoder is None:
-            raise SettingsError(f"encoders: {system.label} has no encoder")
-        if system.encoder not in self._encoders:
-            encoder = load_encoder(system.encoder, self.device)
-            self._encoders[system.encoder] = encoder
+        name = str(system.encoder)
+        if name not in self._encoders:
+            encoder = self._encoders[name] = load_encoder(name, self.device)
             self.uses({f"encoder {encoder.name}": encoder.sha256}, {})
-        return self._encoders[system.encoder]
+        return self._encoders[name]
 
     @cached_property
     def training_frames(self) -> Dataset:
@@ -124,14 +122,11 @@ class IndependentStudy(Study):
         self._features[name] = store
         return store
 
-    @property
-    def _training_clips(self) -> list[str]:
-        return [clip.name for clip in self.training_frames]
-
     def training_set(self, system: EncoderSystem) -> TrainingSet:
         """The masklets that the classifiers of an encoder are trained on, validation included."""
         store = self.features(system, training=True)
-        return read_training_set(store, self._training_clips, self.independent.classifier)
+        clips = [clip.name for clip in self.training_frames]
+        return read_training_set(store, clips, self.independent.classifier)
 
     def classifier(self, system: EncoderSystem, seed: int) -> Classifier:
         """The classifier of an encoder and a seed."""
@@ -140,7 +135,8 @@ class IndependentStudy(Study):
             return self._classifiers[name]
         store = self.features(system, training=True)
         settings = self.independent.classifier.model_copy(update={"seed": seed})
-        clips, frames = self._training_clips, self.training_frames
+        frames = self.training_frames
+        clips = [clip.name for clip in frames]
         made_from = (store.root.name, sha256_json(clips), sha256_json(settings.model_dump()))
         key = self.key(*made_from, dataset=frames)
         folder = self.root / "classifiers" / key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,13 +23,6 @@ from sam2vss_lib.study.stages.context import Progress
 from sam2vss_lib.study.stages.evaluation import predictions_sha256
 
 
-class Counts(NamedTuple):
-    """Pixels by clip and bin of distance."""
-
-    labelled: NDArray[np.int64]  # (clips, bins) int64, pixels with ground truth
-    right: NDArray[np.int64]  # (predictions, clips, bins) int64, those that predictions have right
-
-
 def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.DataFrame:
     """Accuracy of pairs of base and refined rows that were run, in every bin of distance.
 
@@ -44,14 +37,14 @@ def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.D
     if not pairs:
         return pd.DataFrame(columns=columns)
     rows = {row.label: row for pair in pairs for row in pair}
-    counts = _counts(study, [row.run.predictions for row in rows.values()])
-    right = dict(zip(rows, counts.right, strict=True))
+    labelled, counts = _counts(study, [row.run.predictions for row in rows.values()])
+    right = dict(zip(rows, counts, strict=True))
     settings = study.settings
     lines: list[tuple[object, ...]] = []
     for base, refined in pairs:
         before, after = right[base.label], right[refined.label]
         for place, start in enumerate(BIN_STARTS_PX):
-            pixels = counts.labelled[:, place]
+            pixels = labelled[:, place]
             if not pixels.any():
                 continue
             gain = paired_share_gain(
@@ -59,7 +52,7 @@ def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.D
                 samples=settings.bootstrap_samples, seed=settings.seed,
             )  # fmt: skip
             total = pixels.sum()
-            share = float(total / counts.labelled.sum())
+            share = float(total / labelled.sum())
             right_percent = [float(100 * n[:, place].sum() / total) for n in (before, after)]
             ends = (gain.gain, gain.low, gain.high)
             lines.append((base.label, refined.label, start, share, *right_percent, *ends))
@@ -67,8 +60,15 @@ def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.D
     return frame.astype(dict.fromkeys(("low", "high"), "float64"))
 
 
-def _counts(study: Study, predictions: list[PredictionFolder]) -> Counts:
-    """Count once for all predictions, as the distances are the same for all; kept on disk."""
+def _counts(
+    study: Study, predictions: list[PredictionFolder]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count once for all predictions, as the distances are the same for all; kept on disk.
+
+    Returns:
+        Pixels with ground truth, (clips, bins) int64, and those of them that each of the
+        predictions has right, (predictions, clips, bins) int64.
+    """
     dataset = study.dataset
     digests = [f"{predictions_sha256(dataset, p)} {p.label_offset}" for p in predictions]
     key = study.key(study.data_sha256, study.settings.stray_labels, *digests)
@@ -76,7 +76,7 @@ def _counts(study: Study, predictions: list[PredictionFolder]) -> Counts:
     kept = study.kept_values("boundary accuracy", "boundary", key, count)
     shape = (len(predictions), len(dataset), len(BIN_STARTS_PX))
     right = np.array(kept["right"], np.int64).reshape(shape)
-    return Counts(np.array(kept["labelled"], np.int64), right)
+    return np.array(kept["labelled"], np.int64), right
 
 
 def _count(study: Study, predictions: list[PredictionFolder], progress: Progress) -> dict[str, Any]:

@@ -17,8 +17,7 @@ def refinement_rows(study: Study, table: int) -> list[Row]:
     rows: list[Row] = []
     for system in study.settings.base_systems:
         rows += _system_rows(study, system, table)
-    profile = study.settings.profile
-    return rows + rows_not_run(table, rows, f"profile {profile} has no {{row}}")
+    return rows + rows_not_run(table, rows, f"profile {study.settings.profile} has no {{row}}")
 
 
 def _system_rows(study: Study, system: BaseSystem, table: int) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.results.claims import judge
@@ -15,8 +15,7 @@ _SINGLE_FRAME = "SegFormer"
 _CONSISTENCY, _ACCURACY = "mVC8", "FWIoU"
 
 
-@dataclass(frozen=True)
-class TemporalGain:
+class TemporalGain(NamedTuple):
     """A temporal base model beside the SegFormer of the same encoder."""
 
     row: Row  # of the temporal model
