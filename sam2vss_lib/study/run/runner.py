@@ -13,9 +13,8 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from sam2vss_lib.datasets import GENERATED
 from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError, first_line
-from sam2vss_lib.storage.places import NOTEBOOKS
+from sam2vss_lib.storage.places import NOTEBOOKS, PROJECT
 from sam2vss_lib.study.run.run_folder import (
     EXECUTED,
     FAILED,
@@ -29,6 +28,7 @@ from sam2vss_lib.study.settings import (
     load_profile,
     make_settings,
 )
+from sam2vss_lib.study.settings.paths import parameters_from
 from sam2vss_lib.validation import validated
 
 #: numbers of the notebooks that time their own work: nothing is computed for them beforehand, and
@@ -90,7 +90,7 @@ def plan_notebook(
         raise SettingsError(f"parameter {min(fixed)!r} follows from the profile and --out")
     root = out.resolve() / profile
     common = load_profile(profile, notebook.stem[:2])
-    given = {**common, **_from_here(overrides), "profile": profile}
+    given = {**common, **parameters_from(overrides, Path.cwd()), "profile": profile}
     # a quick try on a few clips must not replace the results of all of them
     tried = f"_first_{overrides['max_clips']}" if overrides.get("max_clips") else ""
     given["out_dir"] = str(root / f"{notebook.stem}{tried}")
@@ -106,23 +106,12 @@ def plan_notebook(
     if without_data:
         validated(NotebookSettings, {**defaults, **given}, "parameter")
     else:
-        make_settings({**defaults, **given})
+        settings = make_settings({**defaults, **given})
+        # rows of a profile stay in the table and say what they lack; the caller's own must run
+        for system in settings.base_systems if "base_systems" in overrides else ():
+            if lack := system.lacks(PROJECT):
+                raise DataError(f"base system {system.label}: {lack}; check the path")
     return given
-
-
-def _from_here(overrides: dict[str, Any]) -> dict[str, Any]:
-    """The caller's relative paths made absolute; those of profiles are relative to the project."""
-    result = dict(overrides)
-    if isinstance(dataset := overrides.get("dataset"), str) and dataset not in GENERATED:
-        result["dataset"] = str(Path(dataset).absolute())
-    if isinstance(systems := overrides.get("base_systems"), list):
-        result["base_systems"] = [
-            {**system, "predictions": str(Path(system["predictions"]).absolute())}
-            if isinstance(system, dict) and isinstance(system.get("predictions"), str)
-            else system
-            for system in systems
-        ]
-    return result
 
 
 def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool = False) -> Path:
