@@ -43,19 +43,12 @@ class TemporalArchitecture(BaseModel, frozen=True, extra="forbid"):
     input_size: InputSize = "frame"
 
 
-def _cffm(geometry: Mapping[str, Any] | None = None, **settings: Any) -> cffm.CffmHead:
-    return cffm.CffmHead(geometry=FocalGeometry(**(geometry or {})), **settings)
-
-
 _HEADS: dict[str, Callable[..., TemporalHead]] = {
-    "cffm": _cffm,
+    "cffm": lambda geometry=None, **settings: cffm.CffmHead(
+        geometry=FocalGeometry(**(geometry or {})), **settings
+    ),
     "mrcfa": mrcfa.MrcfaHead,
     "tv3s": tv3s.Tv3sHead,
-}
-_PUBLISHED_SETTINGS: dict[str, Mapping[str, Mapping[str, Any]]] = {
-    "cffm": cffm.VARIANTS,
-    "mrcfa": mrcfa.VARIANTS,
-    "tv3s": tv3s.VARIANTS,
 }
 #: the published models, by their names in the registry
 PUBLISHED_TEMPORAL: dict[str, TemporalArchitecture] = {
@@ -65,8 +58,8 @@ PUBLISHED_TEMPORAL: dict[str, TemporalArchitecture] = {
         head_settings=dict(settings),
         input_size="published",
     )
-    for head, variants in _PUBLISHED_SETTINGS.items()
-    for encoder, settings in variants.items()
+    for head, module in (("cffm", cffm), ("mrcfa", mrcfa), ("tv3s", tv3s))
+    for encoder, settings in module.VARIANTS.items()
 }
 
 
