@@ -35,9 +35,6 @@ def distance_bins(ground_truth: Tensor) -> Tensor:
     A boundary pixel touches another label, void included, also by a corner (`inner_band` of radius
     1); its distance is 0. The edge of the frame is no boundary.
 
-    Args:
-        ground_truth: (H, W) uint8, classes or 255 (void).
-
     Returns:
         (H, W) uint8, index into `BIN_STARTS_PX`; 255 for void pixels, and everywhere in a map of a
         single label.

@@ -27,13 +27,9 @@ def count_votes(masks: Tensor, prediction: Tensor, num_classes: int) -> Tensor:
 
 
 def winning_classes(votes: Tensor) -> Tensor:
-    """Most frequent class of each mask, the lowest index among equals.
+    """Most frequent class of each mask, (n,) uint8, the lowest index among equals.
 
-    Args:
-        votes: (n, C) int64.
-
-    Returns:
-        (n,) uint8; 255 where a mask has no vote at all.
+    Votes are (n, C) int64; a mask without any vote gets 255.
     """
     num_classes = votes.shape[1]
     # one key per class, since argmax promises nothing about ties

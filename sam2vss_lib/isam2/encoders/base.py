@@ -105,15 +105,9 @@ def encoder_identity(encoder: Encoder) -> dict[str, Any]:
 
 
 def concatenate_maps(maps: Sequence[Tensor]) -> Tensor:
-    """Stack maps of several strides on the grid of the first.
+    """Stack maps of several strides, (D_i, h_i, w_i), on the grid of the first and finest.
 
     Cells are repeated, not interpolated, so that pooling the stack gives the pooled maps in a row.
-
-    Args:
-        maps: (D_i, h_i, w_i) each; the first is the finest.
-
-    Returns:
-        (sum of D_i, h_0, w_0).
     """
     size = maps[0].shape[1:]
     return torch.cat([F.interpolate(m[None], size=size, mode="nearest-exact")[0] for m in maps])

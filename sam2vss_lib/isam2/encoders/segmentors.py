@@ -22,12 +22,9 @@ SEGFORMER_FEATURES = ("1", "2", "3", "4", "all")
 
 
 def segmentor_encoder(segmentor: Segmentor, feature: str | None = None) -> Encoder:
-    """The encoder of a base model.
+    """The encoder of a base model, at one of its features.
 
-    Args:
-        segmentor: a SegFormer or a temporal model.
-        feature: which features; by default the last stage of a SegFormer, the fused stages of a
-            temporal model.
+    By default that is the last stage of a SegFormer, and the fused stages of a temporal model.
 
     Raises:
         SettingsError: the model has no such feature, or offers no encoder.

@@ -42,24 +42,13 @@ class CrossFrameAffinities(nn.Module):
         self.keep_ratio = keep_ratio
 
     def queries(self, stages: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Queries of a target frame.
-
-        Args:
-            stages: stages 2, 3 and 4, (B, C_i, h_i, w_i).
-
-        Returns:
-            Maps of the same shapes.
-        """
+        """Queries of a target frame, as its stages 2, 3 and 4, (B, C_i, h_i, w_i)."""
         return _project((self.q1, self.q2, self.q3), stages)
 
     def keys(self, stages: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Keys of a reference frame.
+        """Keys of a reference frame, (B, C_i, h, w) and of that shape.
 
-        Args:
-            stages: stages 2, 3 and 4 reduced to about the size of stage 4, (B, C_i, h, w).
-
-        Returns:
-            Maps of the same shapes.
+        They are made from stages 2, 3 and 4 reduced to about the size of stage 4.
         """
         return _project((self.k1, self.k2, self.k3), stages)
 
@@ -99,12 +88,9 @@ class CrossFrameAffinities(nn.Module):
 
 
 class AffinityAggregation(nn.Module):
-    """SAR on each of three scales and MAA from coarse to fine.
+    """SAR on each of three scales and MAA from coarse to fine; `deep` as of `CrossFrameAffinities`.
 
     Every reference token is a sample of its own: its affinities are an image of the target frame.
-
-    Args:
-        deep: two convolutions per scale instead of one.
     """
 
     def __init__(self, *, deep: bool) -> None:
@@ -123,12 +109,7 @@ class AffinityAggregation(nn.Module):
             self.encoder_layer3to2 = _convolutions((1, 1), (3,))
 
     def forward(self, fine: Tensor, middle: Tensor, coarse: Tensor) -> Tensor:
-        """Refine the affinities of N tokens.
-
-        Args:
-            fine: (N, 1, h_2, w_2).
-            middle: (N, 1, h_3, w_3).
-            coarse: (N, 1, h_4, w_4).
+        """Refine the affinities of N tokens, (N, 1, h_i, w_i) on scales 2, 3 and 4.
 
         Returns:
             (N, 1, h_2, w_2), not negative.
@@ -158,15 +139,7 @@ class _PictureNorm(nn.GroupNorm):
 
 
 def take(maps: Tensor, cells: Tensor) -> Tensor:
-    """The vectors of some cells.
-
-    Args:
-        maps: (B, D, h, w).
-        cells: (B, S) int64, cells in raster order.
-
-    Returns:
-        (B, D, S).
-    """
+    """The vectors (B, D, S) of some cells, (B, S) int64 in raster order, of maps (B, D, h, w)."""
     return maps.flatten(2).gather(2, cells[:, None].expand(-1, maps.shape[1], -1))
 
 

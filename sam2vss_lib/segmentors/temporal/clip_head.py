@@ -93,14 +93,10 @@ class CarriesState(Protocol):
 
 
 def clip_indices(index: int) -> tuple[int, ...]:
-    """The frames that the published test code hands to a head for one target.
+    """The frames that the published test code hands to a head for the target of an index, from 0.
 
-    Args:
-        index: of the target in its video, 0-based.
-
-    Returns:
-        References, oldest first, and the target; for the first three frames the target alone.
-        (`prepare_test_img2` of the authors' `custom.py`.)
+    They are its references, oldest first, and itself; for the first three frames itself alone.
+    (`prepare_test_img2` of the authors' `custom.py`.)
     """
     if index < CLIP_FRAMES - 1:
         return (index,)

@@ -25,15 +25,7 @@ class FocalDecoder(nn.Module):
         )
 
     def forward(self, target: Tensor, references: Sequence[Tensor]) -> Tensor:
-        """Refine a frame.
-
-        Args:
-            target: (B, D, H, W).
-            references: maps of the same shape, oldest first.
-
-        Returns:
-            (B, D, H, W).
-        """
+        """Refine a frame (B, D, H, W) by references of the same shape, oldest first."""
         target = target.permute(0, 2, 3, 1)
         references = [reference.permute(0, 2, 3, 1) for reference in references]
         for block in self.blocks:
@@ -56,15 +48,7 @@ class FocalBlock(nn.Module):
         self.mlp = _Perceptron(dim, int(dim * mlp_ratio))
 
     def forward(self, target: Tensor, references: Sequence[Tensor]) -> Tensor:
-        """Refine the target once.
-
-        Args:
-            target: (B, H, W, D).
-            references: maps of the same shape, oldest first.
-
-        Returns:
-            (B, H, W, D).
-        """
+        """Refine the target (B, H, W, D) once, by references of the same shape, oldest first."""
         side = self.geometry.window
         _, height, width, _ = target.shape
         rows, columns = -(-height // side), -(-width // side)
