@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from sam2vss_lib.cli import app
 from sam2vss_lib.datasets import Clip, open_dataset
-from sam2vss_lib.masklets.engines.registry import ENGINES, EngineEntry
+from sam2vss_lib.masklets.registry import ENGINES, EngineEntry
 from sam2vss_lib.masklets.rows import encode_masks, mask_columns
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -21,8 +21,8 @@ from sam2vss_lib.masklets.store import ClipWriter, MaskletStore
 from sam2vss_lib.masklets.work import Work
 from sam2vss_lib.metrics.registry import METRICS
 from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.refinement.registry import VOTES, VoteRule
 from sam2vss_lib.refinement.settings import RefineSettings
-from sam2vss_lib.refinement.votes import VOTES, VoteRule
 from sam2vss_lib.refinement.window import Window
 from sam2vss_lib.registry import Registry
 from tests.conftest import TINY_CLIPS, TINY_FRAMES, TINY_SIZE

@@ -80,12 +80,9 @@ class RegionOverlap(Metric):
 
 
 def class_counts(labels: Tensor, mask: Tensor, num_classes: int) -> Tensor:
-    """Count the pixels of every class inside a mask.
+    """Count the pixels of every class inside a mask, (H, W) bool.
 
-    Args:
-        labels: (H, W) uint8, classes 0..C-1 or 255.
-        mask: (H, W) bool, the pixels to count.
-        num_classes: C.
+    Labels are (H, W) uint8, classes 0..C-1 or 255.
 
     Returns:
         (C,) int64 on the device of `labels`; integer counts, so exact and repeatable anywhere.
@@ -120,13 +117,8 @@ def class_iou(intersection: Numbers, ground_truth: Numbers, prediction: Numbers)
 
 
 def class_mean(iou: Floats, counted: NDArray[np.bool_]) -> Floats:
-    """Mean over the last axis of the classes counted; NaN where none is.
+    """Mean (...) over the classes counted, (..., C) bool; NaN where none is.
 
-    Args:
-        iou: (..., C) float64; may be NaN where not counted.
-        counted: (..., C) bool.
-
-    Returns:
-        (...) float64.
+    The IoU, (..., C) float64, may be NaN where it is not counted.
     """
     return ratio(np.where(counted, iou, 0.0).sum(axis=-1), counted.sum(axis=-1))

@@ -25,10 +25,7 @@ _ROWS_AT_ONCE = 65_536
 class MaskletMLP(nn.Module):
     """Standardisation, hidden layers with GELU and dropout, and a linear output.
 
-    Args:
-        dim: D, features per masklet.
-        num_classes: C.
-        settings: `hidden`, `layers` and `dropout` are read.
+    Of the settings `hidden`, `layers` and `dropout` are read.
     """
 
     mean: Tensor
