@@ -8,7 +8,9 @@ aggregation (MAA). The parameters have the names of the published checkpoints
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -119,17 +121,6 @@ class AffinityAggregation(nn.Module):
         return self.encoder_layer3to2(_grow(mixed, fine) + self.encoder_layer2(fine))
 
 
-class _TargetConvolution(nn.Module):
-    """A 4D convolution's half that runs over the target's positions; its only parameters."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
-        super().__init__()
-        self.conv2 = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.conv2(maps)
-
-
 class _PictureNorm(nn.GroupNorm):
     """A group norm that bears pictures of a single value, as very small frames have them."""
 
@@ -157,13 +148,12 @@ def _affinities(tokens: Tensor, query: Tensor) -> Tensor:
 
 
 def _convolutions(channels: Sequence[int], kernels: Sequence[int]) -> nn.Sequential:
+    """Of 4D convolutions only the halves that run over the target's positions have parameters."""
     layers = list[nn.Module]()
-    for i, kernel in enumerate(kernels):
-        layers += [
-            _TargetConvolution(channels[i], channels[i + 1], kernel),
-            _PictureNorm(1, channels[i + 1]),
-            nn.ReLU(inplace=True),
-        ]
+    for (before, after), kernel in zip(pairwise(channels), kernels, strict=True):
+        convolution = nn.Conv2d(before, after, kernel, padding=kernel // 2)
+        named = nn.Sequential(OrderedDict(conv2=convolution))
+        layers += [named, _PictureNorm(1, after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 

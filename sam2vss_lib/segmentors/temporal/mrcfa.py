@@ -7,6 +7,7 @@ https://github.com/GuoleiSun/VSS-MRCFA). Names of parameters are those of its ch
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -79,10 +80,10 @@ class MrcfaHead(TemporalHead):
         self.sr2 = nn.Conv2d(c2, c2, 4, stride=4)
         self.sr3 = nn.Conv2d(c3, c3, 2, stride=2)
         self.sr1_feat = nn.Conv2d(embed_dim, embed_dim, 4, stride=4)
-        self.deco1 = _Classifier(embed_dim, num_classes, dropout)
-        self.deco2 = _Classifier(embed_dim, num_classes, dropout)
-        self.deco3 = _Classifier(embed_dim, num_classes, dropout)
-        self.deco4 = _Classifier(embed_dim, num_classes, dropout)
+        self.deco1 = _classifier(embed_dim, num_classes, dropout)
+        self.deco2 = _classifier(embed_dim, num_classes, dropout)
+        self.deco3 = _classifier(embed_dim, num_classes, dropout)
+        self.deco4 = _classifier(embed_dim, num_classes, dropout)
 
     def frame_features(self, stages: Sequence[Tensor]) -> MrcfaFeatures:
         """See `TemporalHead.frame_features`; sizes of stages need not be even."""
@@ -143,17 +144,10 @@ class MrcfaHead(TemporalHead):
         return torch.stack(tuple(retrieved)).mean(0) + frames[-1].plain
 
 
-class _Classifier(nn.Module):
+def _classifier(embed_dim: int, num_classes: int, dropout: float) -> nn.Module:
     """Dropout of channels and a linear classifier; `smalldecoder` is its published name."""
-
-    def __init__(self, embed_dim: int, num_classes: int, dropout: float) -> None:
-        super().__init__()
-        self.smalldecoder = nn.Sequential(
-            nn.Dropout2d(dropout), nn.Conv2d(embed_dim, num_classes, 1)
-        )
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.smalldecoder(maps)
+    layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(embed_dim, num_classes, 1))
+    return nn.Sequential(OrderedDict(smalldecoder=layers))
 
 
 def _reduce(convolution: nn.Conv2d, maps: Tensor) -> Tensor:
