@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
+from threading import Event
 from typing import Any
 
 import nbformat
@@ -34,6 +36,7 @@ from sam2vss_lib.validation import validated
 #: numbers of the notebooks that time their own work: nothing is computed for them beforehand, and
 #: nothing runs beside them
 TIMED = ("08",)
+_SHORT_BYTES = 60  # of a folder for sockets
 _log = logging.getLogger(__name__)
 _ERRORS: dict[str, type[Sam2VssError]] = {
     error.__name__: error for error in (SettingsError, DataError, RunError)
@@ -114,12 +117,19 @@ def plan_notebook(
     return given
 
 
-def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool = False) -> Path:
+def run_notebook(
+    notebook: Path,
+    parameters: dict[str, Any],
+    *,
+    progress: bool = False,
+    stopping: Event | None = None,
+) -> Path:
     """Execute a notebook with papermill; its results replace those of earlier runs if it succeeds.
 
     A run that fails leaves `failed.ipynb` and `status.json` in `out_dir`, and moves earlier results
-    to `earlier/` in it. One that is interrupted leaves `out_dir` as it was: the notebook itself is
-    given a working folder. A progress bar over cells is shown on a terminal only.
+    to `earlier/` in it. One that is interrupted, whose kernel is ended while `stopping` is set,
+    leaves `out_dir` as it was: the notebook itself is given a working folder. A progress bar over
+    cells is shown on a terminal only.
 
     Returns:
         The executed copy, `<out_dir>/executed.ipynb`.
@@ -130,22 +140,29 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool =
     folder = Path(parameters["out_dir"]).absolute()
     # papermill hands a dict to tqdm, where `disable=None` means off without a terminal
     bar: Any = {"desc": notebook.stem, "disable": None} if progress else False
-    # sockets of its own, as notebooks may run side by side; their paths must be short
-    with working_folder(folder) as working, TemporaryDirectory(prefix="sam2vss-") as sockets:
+    with working_folder(folder) as working, _sockets() as sockets:
         executed = working / EXECUTED
         shutil.copy(notebook, executed)  # for a failure before papermill has written anything
         try:
             papermill.execute_notebook(
-                str(notebook),
-                str(executed),
+                _literal(notebook),
+                _literal(executed),
                 parameters={**parameters, "out_dir": str(working)},
                 kernel_name="python3",
-                # a socket file and not a TCP port: nobody else on the machine can listen in
-                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
+                config=Config(
+                    {
+                        # a socket file and not a TCP port: nobody else on the machine can listen in
+                        "KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"},
+                        # kernels are interrupted before they are shut down, and would log it
+                        "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]},
+                    }
+                ),
                 progress_bar=bar,
                 cwd=str(Path.cwd()),
             )
         except Exception as error:
+            if stopping is not None and stopping.is_set():
+                raise RunError(f"{notebook.stem}: interrupted") from None
             kind, reason = _failure(error)
             reason = reason.replace(str(working), str(folder))
             _say_where(executed, working, folder)
@@ -154,6 +171,18 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool =
         _say_where(executed, working, folder)
         keep_results(folder, working)
     return folder / EXECUTED
+
+
+def _sockets() -> TemporaryDirectory[str]:
+    """A folder for one kernel's sockets, whose paths may have no more than 107 bytes."""
+    here, short = gettempdir(), Path("/tmp")
+    place = here if len(os.fsencode(here)) <= _SHORT_BYTES or not short.is_dir() else short
+    return TemporaryDirectory(prefix="sam2vss-", dir=place)
+
+
+def _literal(path: Path) -> str:
+    """A path for papermill, which fills in parameters where a path has braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _failure(error: Exception) -> tuple[type[Sam2VssError], str]:
