@@ -11,6 +11,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.metrics import PROTOCOL
 from sam2vss_lib.storage.files import atomic_path, write_json, write_text
 from sam2vss_lib.storage.places import PROJECT
@@ -40,12 +41,22 @@ class Source(Protocol):
 
 
 class ResultFolder:
-    """The results folder of a notebook; the settings of its study say where it is."""
+    """The results folder of a notebook; the settings of its study say where it is.
+
+    Raises:
+        SettingsError: it holds a run of `sam2vss study`, which a notebook that somebody explores
+            must not overwrite. (The study itself hands its notebooks an empty folder.)
+    """
 
     def __init__(self, study: Source) -> None:
         self._study = study
         self._figures: list[ResultFigure] = []
         self.root = PROJECT / study.settings.out_dir
+        if all((self.root / name).is_file() for name in ("executed.ipynb", "provenance.json")):
+            raise SettingsError(
+                f"out_dir {study.settings.out_dir}: holds results of `sam2vss study`; "
+                "give another folder, such as results/explore"
+            )
 
     def write_result(self, values: dict[str, Any]) -> Path:
         """Write `result.json`: the notebook's values with its settings and figure captions.

@@ -11,9 +11,11 @@ from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
 
+import psutil
 from jupyter_core.utils import ensure_event_loop
 
 from sam2vss_lib.errors import Sam2VssError
+from sam2vss_lib.parallel.processes import end_processes
 from sam2vss_lib.study.run.runner import TIMED, run_notebook
 
 #: notebooks that read what another one leaves
@@ -52,20 +54,23 @@ def run_notebooks(
     """Run notebooks with their parameters, `workers` at a time, which share the machine's threads.
 
     One that reads another's result waits for it; those that time something run at the end, alone.
+    An interrupt ends the kernels, which takes seconds, and keeps what is finished.
     """
     batch = Batch({}, {})
     notebooks = {notebook.stem[:2]: notebook for notebook in plans}
     order = starting_order(notebooks)
-    finished = {number: Event() for number in order}
+    finished, stopping = {number: Event() for number in order}, Event()
     places = iter([f"{place} of {len(order)}" for place in range(1, len(order) + 1)])
 
     def run(number: str, *, progress: bool) -> None:
         if (source := _READS.get(number)) in finished:
             finished[source].wait()
+        if stopping.is_set():
+            return
         notebook = notebooks[number]
         say(f"running {notebook.name} ({next(places)})")
         try:
-            executed = run_notebook(notebook, plans[notebook], progress=progress)
+            executed = run_notebook(notebook, plans[notebook], progress=progress, stopping=stopping)
             batch.executed[notebook.stem] = executed
         except Sam2VssError as error:
             say(f"error: {error}")
@@ -78,8 +83,18 @@ def run_notebooks(
     workers = max(1, min(workers, len(together)))
     for numbers, at_once in ((together, workers), (order[len(together) :], 1)):
         with _threads_of(at_once), ThreadPoolExecutor(at_once) as pool:
-            # one progress bar at a time can be read
-            list(pool.map(partial(run, progress=at_once == 1), numbers))
+            try:
+                # one progress bar at a time can be read
+                list(pool.map(partial(run, progress=at_once == 1), numbers))
+            except KeyboardInterrupt:
+                stopping.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                for event in finished.values():
+                    event.set()
+                end_processes(
+                    p for p in psutil.Process().children() if "ipykernel" in str(p.cmdline())
+                )
+                raise
     return batch
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
+from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.storage.files import held, read_json, sha256_json, write_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings import StudySettings
+from sam2vss_lib.study.settings.paths import path_from, weights_from
 from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance
 
 _log = logging.getLogger(__name__)
@@ -38,9 +39,9 @@ class StageRun:
 
 def open_split(settings: StudySettings, split: str) -> Dataset:
     """A split of the data set that the settings name, generated or at a place."""
-    name = settings.dataset
-    root = name if name in GENERATED else PROJECT / name
-    return open_dataset(root, split, stray_labels=settings.stray_labels)
+    return open_dataset(
+        path_from(settings.dataset, PROJECT), split, stray_labels=settings.stray_labels
+    )
 
 
 class StudyContext:
@@ -85,7 +86,7 @@ class StudyContext:
     @cached_property
     def sam2(self) -> Sam2Model:
         """The SAM2 model."""
-        return load_sam2(self.settings.checkpoint, device=self.device)
+        return load_sam2(weights_from(self.settings.checkpoint, PROJECT), device=self.device)
 
     def uses(self, checkpoints: dict[str, str], predictions: dict[str, str]) -> None:
         """Remember what the study's numbers follow from, for `provenance`."""

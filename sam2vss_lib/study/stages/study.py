@@ -24,6 +24,7 @@ from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.storage.records import is_finished, mark_finished
 from sam2vss_lib.study.settings import BaseSystem, StudySettings
+from sam2vss_lib.study.settings.paths import model_from
 from sam2vss_lib.study.stages.context import KEY_DIGITS, Progress, StudyContext
 from sam2vss_lib.study.stages.evaluation import (
     count_predictions,
@@ -112,12 +113,8 @@ class Study(StudyContext):
         Raises:
             DataError: there are predictions, but a list of them cannot be read.
         """
-        if system.predictions is None:
-            _, _, weights = str(system.segmentor).partition(":")
-            missing = weights and not (PROJECT / weights).exists()
-            return f"no weights at {weights}" if missing else None
-        if not (PROJECT / system.predictions).exists():
-            return f"no predictions at {system.predictions}"
+        if (lack := system.lacks(PROJECT)) or system.predicts_here(PROJECT):
+            return lack
         source = self._source(system)
         lacking = [clip.name for clip in self.dataset if source.missing(clip)]
         if lacking:
@@ -134,7 +131,7 @@ class Study(StudyContext):
             DataError: they are missing or cannot be used.
         """
         if system.label not in self._bases:
-            make = self._external if system.segmentor is None else self._segmented
+            make = self._segmented if system.predicts_here(PROJECT) else self._external
             made = self._bases[system.label] = make(system)
             self.uses(made.checkpoints, made.predictions_sha256)
         return self._bases[system.label]
@@ -173,7 +170,7 @@ class Study(StudyContext):
         return self.dataset if whole else self.open_split(self.settings.split, None)
 
     def _segmented(self, system: BaseSystem) -> Labelled:
-        model = load_segmentor(str(system.segmentor), self.device)
+        model = load_segmentor(model_from(str(system.segmentor), PROJECT), self.device)
         key = f"{_slug(system.label)}-{self.key(model.checkpoint_sha256, model.name)}"
         folder = PredictionFolder(self.root / "base" / key, self.dataset.num_classes)
         self.timed("segment", key, partial(segment, self.dataset, model, folder))

@@ -110,6 +110,9 @@ def kinds_reading(kinds: list[FrameKind]) -> str:
         f"{interval_text(later.gain)} on frames they are followed to; {first.purity:.1f} % and "
         f"{later.purity:.1f} % of the masklets' pixels are of their main class there."
     )
-    if (later.gain.gain or 0.0) > (first.gain.gain or 0.0):
+    difference = (later.gain.gain or 0.0) - (first.gain.gain or 0.0)
+    if not difference:
+        return f"{said} Neither kind is the worse one."
+    if difference > 0:
         return f"{said} Longer windows have fewer frames of the first kind, the worse one here."
     return f"{said} Longer windows have more frames of the second kind, the worse one here."

@@ -22,7 +22,9 @@ from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import sha256_json
+from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings import EncoderSystem, IndependentSettings, StudySettings
+from sam2vss_lib.study.settings.paths import missing_weights, model_from
 from sam2vss_lib.study.stages.context import Progress
 from sam2vss_lib.study.stages.study import Labelled, Study
 
@@ -54,6 +56,8 @@ class IndependentStudy(Study):
         """
         if system.encoder is None:
             return f"no encoder of {system.base} to take features from"
+        if missing := missing_weights(system.encoder, PROJECT):
+            return f"no weights at {missing}"
         try:
             self.encoder(system)
             _ = self.training_frames
@@ -70,7 +74,7 @@ class IndependentStudy(Study):
         """
         name = str(system.encoder)
         if name not in self._encoders:
-            encoder = self._encoders[name] = load_encoder(name, self.device)
+            encoder = self._encoders[name] = load_encoder(model_from(name, PROJECT), self.device)
             self.uses({f"encoder {encoder.name}": encoder.sha256}, {})
         return self._encoders[name]
 

@@ -57,6 +57,27 @@ def test_twice_the_objects_are_twice_the_work_of_tracking(measured: Any) -> None
     assert len(cost.track_seconds) == len(cost.objects) == 2
 
 
+def test_parts_are_measured_with_the_precision_and_approximations_that_are_set(
+    measured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, model, clip = measured
+    used: set[str] = set()
+    autocast = Sam2Model.autocast
+
+    def noted(self: Sam2Model, precision: str) -> Any:
+        used.add(precision)
+        return autocast(self, precision)
+
+    monkeypatch.setattr(Sam2Model, "autocast", noted)
+    settings = MaskletSettings(
+        window=8, points_per_side=2, precision="bfloat16", share_anchor_encoding=True
+    )
+    base = np.zeros(clip.size, np.uint8)
+    cost = measure_cost(clip, model, settings, base, 12, objects=(1,), frames=1)
+    assert used == {"bfloat16"}
+    assert work_frame(cost).set_index("part").loc["encode", "per_frame"] == 1
+
+
 def made_up(track: tuple[float, ...] = (0.03, 0.05, 0.09)) -> CostMeasurement:
     parts = tuple(PartCost(part=name, per_frame=0.5, gflop=1, seconds=0.2) for name in PARTS)
     return CostMeasurement(
