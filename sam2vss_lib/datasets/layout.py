@@ -97,15 +97,19 @@ class ClipListing:
     """
 
     frame_files: tuple[str, ...]  # names in the order of time
-    mask_stems: frozenset[str]  # names without suffix
+    mask_files: dict[str, str]  # name without suffix -> name, of masks with and without a frame
     faults: list[FileFault]
+
+    def masks_of_frames(self) -> tuple[str | None, ...]:
+        """The name of each frame's mask, None for a frame without one."""
+        return tuple(self.mask_files.get(Path(file).stem) for file in self.frame_files)
 
 
 def list_clip(root: Path, name: str, layout: Layout) -> ClipListing:
     """List a clip's frames and masks and check that they pair up.
 
-    A clip without any mask is in order (test splits have no public masks); a clip with some of
-    its masks is not.
+    Frames without a mask are in order (test splits have no public masks, and many data sets have
+    masks of some frames only); a mask without a frame is not.
 
     Raises:
         DataError: a folder cannot be listed.
@@ -115,7 +119,7 @@ def list_clip(root: Path, name: str, layout: Layout) -> ClipListing:
     folder = frames.parent if layout == VSPW_LAYOUT else frames
     if not folder.is_dir():
         hint = f"check the split list and {layout.frames.split('/')[0]}/"
-        return ClipListing((), frozenset(), [FileFault(folder, "no such clip folder", hint)])
+        return ClipListing((), {}, [FileFault(folder, "no such clip folder", hint)])
     by_stem: dict[str, str] = {}
     faults: list[FileFault] = []
     for file in _files(frames, FRAME_SUFFIXES):
@@ -126,16 +130,12 @@ def list_clip(root: Path, name: str, layout: Layout) -> ClipListing:
     if not by_stem:
         problem = "no frames (.jpg, .jpeg or .png)"
         faults.append(FileFault(frames, problem, "put <frame>.jpg files there"))
-    mask_stems = frozenset(Path(file).stem for file in _files(masks, (".png",)))
+    mask_files = {Path(file).stem: file for file in _files(masks, (".png",))}
+    for stem in sort_frames(mask_files.keys() - by_stem.keys()):
+        problem, hint = f"mask without a frame in {frames}", "add the frame or remove the mask"
+        faults.append(FileFault(masks / mask_files[stem], problem, hint))
     order = sort_frames(by_stem)
-    for stem in order if mask_stems else ():
-        if stem not in mask_stems:
-            problem = f"no mask for frame {by_stem[stem]}, though other frames have one"
-            faults.append(FileFault(masks / f"{stem}.png", problem, "add it or remove the frame"))
-    for stem in sort_frames(mask_stems - by_stem.keys()):
-        problem = f"mask without a frame in {frames}"
-        faults.append(FileFault(masks / f"{stem}.png", problem, "add the frame or remove the mask"))
-    return ClipListing(tuple(by_stem[stem] for stem in order), mask_stems, faults)
+    return ClipListing(tuple(by_stem[stem] for stem in order), mask_files, faults)
 
 
 def sort_frames(stems: Iterable[str]) -> tuple[str, ...]:

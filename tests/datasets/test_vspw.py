@@ -164,7 +164,12 @@ FAULTS: dict[str, tuple[Callable[[Path], object], Path | str, Path | str, str]] 
         r"no frames \(.jpg, .jpeg or .png\); put <frame>.jpg files there \(and 5 more faults",
     ),
     "no frame": (Path.unlink, FRAME, MASK, "mask without a frame in .*; add the frame or remove"),
-    "no mask": (Path.unlink, MASK, MASK, "no mask for frame 00000009.jpg, .*; add it or remove"),
+    "no mask": (
+        Path.unlink,
+        MASK,
+        MASK.parent,
+        "no mask for frame 00000009.jpg; ask for annotated frames only, or add",
+    ),
     "two files of a frame": (
         lambda path: shutil.copy(path, path.with_suffix(".png")),
         FRAME,

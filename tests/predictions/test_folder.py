@@ -43,7 +43,7 @@ def test_labels_survive_the_round_trip(
         root = Path(name)
         (root / "data/clip/origin").mkdir(parents=True)
         Image.new("RGB", (4, 3)).save(root / "data/clip/origin/7.png")
-        clip = Clip("clip", root, ("7.png",), has_ground_truth=False)
+        clip = Clip("clip", root, ("7.png",))
         folder = PredictionFolder(root / "out", num_classes, label_offset)
         folder.write(clip, 0, labels)
         np.testing.assert_array_equal(folder.read(clip, 0), labels)

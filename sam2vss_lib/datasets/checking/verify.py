@@ -113,7 +113,7 @@ def verify_dataset(
     num_frames = num_masks = 0
     unmasked: list[str] = []
     sha256 = _hash_lists(found) if hashing else {}
-    clip = Clip("", root, (), True, found.class_count, stray_labels, found.layout)
+    clip = Clip("", root, (), (), found.class_count, stray_labels, found.layout)
     verify = partial(verify_clip, clip, hashing)
     for one in map_in_processes(verify, found.clips, workers=workers, what="verify"):
         num_frames += one.num_frames

@@ -43,17 +43,17 @@ def verify_clip(template: Clip, hashing: bool, name: str) -> ClipFindings:
         found.faults = [fault]
         return found
     found.faults = listing.faults
-    found.num_frames, found.num_masks = len(listing.frame_files), len(listing.mask_stems)
-    clip = replace(template, name=name, frame_files=listing.frame_files)
+    found.num_frames, found.num_masks = len(listing.frame_files), len(listing.mask_files)
+    masks = listing.masks_of_frames()
+    clip = replace(template, name=name, frame_files=listing.frame_files, mask_files=masks)
     # The first readable image stands for the clip's size, so that one bad frame hides no other.
     reference: tuple[str, tuple[int, int]] | None = None
     # Paths are plain text here: for small images, pathlib takes as long as decoding them.
     folders = [str(folder(root, name)) for folder in (layout.frame_folder, layout.mask_folder)]
-    for i, file in enumerate(listing.frame_files):
-        stem, _ = os.path.splitext(file)
+    for i, (file, mask) in enumerate(zip(listing.frame_files, masks, strict=True)):
         paths = [f"{folders[0]}/{file}"]
-        if stem in listing.mask_stems:
-            paths.append(f"{folders[1]}/{stem}.png")
+        if mask is not None:
+            paths.append(f"{folders[1]}/{mask}")
         for is_mask, path in enumerate(paths):
             try:
                 data = read_bytes(path)

@@ -61,10 +61,10 @@ def convert_clip(conversion: Conversion, name: str) -> str | DataError:
             raise listing.faults[0]
         files = [frames / file for file in listing.frame_files]
         if KINDS[conversion.kind] == "vipseg":
-            files = [file for file in files if file.stem in listing.mask_stems]
+            files = [file for file in files if file.stem in listing.mask_files]
             if not files:
                 return "without masks"
-        mask_files = {stem: masks / f"{stem}.png" for stem in sorted(listing.mask_stems)}
+        mask_files = {stem: masks / listing.mask_files[stem] for stem in sorted(listing.mask_files)}
         made_from: dict[str, Any] = {
             "conversion": conversion.kind,
             "height_px": conversion.height_px,
