@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
+from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset, open_frames
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.layout import is_plain_name
 from sam2vss_lib.datasets.splits import read_split
@@ -48,6 +48,33 @@ def test_clips_frames_and_ground_truth(tiny_vspw: Path) -> None:
     assert clip.frame_path(1) == tiny_vspw / "data/second/origin/00000009.jpg"
     assert clip.mask_path(1) == tiny_vspw / "data/second/mask/00000009.png"
     assert pickle.loads(pickle.dumps(dataset)) == dataset
+
+
+def test_a_folder_of_frames_is_a_clip_of_its_name(
+    tiny_vspw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "my {clip}"
+    shutil.copytree(tiny_vspw / "data/first/origin", folder)
+    (clip,) = open_frames(folder)
+    known = open_dataset(tiny_vspw, "val").clip("first")
+    assert (clip.name, clip.frames, clip.has_ground_truth) == ("my {clip}", known.frames, False)
+    assert np.array_equal(clip.frame(4), known.frame(4))
+    shutil.copytree(tiny_vspw / "data/first/mask", folder / "mask")
+    monkeypatch.chdir(folder)
+    (clip,) = open_frames(".", num_classes=3)
+    assert np.array_equal(clip.ground_truth(4), known.ground_truth(4))
+
+
+def test_other_folders_are_no_clip(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: no frames"):
+        open_frames(tmp_path / "empty")
+    with pytest.raises(DataError, match=r"gone: no such folder; give a folder of"):
+        open_frames(tmp_path / "gone")
+    with pytest.raises(SettingsError, match="no plain name"):
+        open_frames("/")
+    with pytest.raises(SettingsError, match="num_classes is 0"):
+        open_frames(tmp_path / "empty", num_classes=0)
 
 
 def test_clips_can_be_chosen(tiny_vspw: Path) -> None:

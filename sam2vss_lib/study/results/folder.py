@@ -40,11 +40,7 @@ class Source(Protocol):
 
 
 class ResultFolder:
-    """The results folder of a notebook.
-
-    Args:
-        study: the notebook's study; its settings say where the folder is.
-    """
+    """The results folder of a notebook; the settings of its study say where it is."""
 
     def __init__(self, study: Source) -> None:
         self._study = study
@@ -71,12 +67,10 @@ class ResultFolder:
     def write_table(
         self, frame: pd.DataFrame, readable: Mapping[str, pd.DataFrame], caption: str
     ) -> None:
-        """Write `table.csv` (everything), `table.md` and `table.tex` (to read).
+        """Write `table.csv` (`frame`, everything), `table.md` and `table.tex` (to read).
 
-        Args:
-            frame: all columns, flat names, numbers.
-            readable: tables of text by what they show; two-level column names are joined.
-            caption: what was measured on what; followed by the name of each readable table.
+        The readable tables of text go by what they show, which follows the caption; two-level
+        column names are joined.
         """
         write_text(self.root / "table.csv", frame.to_csv(index=False))
         markdown, latex = [f"{caption}\n"], list[str]()
@@ -90,14 +84,7 @@ class ResultFolder:
         write_text(self.root / "table.tex", "\n".join(latex))
 
     def write_figure(self, name: str, figure: Figure, caption: str = "", alt: str = "") -> None:
-        """Write `fig_<name>.png` and `.svg`; to be called before `write_result`.
-
-        Args:
-            name: of the files.
-            figure: what to draw.
-            caption: for the report.
-            alt: what can be seen, for readers who cannot see it.
-        """
+        """Write `fig_<name>.png` and `.svg`; to be called before `write_result`."""
         self._figures.append(ResultFigure(name=name, caption=caption, alt=alt))
         for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
             path = self.root / f"fig_{name}{suffix}"

@@ -42,10 +42,7 @@ _ERRORS["FileFault"] = DataError
 
 
 def find_notebooks(only: str | None = None) -> list[Path]:
-    """The study's notebooks in order.
-
-    Args:
-        only: comma-separated numbers such as "01,04"; None for all.
+    """The study's notebooks in order, or only those of numbers such as "01,04".
 
     Raises:
         SettingsError: a number without a notebook.
@@ -83,12 +80,6 @@ def plan_notebook(
     """Parameters of one run: the profile's over the notebook's, the caller's over both; checked.
 
     A notebook without a parameter `dataset` uses none, and takes of the profile what it knows.
-
-    Args:
-        notebook: the notebook.
-        profile: name of the profile.
-        out: results root; the notebook's folder is `<out>/<profile>/<notebook>`.
-        overrides: parameters by name.
 
     Raises:
         SettingsError: an unknown name or a wrong value.
@@ -138,12 +129,8 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool =
     """Execute a notebook with papermill; its results replace those of earlier runs if it succeeds.
 
     A run that fails leaves `failed.ipynb` and `status.json` in `out_dir`, and moves earlier results
-    to `earlier/` in it. One that is interrupted leaves `out_dir` as it was.
-
-    Args:
-        notebook: the notebook.
-        parameters: of `plan_notebook`; the notebook itself is given a working folder as `out_dir`.
-        progress: show a progress bar over cells, on a terminal only.
+    to `earlier/` in it. One that is interrupted leaves `out_dir` as it was: the notebook itself is
+    given a working folder. A progress bar over cells is shown on a terminal only.
 
     Returns:
         The executed copy, `<out_dir>/executed.ipynb`.

@@ -44,12 +44,6 @@ def count_predictions(
 ) -> MetricSuite:
     """Compare predictions with ground truth, one pass over the frames.
 
-    Args:
-        dataset: clips with ground truth.
-        predictions: labels of all their frames.
-        device: where to count.
-        progress: called with each clip's name when it is done.
-
     Raises:
         DataError: ground truth or predictions are missing or cannot be used.
     """
@@ -72,16 +66,9 @@ def count_predictions(
 def write_metrics(
     path: Path, suite: MetricSuite, provenance: Provenance, *, samples: int = 2000
 ) -> dict[str, Any]:
-    """Write `metrics.json` and, first, the sums beside it.
+    """Write `metrics.json`, which is returned, and first the sums beside it.
 
-    Args:
-        path: the JSON file.
-        suite: a suite that has seen all frames.
-        provenance: stored with the numbers; its seed draws the bootstrap.
-        samples: bootstrap resamples.
-
-    Returns:
-        What was written.
+    The seed of the provenance draws the intervals.
     """
     result = suite.compute(samples=samples, seed=provenance.seed)
     written = {

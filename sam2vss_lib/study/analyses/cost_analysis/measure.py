@@ -40,16 +40,10 @@ def measure_cost(
     objects: Sequence[int],
     frames: int = 4,
 ) -> CostMeasurement:
-    """Time every part of refining a clip, one after the other.
+    """Time every part of refining a clip's first frames, one after the other.
 
-    Args:
-        clip: its first frames are used.
-        model: the SAM2 model.
-        settings: grid, thresholds and window.
-        base: (H, W) base labels of the first frame.
-        num_classes: C.
-        objects: numbers of objects to track; the clip's own proposals, repeated as needed.
-        frames: tracked frames, without the prompted one.
+    `base` holds the (H, W) base labels of the first frame. Objects to track are the clip's own
+    proposals, repeated as needed; the prompted frame is not counted among the tracked `frames`.
     """
     timer = _Timer(model)
     images = [clip.frame(i) for i in range(min(frames + 1, clip.num_frames))]
@@ -57,10 +51,16 @@ def measure_cost(
     decode = timer("decode", lambda: model_input(clip.frame(0), side, "video"))[0]
     encoding, _ = timer("encode", lambda: encode(model, [model_input(images[0], side, "video")]))
     features = encode(model, [model_input(images[0], side, "image")])
-    prompting, found = timer("propose", lambda: _proposals(model, features, clip, settings))
+    prompting, found = timer(
+        "propose",
+        lambda: select(propose(model, features, clip.size, settings), settings)[0].masks,
+    )
     videos = [encode(model, [model_input(image, side, "video")]) for image in images]
-    masks = found if len(found) else _whole_frame(clip)
-    per_count = [_tracking(timer, model, videos, _repeated(masks, count)) for count in objects]
+    # something to track where nothing was proposed
+    masks = found if len(found) else np.ones((1, *clip.size), np.bool_)
+    per_count = [
+        _tracking(timer, model, videos, masks[np.arange(count) % len(masks)]) for count in objects
+    ]
     tracking = _tracking(timer, model, videos, masks)
     storing, _ = timer("store", lambda: _stored(masks))
     voting, refined = timer("refine", lambda: _refined(masks, base, num_classes, model.device))
@@ -96,9 +96,8 @@ class _Timer:
             result = work()
         seconds = [self._seconds(work) for _ in range(_REPEATS)]
         gflop = counter.get_total_flops() / _GIGA
-        return PartCost(part=part, per_frame=1, gflop=gflop, seconds=float(np.median(seconds))), (
-            result
-        )
+        median = float(np.median(seconds))
+        return PartCost(part=part, per_frame=1, gflop=gflop, seconds=median), result
 
     def _seconds(self, work: Callable[[], Any]) -> float:
         self._wait()
@@ -110,21 +109,6 @@ class _Timer:
     def _wait(self) -> None:
         if self._cuda:
             torch.cuda.synchronize()
-
-
-def _proposals(
-    model: Sam2Model, features: EncodedFrames, clip: Clip, settings: MaskletSettings
-) -> Mask:
-    return select(propose(model, features, clip.size, settings), settings)[0].masks
-
-
-def _whole_frame(clip: Clip) -> Mask:
-    """Something to track where nothing was proposed."""
-    return np.ones((1, *clip.size), np.bool_)
-
-
-def _repeated(masks: Mask, count: int) -> Mask:
-    return masks[np.arange(count) % len(masks)]
 
 
 def _tracking(

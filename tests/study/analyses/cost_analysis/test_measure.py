@@ -21,7 +21,7 @@ from sam2vss_lib.study.analyses.cost_analysis.measurement import (
     time_frame,
     work_frame,
 )
-from sam2vss_lib.study.analyses.cost_analysis.results import reading, result_values
+from sam2vss_lib.study.analyses.cost_analysis.results import cost_reading, cost_values
 
 PARTS = ["decode", "encode", "propose", "track", "store", "refine", "metrics"]
 
@@ -76,7 +76,7 @@ def test_the_fit_finds_a_straight_line() -> None:
 
 def test_shares_add_up_and_the_reading_names_the_numbers() -> None:
     assert sum(time_frame(made_up())["share"].tolist()) == pytest.approx(1)
-    text = reading(made_up())
+    text = cost_reading(made_up())
     assert "A frame takes 700 ms, 1.4 frames a second" in text
     assert "10.0 ms a frame and 20.00 ms more for each object" in text
     assert "cannot be compared" in text
@@ -84,7 +84,7 @@ def test_shares_add_up_and_the_reading_names_the_numbers() -> None:
 
 def test_result_holds_fit_and_paper_apart() -> None:
     study: Any = SimpleNamespace()
-    values = result_values(study, made_up(), BenchmarkFile(), "caption")
+    values = cost_values(study, made_up(), BenchmarkFile(), "caption")
     assert values["tracking_fit"]["seconds_per_object"] == pytest.approx(0.02)
     assert values["paper_frames_per_second"] == [1.1, 3.5]
     assert [table["title"] for table in values["tables"]] == ["Work per frame", "Time per frame"]
