@@ -66,19 +66,20 @@ def test_offset_one_reads_zero_as_void(clip: Clip, folder: PredictionFolder) -> 
 
 
 def test_labels_of_any_listed_format_are_found(clip: Clip, folder: PredictionFolder) -> None:
+    files = folder.root / clip.name
+    files.mkdir(parents=True)
     for i, suffix in enumerate((".PNG", ".bmp", ".BMP")):
-        path = folder.root / clip.name / f"{clip.frames[i]}{suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = files / f"{clip.frames[i]}{suffix}"
         Image.fromarray(np.full(SIZE, i, np.uint8)).save(path)
         assert folder.path(clip, i) == path
         assert (folder.read(clip, i) == i).all()
-    (path.parent / ".DS_Store").touch()
+    (files / ".DS_Store").touch()
     assert folder.missing(clip) == (3, 4)
-    shutil.copy(folder.path(clip, 0), path.parent / f"{clip.frames[0]}.bmp")
+    shutil.copy(folder.path(clip, 0), files / f"{clip.frames[0]}.bmp")
     with pytest.raises(DataError, match=r"00000008.bmp: same frame as 00000008.PNG; keep one of"):
         folder.missing(clip)
-    (path.parent / f"{clip.frames[0]}.bmp").unlink()
-    (path.parent / "scores.txt").touch()
+    (files / f"{clip.frames[0]}.bmp").unlink()
+    (files / "scores.txt").touch()
     with pytest.raises(DataError, match=r"scores.txt: is no image that is read here; move it"):
         folder.missing(clip)
 

@@ -187,7 +187,7 @@ def test_a_video_that_breaks_off_says_where(tmp_path: Path):
     data = bytearray(path.read_bytes())
     with av.open(path) as container:
         packets = [p for p in container.demux() if p.pos is not None]
-    start = int(packets[7].pos)
+    start = int(packets[7].pos or 0)
     data[start : start + packets[7].size] = bytes(packets[7].size)
     path.write_bytes(data)
     words = r"broken.mp4: cannot be decoded after frame 7 of 12 promised \(Invalid data.*; fetch"
