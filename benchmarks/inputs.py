@@ -38,7 +38,7 @@ def repeated_clip(frames: int, size_px: tuple[int, int] = (120, 160)) -> Generat
     """A long clip of little disk space: eight pictures, again and again."""
     with TemporaryDirectory(prefix="sam2vss-bench-") as folder:
         names = tuple(f"{index:08d}.png" for index in range(frames))
-        clip = Clip("repeated", Path(folder), names, has_ground_truth=False)
+        clip = Clip("repeated", Path(folder), names)
         clip.frame_path(0).parent.mkdir(parents=True)
         y, x = np.mgrid[: size_px[0], : size_px[1]]
         for index in range(frames):

@@ -30,7 +30,7 @@ class Clip:
     name: str
     root: Path  # of the data set
     frame_files: tuple[str, ...]  # names in the order of time
-    has_ground_truth: bool  # whether every frame has a mask (else none has)
+    mask_files: tuple[str | None, ...] = ()  # name of each frame's mask; empty if none has one
     class_count: int | None = None  # C; None when unknown: then there is no ground truth to read
     stray_labels: StrayLabels = "error"  # what to do with mask values that are no class
     layout: Layout = VSPW_LAYOUT
@@ -45,23 +45,44 @@ class Clip:
         """Number of frames."""
         return len(self.frame_files)
 
+    @property
+    def annotated(self) -> tuple[int, ...]:
+        """The frames (0-based) that have ground truth, in the order of time."""
+        return tuple(i for i, file in enumerate(self.mask_files) if file is not None)
+
+    @property
+    def has_ground_truth(self) -> bool:
+        """Whether any frame has ground truth."""
+        return bool(self.annotated)
+
     @cached_property
     def size(self) -> tuple[int, int]:
         """(height, width), from the header of the first frame.
 
         Raises:
-            DataError: the first frame is missing or no image.
+            DataError: the first frame is missing, no image, or turned though the clip has masks.
         """
-        return image_size(self.frame_path(0))
+        return image_size(self.frame_path(0), has_masks=self.has_ground_truth)
 
     def frame_path(self, i: int) -> Path:
         """Path of frame `i` (0-based)."""
         return self.layout.frame_folder(self.root, self.name) / self.frame_files[i]
 
     def mask_path(self, i: int) -> Path:
-        """Path of the mask of frame `i`, whether or not there is one."""
+        """Path of the mask of frame `i`.
+
+        Raises:
+            DataError: the frame, or every frame of the clip, has none.
+        """
         folder = self.layout.mask_folder(self.root, self.name)
-        return folder / f"{Path(self.frame_files[i]).stem}.png"
+        if not self.has_ground_truth:
+            hint = "the test split has no public masks: use a split that has them, such as val"
+            raise FileFault(folder, f"clip {self.name} has no masks", hint)
+        file = self.mask_files[i]
+        if file is None:
+            problem = f"no mask for frame {self.frame_files[i]}"
+            raise FileFault(folder, problem, "ask for annotated frames only, or add the mask")
+        return folder / file
 
     def frame(self, i: int) -> NDArray[np.uint8]:
         """Read frame `i`.
@@ -70,10 +91,10 @@ class Clip:
             (H, W, 3) uint8 RGB.
 
         Raises:
-            DataError: not readable, or not of the clip's size.
+            DataError: not readable, not of the clip's size, or turned though the clip has masks.
         """
         path = self.frame_path(i)
-        frame = read_frame(path)
+        frame = read_frame(path, has_masks=self.has_ground_truth)
         self.check_size(path, frame.shape[:2])
         return frame
 
@@ -84,13 +105,9 @@ class Clip:
             (H, W) uint8; 0..C-1 are classes, 255 is void.
 
         Raises:
-            DataError: the clip has no masks, the number of classes is unknown, or the mask is not
+            DataError: the frame has no mask, the number of classes is unknown, or the mask is not
                 readable, not of the clip's size, or holds values that are no class.
         """
-        if not self.has_ground_truth:
-            folder = self.layout.mask_folder(self.root, self.name)
-            hint = "the test split has no public masks: use a split that has them, such as val"
-            raise FileFault(folder, f"clip {self.name} has no masks", hint)
         labels = self.read_mask(i)
         self.check_size(self.mask_path(i), labels.shape)
         return labels
@@ -102,11 +119,11 @@ class Clip:
             (h, w) uint8; 0..C-1 are classes, 255 is void.
 
         Raises:
-            DataError: the number of classes is unknown, or the mask is not readable or holds values
-                that are no class.
+            DataError: there is no mask, the number of classes is unknown, or the mask is not
+                readable or holds values that are no class.
         """
-        num_classes = known_num_classes(self.class_count, self.root)
         path, layout, strays = self.mask_path(i), self.layout, self.stray_labels
+        num_classes = known_num_classes(self.class_count, self.root)
         match layout.mask_values:
             case "labels":
                 mask = read_label_image(path)

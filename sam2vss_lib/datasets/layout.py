@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from sam2vss_lib.datasets.faults import FileFault
+from sam2vss_lib.datasets.listing import MASK_SUFFIXES, list_frames, list_images
 
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 _PLAIN_NAME = re.compile(r"[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*")
 
 
@@ -97,15 +96,19 @@ class ClipListing:
     """
 
     frame_files: tuple[str, ...]  # names in the order of time
-    mask_stems: frozenset[str]  # names without suffix
+    mask_files: dict[str, str]  # name without suffix -> name, of masks with and without a frame
     faults: list[FileFault]
+
+    def masks_of_frames(self) -> tuple[str | None, ...]:
+        """The name of each frame's mask, None for a frame without one."""
+        return tuple(self.mask_files.get(Path(file).stem) for file in self.frame_files)
 
 
 def list_clip(root: Path, name: str, layout: Layout) -> ClipListing:
     """List a clip's frames and masks and check that they pair up.
 
-    A clip without any mask is in order (test splits have no public masks); a clip with some of
-    its masks is not.
+    Frames without a mask are in order (test splits have no public masks, and many data sets have
+    masks of some frames only); a mask without a frame is not.
 
     Raises:
         DataError: a folder cannot be listed.
@@ -115,44 +118,11 @@ def list_clip(root: Path, name: str, layout: Layout) -> ClipListing:
     folder = frames.parent if layout == VSPW_LAYOUT else frames
     if not folder.is_dir():
         hint = f"check the split list and {layout.frames.split('/')[0]}/"
-        return ClipListing((), frozenset(), [FileFault(folder, "no such clip folder", hint)])
-    by_stem: dict[str, str] = {}
-    faults: list[FileFault] = []
-    for file in _files(frames, FRAME_SUFFIXES):
-        first = by_stem.setdefault(Path(file).stem, file)
-        if first != file:
-            problem = f"same frame as {first}"
-            faults.append(FileFault(frames / file, problem, "keep one of the two files"))
-    if not by_stem:
-        problem = "no frames (.jpg, .jpeg or .png)"
-        faults.append(FileFault(frames, problem, "put <frame>.jpg files there"))
-    mask_stems = frozenset(Path(file).stem for file in _files(masks, (".png",)))
-    order = sort_frames(by_stem)
-    for stem in order if mask_stems else ():
-        if stem not in mask_stems:
-            problem = f"no mask for frame {by_stem[stem]}, though other frames have one"
-            faults.append(FileFault(masks / f"{stem}.png", problem, "add it or remove the frame"))
-    for stem in sort_frames(mask_stems - by_stem.keys()):
-        problem = f"mask without a frame in {frames}"
-        faults.append(FileFault(masks / f"{stem}.png", problem, "add the frame or remove the mask"))
-    return ClipListing(tuple(by_stem[stem] for stem in order), mask_stems, faults)
-
-
-def sort_frames(stems: Iterable[str]) -> tuple[str, ...]:
-    """Sort frame names by number if all are numbers, else by their characters."""
-    names = sorted(stems)
-    if all(name.isascii() and name.isdecimal() for name in names):
-        # Compared as text without leading zeros, so that no length of digits is too long.
-        names.sort(key=lambda name: (len(name.lstrip("0")), name.lstrip("0")))
-    return tuple(names)
-
-
-def _files(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
-    """Sorted names of a folder's files; hidden ones, such as unfinished writes, do not count."""
-    if not folder.is_dir():
-        return []
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError as error:
-        raise FileFault(folder, f"not readable ({error.strerror})", "check its rights") from None
-    return [n for n in names if not n.startswith(".") and n.endswith(suffixes)]
+        return ClipListing((), {}, [FileFault(folder, "no such clip folder", hint)])
+    shown, drawn = list_frames(frames), list_images(masks, MASK_SUFFIXES)
+    faults = [*shown.faults, *drawn.faults]
+    for stem, file in drawn.files.items():
+        if stem not in shown.files:
+            problem, hint = f"mask without a frame in {frames}", "add the frame or remove the mask"
+            faults.append(FileFault(masks / file, problem, hint))
+    return ClipListing(tuple(shown.files.values()), drawn.files, faults)

@@ -78,8 +78,7 @@ class Dataset:
         paths = {c.root / c.layout.segments_file for c in self if c.layout.segments_file}
         for clip in self:
             paths |= {clip.frame_path(i) for i in range(clip.num_frames)}
-            if clip.has_ground_truth:
-                paths |= {clip.mask_path(i) for i in range(clip.num_frames)}
+            paths |= {clip.mask_path(i) for i in clip.annotated}
         try:
             found = [(path.relative_to(self.root).as_posix(), sha256_file(path)) for path in paths]
         except OSError as error:
@@ -153,5 +152,5 @@ def _open_clip(split: Split, name: str, stray_labels: StrayLabels) -> Clip:
         first, *others = listing.faults
         more = f" (and {len(others)} more faults in clip {name})" if others else ""
         raise FileFault(first.file, first.problem, first.hint + more)
-    has_masks = bool(listing.mask_stems)
-    return Clip(name, root, listing.frame_files, has_masks, split.class_count, stray_labels, layout)
+    files, count = listing.frame_files, split.class_count
+    return Clip(name, root, files, listing.masks_of_frames(), count, stray_labels, layout)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset, open_frames
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.layout import is_plain_name, sort_frames
+from sam2vss_lib.datasets.layout import is_plain_name
 from sam2vss_lib.datasets.splits import read_split
 from sam2vss_lib.errors import DataError, SettingsError
 
@@ -188,10 +188,15 @@ FAULTS: dict[str, tuple[Callable[[Path], object], Path | str, Path | str, str]] 
         lambda folder: [path.unlink() for path in folder.iterdir()],
         FIRST / "origin",
         FIRST / "origin",
-        r"no frames \(.jpg, .jpeg or .png\); put <frame>.jpg files there \(and 5 more faults",
+        r"no frames \(.jpg, .*, .bmp\); put <frame>.jpg files there \(and 5 more faults",
     ),
     "no frame": (Path.unlink, FRAME, MASK, "mask without a frame in .*; add the frame or remove"),
-    "no mask": (Path.unlink, MASK, MASK, "no mask for frame 00000009.jpg, .*; add it or remove"),
+    "no mask": (
+        Path.unlink,
+        MASK,
+        MASK.parent,
+        "no mask for frame 00000009.jpg; ask for annotated frames only, or add",
+    ),
     "two files of a frame": (
         lambda path: shutil.copy(path, path.with_suffix(".png")),
         FRAME,
@@ -302,21 +307,10 @@ def test_any_bytes_as_a_split_list_give_plain_names_or_faults(content: bytes) ->
             assert (path.parent / name).resolve().parent == path.parent.resolve()
 
 
-def test_frames_are_sorted_by_number_or_by_name() -> None:
-    assert sort_frames(["10", "9", "00", "010"]) == ("00", "9", "010", "10")
-    assert sort_frames(["10", "9", "a"]) == ("10", "9", "a")
-
-
-@given(st.sets(st.integers(0, 10**6)), st.integers(0, 9))
-def test_frame_numbers_keep_their_order(numbers: set[int], digits: int) -> None:
-    names = [f"{n:0{digits}d}" for n in numbers]
-    assert sort_frames(names) == tuple(f"{n:0{digits}d}" for n in sorted(numbers))
-
-
-def test_unfinished_and_foreign_files_are_not_frames(tiny_vspw: Path) -> None:
-    for name in (".tmp-1.jpg", "Thumbs.db", "notes.txt"):
+def test_unfinished_files_and_junk_are_not_frames(tiny_vspw: Path) -> None:
+    for name in (".tmp-1.jpg", "Thumbs.db", "._00000009.jpg", ".DS_Store"):
         (tiny_vspw / FIRST / "origin" / name).write_bytes(b"")
-        (tiny_vspw / FIRST / "mask" / name).with_suffix(".txt").write_bytes(b"")
+        (tiny_vspw / FIRST / "mask" / name).write_bytes(b"")
     assert open_dataset(tiny_vspw, "val").clip("first").num_frames == 5
 
 

@@ -25,6 +25,8 @@ from sam2vss_lib.datasets.splits import Split, find_split
 from sam2vss_lib.parallel.processes import map_in_processes
 from sam2vss_lib.storage.files import sha256_file
 
+_NOTES_SHOWN = 5
+
 
 class FaultRecord(BaseModel, frozen=True):
     """A fault names a file, what is wrong with it, and the likely cause or the fix."""
@@ -50,6 +52,7 @@ class VerifyReport(BaseModel, frozen=True):
     num_masks: int  # likewise
     checksums: Literal["none", "compared", "written"] = "none"
     faults: tuple[FaultRecord, ...]
+    notes: tuple[str, ...] = ()  # what is no fault, but may be a mistake
 
     @property
     def ok(self) -> bool:
@@ -57,13 +60,17 @@ class VerifyReport(BaseModel, frozen=True):
         return not self.faults
 
     def summary(self) -> str:
-        """The report for people: a line of counts, then a line for each fault."""
+        """The report for people: a line of counts, then one for each fault and the first notes."""
         checksums = "" if self.checksums == "none" else f", checksums {self.checksums}"
         counts = (
             f"{self.root}, split {self.split}: {self.num_clips} clips, {self.num_frames} frames, "
             f"{self.num_masks} masks{checksums}, {len(self.faults)} faults"
         )
-        return "\n".join((counts, *(str(FileFault(**dict(fault))) for fault in self.faults)))
+        faults = (str(FileFault(**dict(fault))) for fault in self.faults)
+        notes = [f"note: {note}" for note in self.notes[:_NOTES_SHOWN]]
+        if len(self.notes) > _NOTES_SHOWN:
+            notes.append(f"note: {len(self.notes)} notes in all; --json lists them")
+        return "\n".join((counts, *faults, *notes))
 
 
 def verify_dataset(
@@ -111,15 +118,16 @@ def verify_dataset(
     hashing = compare or write_manifest
 
     num_frames = num_masks = 0
-    unmasked: list[str] = []
+    unmasked, notes = list[str](), list[str]()
     sha256 = _hash_lists(found) if hashing else {}
-    clip = Clip("", root, (), True, found.class_count, stray_labels, found.layout)
+    clip = Clip("", root, (), (), found.class_count, stray_labels, found.layout)
     verify = partial(verify_clip, clip, hashing)
     for one in map_in_processes(verify, found.clips, workers=workers, what="verify"):
         num_frames += one.num_frames
         num_masks += one.num_masks
         faults += one.faults
         sha256 |= one.sha256
+        notes += one.notes
         if one.num_frames and not one.num_masks:
             unmasked.append(one.name)
     if num_masks:
@@ -150,6 +158,7 @@ def verify_dataset(
         num_masks=num_masks,
         checksums="compared" if compare else "written" if written else "none",
         faults=tuple(FaultRecord.model_validate(f, from_attributes=True) for f in faults),
+        notes=tuple(notes),
     )
 
 

@@ -35,7 +35,10 @@ def sample_frames(dataset: Dataset, step: int) -> Dataset:
     """
     if step < 1:
         raise SettingsError(f"step is {step}; it must be at least 1")
-    clips = (replace(clip, frame_files=clip.frame_files[::step]) for clip in dataset)
+    clips = (
+        replace(clip, frame_files=clip.frame_files[::step], mask_files=clip.mask_files[::step])
+        for clip in dataset
+    )
     return replace(dataset, clips=tuple(clips))
 
 

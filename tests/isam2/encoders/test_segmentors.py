@@ -140,4 +140,4 @@ def write_clip(root: Path, frames: np.ndarray) -> Clip:
     files = tuple(f"{i:08d}.png" for i in range(len(frames)))
     for file, frame in zip(files, frames, strict=True):
         Image.fromarray(frame).save(folder / file)
-    return Clip("clip", root, files, has_ground_truth=False)
+    return Clip("clip", root, files)

@@ -25,7 +25,7 @@ from tests.masklets.common import LOOSE, METADATA
 
 def long_clip(root: Path, frames: int) -> Clip:
     """One picture, many times."""
-    clip = Clip("long", root, tuple(f"{i:08d}.png" for i in range(frames)), has_ground_truth=False)
+    clip = Clip("long", root, tuple(f"{i:08d}.png" for i in range(frames)))
     first = clip.frame_path(0)
     first.parent.mkdir(parents=True)
     pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)

@@ -27,7 +27,7 @@ def model() -> Sam2Model:
 def write_clip(root: Path, size: tuple[int, int], frames: int, seed: int) -> Dataset:
     """A bright and a dark block that move over a shaded ground."""
     names = tuple(f"{t:08d}.png" for t in range(frames))
-    clip = Clip("clip", root, names, has_ground_truth=False)
+    clip = Clip("clip", root, names)
     rng, (h, w) = np.random.default_rng(seed), size
     y, x = np.mgrid[:h, :w] / [[[h]], [[w]]]
     corners, steps = rng.uniform(0.1, 0.6, (2, 2)), rng.uniform(-0.04, 0.04, (2, 2))
