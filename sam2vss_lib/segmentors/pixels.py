@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.segmentors.pixel_resize import resize_pixels
 
 #: `frame`: the frame's own size, rounded up to multiples of 32; `published`: the frame is scaled
 #: into 853 x 480 px first, as the published test settings of the VSPW models have it
@@ -52,9 +53,9 @@ def network_input(frames: Tensor, rule: InputSize, least_side_px: int = 1) -> Te
     if rule == "frame":
         return resize(normalise(pixels), _rounded_up(frames.shape[1:3], least_side_px))
     scaled = _scaled_size(frames.shape[1], frames.shape[2])
-    # The published pipeline resizes twice, and 8-bit images: their values are whole numbers.
-    pixels = resize(pixels.float(), scaled).round()
-    return normalise(resize(pixels, _rounded_up(scaled, least_side_px)).round())
+    # The published pipeline resizes twice, and 8-bit images.
+    pixels = resize_pixels(pixels, scaled)
+    return normalise(resize_pixels(pixels, _rounded_up(scaled, least_side_px)))
 
 
 def labels_from_logits(logits: Tensor, *sizes: Sequence[int]) -> Tensor:
