@@ -13,7 +13,18 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md", "README.md")
 #: first parts of paths that a run makes, or that are a reader's own, and of names on the hub
 ELSEWHERE = {
-    *("results", "runs", "data", "predictions", "DATA", "base", "refined", "masklets", "earlier"),
+    *(
+        "results",
+        "runs",
+        "data",
+        "predictions",
+        "weights",
+        "DATA",
+        "base",
+        "refined",
+        "masklets",
+        "earlier",
+    ),
     *("imgs", "images", "panomasks", "pan_pred", ".venv", "~", "..."),
 }
 RECIPES = (
