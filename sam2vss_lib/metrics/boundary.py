@@ -92,7 +92,7 @@ class BoundaryOverlap(Metric):
         return {"mBIoU": {name: value for named in by_radius for name, value in named.items()}}
 
     @classmethod
-    def reasons(cls, settings: MetricSettings, longest_frames: int) -> dict[str, str]:
+    def reasons(cls, settings: MetricSettings, longest_frames: int, sparse: bool) -> dict[str, str]:
         """See `Metric.reasons`."""
         return {"mBIoU": "no frame has a boundary between regions"}
 

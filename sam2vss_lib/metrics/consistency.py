@@ -55,11 +55,12 @@ class Consistency(Metric):
         return {f"mVC{n}": consistency_values(sums, n) for n in settings.window_lengths}
 
     @classmethod
-    def reasons(cls, settings: MetricSettings, longest_frames: int) -> dict[str, str]:
+    def reasons(cls, settings: MetricSettings, longest_frames: int, sparse: bool) -> dict[str, str]:
         """See `Metric.reasons`."""
+        needed = "runs of annotated frames" if sparse else "clips"
         return {
-            f"mVC{n}": f"windows of {n} frames need longer clips, the longest has {longest_frames} "
-            "frames"
+            f"mVC{n}": f"windows of {n} frames need longer {needed}, the longest has "
+            f"{longest_frames} frames"
             if longest_frames <= n
             else f"no pixel of the ground truth keeps its label over {n} frames"
             for n in settings.window_lengths
@@ -73,6 +74,10 @@ class Consistency(Metric):
 
     def add(self, counts: NDArray[np.int64]) -> None:
         """Nothing per class."""
+
+    def skip(self) -> None:
+        """No window that this frame belongs to counts."""
+        self._tracker.skip()
 
     def sums(self) -> Sums:
         """The clip's sums."""
@@ -116,6 +121,19 @@ class ConsistencyTracker:
                 constant, kept, labelled, correct = window
                 self._code[n].append(float(ratio(kept, constant)))
                 self._eq4[n].append(float(ratio(correct, labelled)))
+
+    def skip(self) -> None:
+        """Pass over the clip's next frame, which has no ground truth.
+
+        Runs start anew behind it, so that no window around it has a constant pixel; such windows
+        (0/0) count in neither definition.
+        """
+        self._previous = None
+        self._frames += 1
+        for n in self._window_lengths:
+            if n <= self._frames:
+                self._code[n].append(np.nan)
+                self._eq4[n].append(np.nan)
 
     def _lengthen_runs(self, prediction: Tensor, ground_truth: Tensor) -> None:
         """Bring the run-lengths, (H, W) int16 each, to the new frame."""

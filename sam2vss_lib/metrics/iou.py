@@ -46,7 +46,7 @@ class RegionOverlap(Metric):
         }
 
     @classmethod
-    def reasons(cls, settings: MetricSettings, longest_frames: int) -> dict[str, str]:
+    def reasons(cls, settings: MetricSettings, longest_frames: int, sparse: bool) -> dict[str, str]:
         """See `Metric.reasons`."""
         return dict.fromkeys(cls.headline, "the ground truth is void everywhere")
 

@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2vss_lib.datasets.class_names import find_class_names, read_class_names
+from sam2vss_lib.datasets.class_names import (
+    ClassList,
+    find_class_list,
+    read_class_list,
+    read_class_names,
+)
 from sam2vss_lib.datasets.labels import (
     VOID,
     check_prediction,
@@ -78,14 +83,14 @@ def test_prediction_values_are_checked() -> None:
 
 
 def test_class_lists_of_both_forms_are_read(tmp_path: Path) -> None:
-    assert find_class_names(tmp_path) is None
+    assert find_class_list(tmp_path) is None
     vspw = {"door": "2", "others": "0", "wall": "1"}
     (tmp_path / "label_num_dic_final.json").write_text(json.dumps(vspw))
-    assert find_class_names(tmp_path) == ("wall", "door")
+    assert find_class_list(tmp_path) == (("wall", "door"), 1)
     (tmp_path / "label_num_dic_final.json").write_text('{"others": 0, "wall": 1}')
-    assert find_class_names(tmp_path) == ("wall",)
+    assert find_class_list(tmp_path) == (("wall",), 1)
     (tmp_path / "classes.json").write_text('{"2": "b", "1": "a"}')
-    assert find_class_names(tmp_path) == ("a", "b")
+    assert find_class_list(tmp_path) == (("a", "b"), 1)
 
 
 @pytest.mark.parametrize("text", BAD_CLASS_LISTS.values(), ids=BAD_CLASS_LISTS.keys())

@@ -57,6 +57,8 @@ def main_figure(study: Study, pairs: list[tuple[Row, Row]]) -> Figure:
 def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[Sample]:
     """Middle frames of clips spread evenly over the ranking by gain, best and worst included.
 
+    Of a clip whose ground truth is sparse, it is the middle one of the annotated frames.
+
     Args:
         study: the study.
         base: a base row that was run.
@@ -70,7 +72,7 @@ def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[
     samples: list[Sample] = []
     for name in (ranked[place] for place in places):
         clip = study.dataset.clip(name)
-        middle = clip.num_frames // 2
+        middle = clip.annotated[len(clip.annotated) // 2]
         samples.append(
             Sample(
                 name,

@@ -32,7 +32,7 @@ def table_row(
         table: number of the paper's table.
         method: such as CFFM or SAM2-CFFM, or the value of a setting.
         backbone: such as MiT-B1; "" where the table has none.
-        status: what was run, or why nothing was.
+        status: what was run, or why nothing was; why a metric has no value is added.
         reference: the row that gains are taken over, if any.
         evaluated: our numbers, None where the row was not run.
         gains: gain over the reference by metric.
@@ -45,10 +45,12 @@ def table_row(
         for (metric, value), start in zip(paper.items(), before.values(), strict=True)
     }
     numbers = evaluated.metrics["metrics"] if evaluated else dict.fromkeys(PAPER_METRICS)
+    notes = evaluated.metrics["notes"] if evaluated else {}
+    reasons = [f"no {m}: {notes[m]}" for m in PAPER_METRICS if m in notes]
     return Row(
         method=method,
         backbone=backbone,
-        status=status,
+        status="; ".join((status, *reasons)),
         ours={metric: numbers[metric] for metric in PAPER_METRICS},
         paper=paper,
         gains=gains or {},

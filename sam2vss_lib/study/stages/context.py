@@ -64,7 +64,9 @@ class StudyContext:
         settings = self.settings
         demo = settings.dataset in GENERATED
         root = settings.dataset if demo else PROJECT / settings.dataset
-        return open_dataset(root, split, stray_labels=settings.stray_labels).take(max_clips)
+        strays, offset = settings.stray_labels, settings.mask_offset
+        opened = open_dataset(root, split, mask_offset=offset, stray_labels=strays)
+        return opened.take(max_clips)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -75,7 +77,11 @@ class StudyContext:
     @property
     def status(self) -> str:
         """What a row that was run was run on."""
-        return f"run on {len(self.dataset)} clips of {self.settings.dataset} {self.dataset.split}"
+        name = f"{self.settings.dataset} {self.dataset.split}"
+        frames = sum(clip.num_frames for clip in self.dataset)
+        annotated = sum(len(clip.annotated) for clip in self.dataset)
+        share = "" if annotated == frames else f", {annotated} of {frames} frames annotated"
+        return f"run on {len(self.dataset)} clips of {name}{share}"
 
     @cached_property
     def data_sha256(self) -> str:

@@ -23,7 +23,7 @@ class FrameKind(NamedTuple):
     """Frames of the longest window that masklets are proposed on, or those they are followed to.
 
     Attributes:
-        frames: their number.
+        frames: number of them that have ground truth.
         purity: share of the masklets' pixels that are of the masklet's most frequent class.
         right: share of right pixels before refinement.
         gain: of right pixels by refinement, percentage points.
@@ -57,12 +57,14 @@ def _counts(
 ) -> NDArray[np.int64]:
     """Frames, labelled pixels, those right before and after, masklets' pixels, those of main class.
 
+    Only frames that have ground truth count.
+
     Returns:
         (2, 6) int64: on first frames of windows, and on later ones.
     """
-    counts = np.zeros((2, 6), np.int64)
+    counts, annotated = np.zeros((2, 6), np.int64), {*clip.annotated}
     for window in store.read(clip.name).windows():
-        for part in window:
+        for part in (part for part in window if part.frame in annotated):
             truth = clip.ground_truth(part.frame)
             labelled = truth != VOID
             votes = count_votes(
