@@ -39,6 +39,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(if $(shell command -v actionlint),actionlint)
 	$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS))
 
 docs: $(VENV)/.ready

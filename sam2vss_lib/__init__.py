@@ -10,32 +10,43 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sam2vss_lib.datasets import open_dataset
+    from sam2vss_lib.datasets import open_dataset, open_frames
     from sam2vss_lib.isam2.features import pool_features
     from sam2vss_lib.masklets.generate import generate_masklets
     from sam2vss_lib.masklets.sam2 import load_sam2
+    from sam2vss_lib.masklets.settings import MaskletSettings
     from sam2vss_lib.masklets.store import MaskletStore
     from sam2vss_lib.metrics import MetricSuite
+    from sam2vss_lib.predictions.folder import PredictionFolder
     from sam2vss_lib.refinement.refine import refine
+    from sam2vss_lib.refinement.settings import RefineSettings
     from sam2vss_lib.study.settings import StudySettings
 
 __all__ = [
+    "MaskletSettings",
     "MaskletStore",
     "MetricSuite",
+    "PredictionFolder",
+    "RefineSettings",
     "StudySettings",
     "generate_masklets",
     "load_sam2",
     "open_dataset",
+    "open_frames",
     "pool_features",
     "refine",
 ]
 _HOMES = {
+    "MaskletSettings": "sam2vss_lib.masklets.settings",
     "MaskletStore": "sam2vss_lib.masklets.store",
     "MetricSuite": "sam2vss_lib.metrics",
+    "PredictionFolder": "sam2vss_lib.predictions.folder",
+    "RefineSettings": "sam2vss_lib.refinement.settings",
     "StudySettings": "sam2vss_lib.study.settings",
     "generate_masklets": "sam2vss_lib.masklets.generate",
     "load_sam2": "sam2vss_lib.masklets.sam2",
     "open_dataset": "sam2vss_lib.datasets",
+    "open_frames": "sam2vss_lib.datasets",
     "pool_features": "sam2vss_lib.isam2.features",
     "refine": "sam2vss_lib.refinement.refine",
 }

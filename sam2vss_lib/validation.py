@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sam2vss_lib.errors import SettingsError, first_line
+from sam2vss_lib.errors import DataError, SettingsError, first_line
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,6 +34,26 @@ def validated(model: type[Model], values: dict[str, Any], noun: str) -> Model:
             given = f", not {first['input']!r}" if first["type"] != "missing" else ""
             said = f"{first['msg']}{given}"
         raise SettingsError(f"{noun} {name!r}: {said}") from None
+
+
+def parsed(model: type[Model], values: Mapping[str, Any], where: str, hint: str = "") -> Model:
+    """Validate the contents of a file as `model`.
+
+    Args:
+        model: the pydantic model.
+        values: the contents.
+        where: the file, for the message.
+        hint: what the user may do about it.
+
+    Raises:
+        DataError: the first field that is missing or wrong; one line.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{where}: {field}: {first['msg']}{hint}") from None
 
 
 def resolve_device(device: str) -> str:

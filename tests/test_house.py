@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,8 @@ def test_settings_load_nothing_that_computes() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_no_room_is_too_large_to_be_seen_at_once() -> None:
+    folders = Counter(path.parent for path in (ROOT / "sam2vss_lib").rglob("*.py"))
+    assert {str(folder): count for folder, count in folders.items() if count > 15} == {}

@@ -1,6 +1,7 @@
 """The command line: every stage of the study on its own, and the study as a whole.
 
-Exit codes: 0 done, 2 bad arguments or settings, 3 missing or bad data or weights, 4 a failed run.
+Exit codes: 0 done, 2 bad arguments or settings, 3 missing or bad data or weights, 4 a failed run,
+130 Ctrl-C.
 Heavy imports (torch, sam2, transformers) wait inside the commands, so that --help is instant.
 """
 
@@ -17,6 +18,8 @@ from typer.exceptions import TyperException
 from sam2vss_lib.cli import checkpoints, data, inference, plan, predictions, stages, study
 from sam2vss_lib.errors import RunError, Sam2VssError, naming_extras
 
+_INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
+
 
 class _OneLineErrors(TyperGroup):
     """Turns errors raised on purpose into one line and their exit code."""
@@ -29,6 +32,9 @@ class _OneLineErrors(TyperGroup):
         except Sam2VssError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted: what is finished is kept, the same command goes on", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
         except (TyperException, typer.Exit, typer.Abort):
             raise
         except Exception as error:

@@ -130,10 +130,11 @@ def data_convert(
     for_video = {"--clip": clip, "--fps": fps, "--max-frames": max_frames}
     if kind == "video":
         from sam2vss_lib.datasets.converting.video import convert_video
+        from sam2vss_lib.datasets.listing import list_frames
 
         if semantic:
             raise SettingsError("--semantic: is for vipseg-720p only")
-        split = split or "val"
+        split, notes = split or "val", list[str]()
         name, reused = convert_video(
             source,
             target,
@@ -142,11 +143,13 @@ def data_convert(
             fps=fps,
             max_frames=max_frames,
             height_px=height_px,
+            warn=notes.append,
         )
-        frames = len(list((target / "data" / name / "origin").iterdir()))
+        frames = len(list_frames(target / "data" / name / "origin").files)
         result = {"out": str(target), "clip": name, "frames": frames, "reused": reused}
         text = f"clip {name} of {frames} frames in {target}, split {split}"
-        print_result(result, json_output, text + (", there already" if reused else ""))
+        text += ", there already" if reused else ""
+        print_result(result | {"notes": notes}, json_output, "\n".join((text, *notes)))
         return
 
     from sam2vss_lib.datasets.converting.archives import unpacked_root

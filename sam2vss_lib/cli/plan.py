@@ -32,7 +32,7 @@ def plan(
     Costs are those measured by notebook 08 and earlier runs under --out; nothing is computed.
     """
     from sam2vss_lib.study.estimate.estimate import estimate
-    from sam2vss_lib.study.estimate.unit_costs import measured_costs, read_costs
+    from sam2vss_lib.study.estimate.unit_costs import arithmetic, measured_costs, read_costs
     from sam2vss_lib.study.estimate.workload import study_workload
     from sam2vss_lib.study.run.planning import planned_settings
     from sam2vss_lib.study.stages.provenance import device_name
@@ -46,7 +46,7 @@ def plan(
     found, numbers = estimate(work, known), sorted({1, 8, 64, 1000, workers})
     stages, scales = found.stages, found.on(numbers, disk_mib_per_s, driver_tasks_per_s)
     used = next(planned_settings(plans))
-    asked = (used.checkpoint, used.precision, device_name(used.torch_device))
+    asked = (used.checkpoint, arithmetic(used), device_name(used.torch_device))
     other = f"; NOT what this study would use ({'; '.join(asked)}): times are an example"
     said = [
         *dict.fromkeys(f"clips: {part.source}" for part in work),

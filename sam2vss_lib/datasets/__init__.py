@@ -4,7 +4,7 @@ from sam2vss_lib.datasets.checking.verify import verify_dataset
 from sam2vss_lib.datasets.clips import Clip
 from sam2vss_lib.datasets.labels import VOID
 from sam2vss_lib.datasets.splits import GENERATED
-from sam2vss_lib.datasets.vspw import Dataset, open_dataset
+from sam2vss_lib.datasets.vspw import Dataset, open_dataset, open_frames
 
 __all__ = [
     "GENERATED",
@@ -12,5 +12,6 @@ __all__ = [
     "Clip",
     "Dataset",
     "open_dataset",
+    "open_frames",
     "verify_dataset",
 ]

@@ -60,9 +60,9 @@ class Clip:
         """(height, width), from the header of the first frame.
 
         Raises:
-            DataError: the first frame is missing or no image.
+            DataError: the first frame is missing, no image, or turned though the clip has masks.
         """
-        return image_size(self.frame_path(0))
+        return image_size(self.frame_path(0), has_masks=self.has_ground_truth)
 
     def frame_path(self, i: int) -> Path:
         """Path of frame `i` (0-based)."""
@@ -91,10 +91,10 @@ class Clip:
             (H, W, 3) uint8 RGB.
 
         Raises:
-            DataError: not readable, or not of the clip's size.
+            DataError: not readable, not of the clip's size, or turned though the clip has masks.
         """
         path = self.frame_path(i)
-        frame = read_frame(path)
+        frame = read_frame(path, has_masks=self.has_ground_truth)
         self.check_size(path, frame.shape[:2])
         return frame
 

@@ -8,20 +8,24 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from sam2vss_lib.datasets.faults import LIKELY_CUT_SHORT, FileFault, read_bytes
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.storage.files import atomic_path
 
+FRAME_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+"""The formats of frames, as Pillow calls them."""
+LABEL_FORMATS = ("PNG", "BMP")
+"""Those of masks and predictions."""
 _BITS = 24  # where a PNG's IHDR chunk, which comes first, says bits a channel, then the colour type
 _PNG_END = b"IEND\xaeB`\x82"  # the last chunk with its checksum
-_COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
+_COLOURS = {-1: "packed", 0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
 _PALETTES = {(bits, 3) for bits in (1, 2, 4, 8)}
 _OTHER_IDS = "check which of the panoptic formats the files have"
-#: what a PNG's values are -> the kinds (bits a channel, colour type) that hold them, how they are
-#: called and what to do about other kinds. Grey of 1, 2 or 4 bits is stretched to 0..255 by
-#: decoders: its labels would be lost.
+#: what an image's values are -> the kinds (bits a channel, colour type as in PNG) that hold them,
+#: how they are called and what to do about other kinds. Grey of 1, 2 or 4 bits is stretched to
+#: 0..255 by decoders: its labels would be lost.
 _KINDS = {
     "labels": (
         _PALETTES | {(8, 0)},
@@ -33,34 +37,61 @@ _KINDS = {
 }
 
 
-def read_frame(path: Path) -> NDArray[np.uint8]:
-    """Read a JPEG or an 8-bit PNG; an EXIF orientation is ignored, as masks follow stored pixels.
+def read_frame(path: Path, *, has_masks: bool = False) -> NDArray[np.uint8]:
+    """Read a frame, turned upright as its EXIF orientation says.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: missing, empty, truncated or undecodable file, or more than 8 bits a channel.
+        DataError: missing, empty, truncated or undecodable file, more than 8 bits a channel or
+            several images, or a turned frame in a clip that has masks.
     """
-    image = decode_frame(path, read_bytes(path))
+    image = decode_frame(path, read_bytes(path), has_masks=has_masks)
     image.info.pop("transparency", None)  # a frame has none; the conversion would warn of it
     return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
-def decode_frame(path: Path | str, data: bytes) -> Image.Image:
-    """Decode a video frame's `data` completely, in the mode that it is stored in.
+def decode_frame(path: Path | str, data: bytes, *, has_masks: bool = False) -> Image.Image:
+    """Decode a video frame's `data` completely, in the mode that it is stored in, and turn it.
 
     Raises:
-        DataError: truncated or undecodable, or more than 8 bits a channel.
+        DataError: as for `read_frame`.
     """
-    image = decode_image(path, data, ("JPEG", "PNG"))
+    image = decode_image(path, data, FRAME_FORMATS)
     if image.format == "PNG" and data[_BITS] == 16:
         raise FileFault(path, "16-bit PNG where a frame is read", "convert it to 8-bit RGB")
-    return image
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # MPO: a photo and previews
+        hint = "save it as one image, or the animation as a video"
+        raise FileFault(path, f"{image.format} of several images where a frame is read", hint)
+    turned = _orientation(path, image, has_masks=has_masks) > 1
+    return ImageOps.exif_transpose(image) if turned else image
+
+
+def _orientation(path: Path | str, image: Image.Image, *, has_masks: bool) -> int:
+    """The EXIF orientation of a frame: 1 as stored; 5 to 8 exchange height and width.
+
+    Raises:
+        DataError: it is not 1 and there are masks: for the picture as stored, or as shown?
+    """
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # arbitrary bytes; they say nothing of an orientation
+        return 1
+    if found not in range(2, 9):
+        return 1
+    if has_masks:
+        problem = f"EXIF orientation {found}, though the clip has masks"
+        hint = (
+            "if the masks fit the pixels as stored, remove the tag (exiftool -Orientation= FILE), "
+            "else turn the frame (mogrify -auto-orient FILE)"
+        )
+        raise FileFault(path, problem, hint)
+    return found
 
 
 def read_label_image(path: Path) -> Labels:
-    """Read the values of a mask or a prediction: of an 8-bit grey or the indices of a palette PNG.
+    """Read the values of a mask or a prediction: of 8-bit grey or the indices of a palette.
 
     Returns:
         (H, W) uint8, the values as stored.
@@ -75,9 +106,9 @@ def read_id_image(path: Path, coding: Literal["grey", "rgb"]) -> NDArray[np.int3
     """Read a panoptic image, whose values are segment ids rather than labels.
 
     Args:
-        path: the PNG file.
-        coding: "grey" for ids stored as the values of an 8-bit or 16-bit grey or palette PNG (as
-            VIPSeg does), "rgb" for an 8-bit RGB PNG with id = R + 256 G + 65536 B (as COCO does).
+        path: the PNG or BMP file.
+        coding: "grey" for ids stored as the values of 8-bit or 16-bit grey or a palette (as
+            VIPSeg does), "rgb" for 8-bit RGB with id = R + 256 G + 65536 B (as COCO does).
 
     Returns:
         (H, W) int32, the ids.
@@ -92,32 +123,48 @@ def read_id_image(path: Path, coding: Literal["grey", "rgb"]) -> NDArray[np.int3
 def decode_values(
     path: Path | str, data: bytes, coding: Literal["labels", "grey", "rgb"]
 ) -> Image.Image:
-    """Decode a PNG of labels or of ids from its `data` completely, whose pixels are the values.
+    """Decode an image of labels or of ids from its `data` completely; its pixels are the values.
 
     Raises:
         DataError: truncated or undecodable, or another kind of image.
     """
-    image = decode_image(path, data, ("PNG",))
+    image = decode_image(path, data, LABEL_FORMATS)
     kinds, wanted, hint = _KINDS[coding]
-    bits, colour = data[_BITS], data[_BITS + 1]
-    if (bits, colour) not in kinds:
-        problem = f"{bits}-bit {_COLOURS.get(colour)} PNG where {wanted} are read"
+    kind = (data[_BITS], data[_BITS + 1]) if image.format == "PNG" else _bmp_kind(image, data)
+    if kind not in kinds:
+        problem = f"{kind[0]}-bit {_COLOURS.get(kind[1])} {image.format} where {wanted} are read"
         raise FileFault(path, problem, hint)
     return image
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Read an image's (height, width) from its header alone.
+def _bmp_kind(image: Image.Image, data: bytes) -> tuple[int, int]:
+    """Bits a channel and colour type of a BMP as a PNG would say them, if its values are kept."""
+    # the header of OS/2, of 12 bytes, has shorter fields
+    bits = int.from_bytes(data[24:26] if data[14] == 12 else data[28:30], "little")
+    whole = {(8, "L"): (8, 0), (8, "P"): (8, 3), (24, "RGB"): (8, 2)}
+    return whole.get((bits, image.mode), (bits, -1))
+
+
+def image_size(path: Path, *, has_masks: bool = False) -> tuple[int, int]:
+    """Read the (height, width) of a frame, as `read_frame` turns it, from its header alone.
 
     Raises:
-        DataError: missing or empty file, or neither JPEG nor PNG.
+        DataError: missing or empty file, or no frame; or a turned one in a clip that has masks.
     """
     data = read_bytes(path)
     try:
-        with Image.open(BytesIO(data), formats=("JPEG", "PNG")) as image:
-            return image.height, image.width
+        image = Image.open(BytesIO(data), formats=FRAME_FORMATS)
     except Exception as error:  # a decoder fed arbitrary bytes may raise almost anything
-        raise _undecodable(path, error, ("JPEG", "PNG")) from None
+        raise _undecodable(path, error, FRAME_FORMATS) from None
+    with image:
+        lies = _orientation(path, image, has_masks=has_masks) > 4
+        return (image.width, image.height) if lies else (image.height, image.width)
+
+
+def is_turned(path: Path) -> bool:
+    """Whether a readable frame has an EXIF orientation by which `read_frame` turns it."""
+    with Image.open(path, formats=FRAME_FORMATS) as image:
+        return _orientation(path, image, has_masks=False) > 1
 
 
 def check_same_size(
@@ -175,4 +222,5 @@ def _undecodable(path: Path | str, error: Exception, formats: tuple[str, ...]) -
     reason = str(error) or type(error).__name__
     if isinstance(error, Image.UnidentifiedImageError):
         reason = "header not recognised"
-    return FileFault(path, f"not decodable as {' or '.join(formats)} ({reason})", LIKELY_CUT_SHORT)
+    known = f"{', '.join(formats[:-1])} or {formats[-1]}"
+    return FileFault(path, f"not decodable as {known} ({reason})", LIKELY_CUT_SHORT)

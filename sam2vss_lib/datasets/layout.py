@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import MASK_OFFSET
+from sam2vss_lib.datasets.listing import MASK_SUFFIXES, list_frames, list_images
 
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 _PLAIN_NAME = re.compile(r"[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*")
 
 
@@ -123,39 +122,10 @@ def list_clip(root: Path, name: str, layout: Layout) -> ClipListing:
     if not folder.is_dir():
         hint = f"check the split list and {layout.frames.split('/')[0]}/"
         return ClipListing((), {}, [FileFault(folder, "no such clip folder", hint)])
-    by_stem: dict[str, str] = {}
-    faults: list[FileFault] = []
-    for file in _files(frames, FRAME_SUFFIXES):
-        first = by_stem.setdefault(Path(file).stem, file)
-        if first != file:
-            problem = f"same frame as {first}"
-            faults.append(FileFault(frames / file, problem, "keep one of the two files"))
-    if not by_stem:
-        problem = "no frames (.jpg, .jpeg or .png)"
-        faults.append(FileFault(frames, problem, "put <frame>.jpg files there"))
-    mask_files = {Path(file).stem: file for file in _files(masks, (".png",))}
-    for stem in sort_frames(mask_files.keys() - by_stem.keys()):
-        problem, hint = f"mask without a frame in {frames}", "add the frame or remove the mask"
-        faults.append(FileFault(masks / mask_files[stem], problem, hint))
-    order = sort_frames(by_stem)
-    return ClipListing(tuple(by_stem[stem] for stem in order), mask_files, faults)
-
-
-def sort_frames(stems: Iterable[str]) -> tuple[str, ...]:
-    """Sort frame names by number if all are numbers, else by their characters."""
-    names = sorted(stems)
-    if all(name.isascii() and name.isdecimal() for name in names):
-        # Compared as text without leading zeros, so that no length of digits is too long.
-        names.sort(key=lambda name: (len(name.lstrip("0")), name.lstrip("0")))
-    return tuple(names)
-
-
-def _files(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
-    """Sorted names of a folder's files; hidden ones, such as unfinished writes, do not count."""
-    if not folder.is_dir():
-        return []
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError as error:
-        raise FileFault(folder, f"not readable ({error.strerror})", "check its rights") from None
-    return [n for n in names if not n.startswith(".") and n.endswith(suffixes)]
+    shown, drawn = list_frames(frames), list_images(masks, MASK_SUFFIXES)
+    faults = [*shown.faults, *drawn.faults]
+    for stem, file in drawn.files.items():
+        if stem not in shown.files:
+            problem, hint = f"mask without a frame in {frames}", "add the frame or remove the mask"
+            faults.append(FileFault(masks / file, problem, hint))
+    return ClipListing(tuple(shown.files.values()), drawn.files, faults)

@@ -17,10 +17,7 @@ from sam2vss_lib.datasets.layout import (
 )
 from sam2vss_lib.datasets.manifests import find_dataset_facts
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.storage.places import manifest_path
-
-GENERATED = ("demo", "demo-b")
-"""Data sets that need no folder: they are generated on first use."""
+from sam2vss_lib.storage.places import GENERATED, manifest_path
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sam2vss_lib.datasets.clips import Clip, known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.labels import MASK_OFFSET, StrayLabels
-from sam2vss_lib.datasets.layout import list_clip
+from sam2vss_lib.datasets.labels import MASK_OFFSET, StrayLabels, check_num_classes
+from sam2vss_lib.datasets.layout import Layout, is_plain_name, list_clip
 from sam2vss_lib.datasets.splits import Split, find_split
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import sha256_file, sha256_json
+
+_FRAMES_LAYOUT = Layout(frames="{clip}", masks="{clip}/mask")
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,27 @@ def open_dataset(
         raise SettingsError(f"clips: {problem}; name clips of that list, or leave clips out")
     opened = tuple(_open_clip(found, name, stray_labels) for name in chosen)
     return Dataset(found.root, split, opened, found.class_names, found.class_count)
+
+
+def open_frames(folder: str | Path, *, num_classes: int | None = None) -> Dataset:
+    """Open a folder of images as a data set of one clip, which has the folder's name.
+
+    Its images are the frames, sorted as in any clip; masks, as in VSPW layout, may lie in a folder
+    `mask` inside it. Only ground truth needs the number of classes.
+
+    Raises:
+        DataError: there is no such folder, or no frame in it.
+        SettingsError: the folder's name or the number of classes cannot be used.
+    """
+    path = Path(os.path.abspath(folder))
+    if not is_plain_name(path.name):
+        raise SettingsError(f"folder {path}: its name is no plain name for a clip; rename it")
+    if not path.is_dir():
+        raise FileFault(path, "no such folder", "give a folder of .jpg or .png frames")
+    if num_classes is not None:
+        check_num_classes(num_classes)
+    one = Split(path.parent, "frames", path, _FRAMES_LAYOUT, (path.name,), None, num_classes, [])
+    return Dataset(one.root, one.name, (_open_clip(one, path.name, "error"),), None, num_classes)
 
 
 def _open_clip(split: Split, name: str, stray_labels: StrayLabels) -> Clip:

@@ -6,7 +6,7 @@ as a false positive of none; with a base model's predictions to fill it, the res
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,37 +97,30 @@ def segment_masklets(
     return each_clip(dataset, [out.root], work, progress)
 
 
-class _Classes:
-    """The class of every masklet of a clip, per window or per frame.
+def _classes(
+    features: ClipFeatures, classifier: Classifier | Literal["ground_truth"]
+) -> Callable[[FrameMasklets], NDArray[np.uint8]]:
+    """A function from a frame's n masklets to their classes, (n,); 255 for those without features.
 
-    Args:
-        features: the clip's rows.
-        classes: (n,) uint8, one a row.
+    Features, and so classes, are one a masklet and window, or one a masklet and frame.
     """
+    rows, by_frame = features.rows, features.metadata["settings"]["pool"] == "frame"
+    labels = rows.label if isinstance(classifier, str) else classifier.classify(rows.features)
+    keys = zip(rows.masklet.tolist(), rows.frame.tolist(), strict=True)
+    class_of = dict(zip(keys, labels.tolist(), strict=True))
 
-    def __init__(self, features: ClipFeatures, classes: NDArray[np.uint8]) -> None:
-        rows = features.rows
-        keys = zip(rows.masklet.tolist(), rows.frame.tolist(), strict=True)
-        self._class = dict(zip(keys, classes.tolist(), strict=True))
-        self._by_frame = features.metadata["settings"]["pool"] == "frame"
-
-    def of(self, part: FrameMasklets) -> NDArray[np.uint8]:
-        """(n,) classes of a frame's masklets; 255 for those without features."""
-        frame = part.frame if self._by_frame else WHOLE_WINDOW
+    def of(part: FrameMasklets) -> NDArray[np.uint8]:
+        frame = part.frame if by_frame else WHOLE_WINDOW
         ids = part.values("masklet").tolist()
-        return np.array([self._class.get((masklet, frame), VOID) for masklet in ids], np.uint8)
+        return np.array([class_of.get((masklet, frame), VOID) for masklet in ids], np.uint8)
 
-
-def _classes(features: ClipFeatures, classifier: Classifier | Literal["ground_truth"]) -> _Classes:
-    if isinstance(classifier, str):
-        return _Classes(features, features.rows.label)
-    return _Classes(features, classifier.classify(features.rows.features))
+    return of
 
 
 def _paint_clip(
     clip: Clip,
     stored: ClipMasklets,
-    classes: _Classes,
+    classes: Callable[[FrameMasklets], NDArray[np.uint8]],
     fill: PredictionFolder | None,
     overlap: Overlap,
     device: torch.device,
@@ -137,14 +130,12 @@ def _paint_clip(
     def canvas(i: int) -> Labels:
         return np.full(clip.size, VOID, np.uint8) if fill is None else fill.read(clip, i)
 
-    def painted() -> Iterator[tuple[int, Labels]]:
-        for window in stored.windows():
-            for part in window:
-                below = torch.from_numpy(canvas(part.frame)).to(device)
-                chosen = torch.from_numpy(classes.of(part)).to(device)
-                yield part.frame, paint_frame(below, part, chosen, overlap).cpu().numpy()
-
-    done = dict(painted())
+    done: dict[int, Labels] = {}
+    for window in stored.windows():
+        for part in window:
+            below = torch.from_numpy(canvas(part.frame)).to(device)
+            chosen = torch.from_numpy(classes(part)).to(device)
+            done[part.frame] = paint_frame(below, part, chosen, overlap).cpu().numpy()
     return [done[i] if i in done else canvas(i) for i in range(clip.num_frames)]
 
 

@@ -60,13 +60,7 @@ def fetch_checkpoint(
     mirror: str | None = None,
     connection: Connection | None = None,
 ) -> tuple[Path, bool]:
-    """Fetch a checkpoint from its publisher's site, from the hub, or from a mirror.
-
-    Args:
-        name: its name in the manifest.
-        offline: do not use the network.
-        mirror: see `checkpoint_sources`.
-        connection: timeouts and retries.
+    """Fetch a checkpoint of the manifest from its publisher's site, the hub, or a mirror.
 
     Returns:
         Its file, and whether it was there already.

@@ -111,15 +111,8 @@ def generate_shared(
 ) -> SharedRun:
     """Compute the masklets of several settings, doing once whatever they have in common.
 
-    Args:
-        dataset: the clips; ground truth is not read.
-        model: the SAM2 model.
-        outs: folder of the store of every setting; each gets what a run of its own would give it.
-        max_objects_per_batch: objects propagated together; None finds a number.
-        progress: called with each clip's name when it is in all stores.
-
-    Raises:
-        DataError: as for `generate_masklets`.
+    The store of every setting, a folder of `outs`, gets what a run of its own would give it. Other
+    arguments and errors are those of `generate_masklets`.
     """
     stores = {settings: MaskletStore(out) for settings, out in outs.items()}
     run = SharedRun({settings: MaskletRun() for settings in outs})
@@ -129,7 +122,13 @@ def generate_shared(
     }
 
     def work(clip: Clip) -> bool:
-        inputs = _inputs(clip, model)
+        inputs = {
+            "checkpoint_sha256": model.checkpoint_sha256,
+            "config_sha256": model.config_sha256,
+            "clip": clip.name,
+            "frames": clip.num_frames,
+            "frames_sha256": sha256_files(clip.frame_path(i) for i in range(clip.num_frames)),
+        }
         missing: list[MaskletSettings] = []
         for settings, store in stores.items():
             path, made_from = store.path(clip.name), _made_from(settings, inputs)
@@ -163,21 +162,6 @@ def _count(run: MaskletRun, clip: Clip, writer: ClipWriter, seconds: float) -> N
     run.seconds_by_clip[clip.name] = seconds
 
 
-def _inputs(clip: Clip, model: Sam2Model) -> dict[str, Any]:
-    """What a clip's masklets depend on beside the settings."""
-    return {
-        "checkpoint_sha256": model.checkpoint_sha256,
-        "config_sha256": model.config_sha256,
-        "clip": clip.name,
-        "frames": clip.num_frames,
-        "frames_sha256": sha256_files(clip.frame_path(i) for i in range(clip.num_frames)),
-    }
-
-
 def _made_from(settings: MaskletSettings, inputs: dict[str, Any]) -> dict[str, Any]:
     """What a clip's masklets depend on, as stored in its file."""
-    return {
-        "settings": settings.identity(),
-        "settings_sha256": settings.sha256(),
-        **inputs,
-    }
+    return {"settings": settings.identity(), "settings_sha256": settings.sha256(), **inputs}

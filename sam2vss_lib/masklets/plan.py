@@ -31,13 +31,9 @@ def _pass(settings: MaskletSettings) -> Hashable:
 
 
 def planned_work(num_frames: Iterable[int], settings: Sequence[MaskletSettings]) -> Work:
-    """Encodings and prompts of all settings together.
+    """Encodings and prompts of all settings together, on clips of so many frames.
 
     How many objects there will be is for the model to say, so `object_frames` is 0.
-
-    Args:
-        num_frames: length of every clip.
-        settings: for the batched engine.
     """
     lengths = list(num_frames)
     return sum((_work_of_pass(lengths, one) for one in passes(settings)), Work())

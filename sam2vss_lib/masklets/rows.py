@@ -85,54 +85,10 @@ def mask_columns(masks: NDArray[np.bool_]) -> Table:
     return pa.table(columns, schema=pa.schema([SCHEMA.field(name) for name in columns]))
 
 
-def frame_table(
-    masks: Table,
-    rle_visible: Sequence[bytes],
-    *,
-    window: int,
-    anchor: int,
-    frame: int,
-    first_masklet: int,
-    predicted_iou: NDArray[np.float32],
-    stability: NDArray[np.float32],
-    object_score: NDArray[np.float32],
-) -> Table:
-    """The rows of one window on one frame, as in `SCHEMA`.
-
-    Args:
-        masks: of `mask_columns`, n rows.
-        rle_visible: run lengths of the n disjoint parts by largest logit.
-        window: index of the window.
-        anchor: frame index of the window's first frame.
-        frame: frame index in the clip.
-        first_masklet: clip-wide id of the first masklet; the others follow.
-        predicted_iou: (n,) of the proposals.
-        stability: (n,) of the proposals.
-        object_score: (n,) logits on this frame.
-    """
-    count = masks.num_rows
-    columns = {
-        **{name: masks[name] for name in masks.column_names},
-        "window": np.full(count, window),
-        "anchor": np.full(count, anchor),
-        "masklet": np.arange(first_masklet, first_masklet + count),
-        "frame": np.full(count, frame),
-        "predicted_iou": predicted_iou,
-        "stability": stability,
-        "object_score": object_score,
-        "rle_visible": list(rle_visible),
-    }
-    return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
-
-
 def visible_parts(logits: Tensor) -> Tensor:
-    """Disjoint masks by largest logit.
+    """Disjoint masks by largest logit, (n, H, W) bool, n > 0.
 
-    Args:
-        logits: (n, H, W), n > 0.
-
-    Returns:
-        (n, H, W) bool: where a masklet's logit is positive and the largest; ties go to the first.
+    They are true where a masklet's logit is positive and the largest; ties go to the first.
     """
     best = logits.amax(0)
     # argmax promises nothing about ties, and prompts' logits are mostly equal on their own frame

@@ -63,8 +63,7 @@ class Sam2Model:
 def build_model(config: DictConfig) -> Any:
     """Instantiate a SAM2 configuration without touching Hydra's global state.
 
-    Args:
-        config: contents of a sam2 YAML, with or without its outer `model` key.
+    It may come with or without its outer `model` key.
 
     Returns:
         A `SAM2VideoPredictor` on the CPU, in training mode, with random weights.

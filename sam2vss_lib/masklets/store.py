@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.clips import Clip
 from sam2vss_lib.errors import DataError, first_line
-from sam2vss_lib.masklets.rows import SCHEMA, Table, checked_rows, decode_masks, frame_table
+from sam2vss_lib.masklets.rows import SCHEMA, Table, checked_rows, decode_masks
 from sam2vss_lib.storage.clip_files import ClipFiles
 
 FORMAT_VERSION = 1
@@ -99,20 +99,50 @@ class ClipWriter:
         self._first = self.masklets = self.rows = 0
 
     def add(
-        self, masks: Table, rle_visible: Sequence[bytes], *, window: int, **columns: Any
+        self,
+        masks: Table,
+        rle_visible: Sequence[bytes],
+        *,
+        window: int,
+        anchor: int,
+        frame: int,
+        predicted_iou: NDArray[np.float32],
+        stability: NDArray[np.float32],
+        object_score: NDArray[np.float32],
     ) -> None:
-        """Add one window's rows on one frame; arguments as for `frame_table`.
+        """Add the rows of one window's n masklets on one frame.
 
         Masklets are numbered as they come; those of a window are the same on all its frames.
+
+        Args:
+            masks: of `mask_columns`, n rows.
+            rle_visible: run lengths of the n disjoint parts by largest logit.
+            window: index of the window.
+            anchor: frame index of the window's first frame.
+            frame: frame index in the clip.
+            predicted_iou: (n,) of the proposals.
+            stability: (n,) of the proposals.
+            object_score: (n,) logits on this frame.
         """
+        count = masks.num_rows
         if window != self._window:
             self.flush()
             self._window, self._first = window, self.masklets
-            self.masklets += masks.num_rows
-        self._pending.append(
-            frame_table(masks, rle_visible, window=window, first_masklet=self._first, **columns)
-        )
-        self.rows += masks.num_rows
+            self.masklets += count
+        columns = {
+            **{name: masks[name] for name in masks.column_names},
+            "window": np.full(count, window),
+            "anchor": np.full(count, anchor),
+            "masklet": np.arange(self._first, self._first + count),
+            "frame": np.full(count, frame),
+            "predicted_iou": predicted_iou,
+            "stability": stability,
+            "object_score": object_score,
+            "rle_visible": list(rle_visible),
+        }
+        in_order = {name: columns[name] for name in SCHEMA.names}
+        self._pending.append(pa.table(in_order, schema=SCHEMA))
+        self.rows += count
 
     def flush(self) -> None:
         """Write what is pending as one row group."""
@@ -129,9 +159,7 @@ class MaskletStore(ClipFiles):
     def writer(self, clip: str, metadata: dict[str, Any]) -> Generator[ClipWriter]:
         """Write a clip's masklets; the file appears whole when the block ends, or not at all.
 
-        Args:
-            clip: name of the clip.
-            metadata: what the masklets were made from, by the keys that `metadata` returns.
+        `metadata` is what they were made from, by the keys that the method `metadata` returns.
         """
         stored = {
             key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
@@ -201,14 +229,9 @@ class MaskletStore(ClipFiles):
 def check_fit(clip: Clip, stored: ClipMasklets, path: Path, *, overlap: str = "area") -> None:
     """Masklets must be of as many frames as the clip, of its size, and have what is needed.
 
-    Args:
-        clip: the clip.
-        stored: what is meant to be its masklets.
-        path: their file, for the error.
-        overlap: the rule by which they will be painted.
-
     Raises:
-        DataError: they are of something else, or lack the visible parts that `logit` needs.
+        DataError: what is stored at the path is of something else, or lacks the visible parts that
+            painting by the overlap rule `logit` needs.
     """
     kept = (stored.num_frames, *clip.size)
     if stored.table.num_rows:

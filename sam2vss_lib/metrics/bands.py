@@ -10,8 +10,6 @@ from torch.nn import functional
 
 from sam2vss_lib.metrics.protocol import VOID
 
-_Extremum = Callable[..., Tensor]
-
 
 def inner_band(labels: Tensor, radius_px: int, frame_edge_is_boundary: bool = False) -> Tensor:
     """Mark the pixels in the inner boundary band of their own label's region.
@@ -28,8 +26,8 @@ def inner_band(labels: Tensor, radius_px: int, frame_edge_is_boundary: bool = Fa
     Returns:
         (H, W) bool.
     """
-    smallest = _square_extremum(labels, radius_px, torch.minimum)
-    largest = _square_extremum(labels, radius_px, torch.maximum)
+    smallest = square_extremum(labels, radius_px, torch.minimum)
+    largest = square_extremum(labels, radius_px, torch.maximum)
     band = smallest != largest
     if frame_edge_is_boundary:
         for rows in (band, band.T):
@@ -38,18 +36,31 @@ def inner_band(labels: Tensor, radius_px: int, frame_edge_is_boundary: bool = Fa
     return band
 
 
-def _square_extremum(labels: Tensor, radius_px: int, extremum: _Extremum) -> Tensor:
-    """Extremum over the part of the (2r + 1)-square around each pixel that is in the frame."""
+def square_extremum(
+    maps: Tensor, radius_px: int, extremum: Callable[..., Tensor], *, squared: bool = False
+) -> Tensor:
+    """Extremum over the part of the (2r + 1)-square around each pixel that is in the frame.
+
+    Args:
+        maps: (H, W).
+        radius_px: radius r of the square.
+        extremum: `torch.minimum` or `torch.maximum`.
+        squared: whether a value grows by the square of its distance, along each axis, in px.
+
+    Returns:
+        (H, W) as `maps`.
+    """
     for axis in (0, 1):
-        pooled = labels.clone()
-        length = labels.shape[axis]
+        pooled = maps.clone()
+        length = maps.shape[axis]
         for shift in range(1, min(radius_px, length - 1) + 1):
             rest = length - shift
             low, high = pooled.narrow(axis, 0, rest), pooled.narrow(axis, shift, rest)
-            extremum(low, labels.narrow(axis, shift, rest), out=low)
-            extremum(high, labels.narrow(axis, 0, rest), out=high)
-        labels = pooled
-    return labels
+            moved = maps + shift**2 if squared else maps
+            extremum(low, moved.narrow(axis, shift, rest), out=low)
+            extremum(high, moved.narrow(axis, 0, rest), out=high)
+        maps = pooled
+    return maps
 
 
 def within_dilation(labels: Tensor, ground_truth: Tensor, radius_px: int) -> Tensor:

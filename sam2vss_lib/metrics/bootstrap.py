@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +13,12 @@ from numpy.typing import NDArray
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.metrics.iou import ratio
 from sam2vss_lib.metrics.metric import AnySums, Floats
-from sam2vss_lib.metrics.sums import ClipSums
-from sam2vss_lib.metrics.values import headline_values
+from sam2vss_lib.metrics.sums import ClipSums, headline_values
+
+if TYPE_CHECKING:
+    from sam2vss_lib.metrics.suite import MetricSuite
 
 FEW_CLIPS = "too few clips have a value of their own for an interval over clips"
-
-
-class HasSums(Protocol):
-    """Anything that holds per-clip sums, as a `MetricSuite` does."""
-
-    @property
-    def sums(self) -> ClipSums:
-        """The sums of the finished clips."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,7 @@ def resampling_weights(clips: int, samples: int, seed: int) -> NDArray[np.int64]
 
 
 def confidence_interval(
-    scores: ClipSums | HasSums, samples: int = 2000, seed: int = 0, level: float = 0.95
+    scores: ClipSums | MetricSuite, samples: int = 2000, seed: int = 0, level: float = 0.95
 ) -> dict[str, tuple[float, float] | None]:
     """Percentile bootstrap interval of every headline metric over clips.
 
@@ -78,10 +72,7 @@ def confidence_interval(
         SettingsError: `samples` or `level` is outside its range.
     """
     sums = _sums_of(scores)
-
-    def values(of: AnySums) -> dict[str, Floats]:
-        return headline_values(of, sums.settings)
-
+    values = partial(headline_values, settings=sums.settings)
     found = _bootstrap([sums.stacked()], values, samples, seed, level)
     return {
         metric: None if value.low is None or value.high is None else (value.low, value.high)
@@ -90,8 +81,8 @@ def confidence_interval(
 
 
 def paired_gain(
-    base: ClipSums | HasSums,
-    refined: ClipSums | HasSums,
+    base: ClipSums | MetricSuite,
+    refined: ClipSums | MetricSuite,
     samples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
@@ -99,14 +90,7 @@ def paired_gain(
     """Gain of every headline metric, with an interval from the same resampled clips on both sides.
 
     Pairing removes what makes a clip hard for both; the interval of the gain is far narrower than
-    those of the two values suggest.
-
-    Args:
-        base: suite or sums of the base predictions.
-        refined: suite or sums of the refined predictions of the same clips.
-        samples: number of resamples.
-        seed: seed of the resampling.
-        level: coverage, in 0..1.
+    those of the two values suggest. Further arguments are those of `confidence_interval`.
 
     Returns:
         metric -> gain and interval, in percentage points.
@@ -135,13 +119,9 @@ def paired_share_gain(
 ) -> Gain:
     """Gain of a share of pixels that is pooled over clips, with the same resamples on both sides.
 
-    Args:
-        before: (clips,) pixels of the base predictions that have a property, such as being right.
-        after: (clips,) those of the refined predictions.
-        counted: (clips,) pixels that could have it.
-        samples: number of resamples.
-        seed: seed of the resampling.
-        level: coverage, in 0..1.
+    Of each clip, (clips,), there are the pixels that have a property, such as being right, in the
+    base predictions (`before`) and in the refined ones (`after`), and those that could have it
+    (`counted`). Further arguments are those of `confidence_interval`.
 
     Returns:
         Gain in percentage points; its `clips` are those with pixels that count.
@@ -169,13 +149,9 @@ def _bootstrap(
     Values are functions of sums, so a resample is a weighted sum over clips: one matrix product.
     Counts below 2^53 stay exact in float64.
 
-    Args:
-        sides: sums, each (clips, ...), of the same clips on every side.
-        values: from sums without the clips' axis, or with another in its place, one argument a
-            side, to percent or points, () or (n,), NaN where undefined.
-        samples: number of resamples.
-        seed: seed of the resampling.
-        level: coverage, in 0..1.
+    `sides` are sums, each (clips, ...), of the same clips on every side. `values` turns sums
+    without the clips' axis, or with another in its place, one argument a side, into percent or
+    points, () or (n,), NaN where undefined.
     """
     if samples < 1 or not 0.0 < level < 1.0:
         raise SettingsError(f"bootstrap: {samples} samples at level {level} are not possible")
@@ -203,7 +179,7 @@ def _bootstrap(
     return found
 
 
-def _sums_of(scores: ClipSums | HasSums) -> ClipSums:
+def _sums_of(scores: ClipSums | MetricSuite) -> ClipSums:
     return scores if isinstance(scores, ClipSums) else scores.sums
 
 

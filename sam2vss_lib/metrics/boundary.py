@@ -6,6 +6,7 @@ readings here take boundaries, as the paper's text says; `PROTOCOL.definitions` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,15 +19,7 @@ from sam2vss_lib.metrics.iou import class_counts, class_iou, class_mean, is_labe
 from sam2vss_lib.metrics.metric import AnySums, Floats, Metric, Sums
 from sam2vss_lib.metrics.protocol import MetricSettings
 
-READINGS = (
-    "inner_image",
-    "inner_dataset",
-    "inner_pooled",
-    "twosided_image",
-    "cheng_dataset",
-    "agnostic",
-)
-
+#: additive (C,) pixel counts
 CLASS_SUMS = (
     "inner_intersection",
     "inner_ground_truth",
@@ -34,16 +27,16 @@ CLASS_SUMS = (
     "cheng_intersection",
     "cheng_prediction",
 )
-"""Additive (C,) pixel counts."""
-
-IMAGE_SUMS = ("inner_image", "inner_pooled", "twosided_image", "agnostic")
-"""Additive sums over images of a ratio in 0..1."""
-
-IMAGE_COUNTS = ("band_images", "agnostic_images")
-"""Additive numbers of images: those the first three ratios exist for, and those of the last."""
-
+#: additive sums over images of a ratio in 0..1, and the number of images that it exists for
+IMAGE_SUMS = {
+    "inner_image": "band_images",
+    "inner_pooled": "band_images",
+    "twosided_image": "band_images",
+    "agnostic": "agnostic_images",
+}
+#: rows of a frame's counts: of void ground truth none; `confused` are false positives of c inside
+#: the dilation of its ground truth, `shared` is ground truth where both maps have any band
 COUNTS = (*CLASS_SUMS, "confused", "shared")
-"""Rows of a frame's counts."""
 
 
 class BoundaryOverlap(Metric):
@@ -77,40 +70,72 @@ class BoundaryOverlap(Metric):
 
     @classmethod
     def zeros(cls, settings: MetricSettings) -> Sums:
-        """`CLASS_SUMS`, `IMAGE_SUMS` and `IMAGE_COUNTS`, each followed by `_r<radius>`."""
+        """`CLASS_SUMS`, and `IMAGE_SUMS` with their numbers, each followed by `_r<radius>`."""
         found: Sums = {}
         for tail in (f"_r{radius_px}" for radius_px in settings.radii_px):
             found |= {name + tail: np.zeros(settings.num_classes, np.int64) for name in CLASS_SUMS}
             found |= {name + tail: np.zeros((), np.float64) for name in IMAGE_SUMS}
-            found |= {name + tail: np.zeros((), np.int64) for name in IMAGE_COUNTS}
+            found |= {name + tail: np.zeros((), np.int64) for name in IMAGE_SUMS.values()}
         return found
 
     @classmethod
     def values(cls, sums: AnySums, settings: MetricSettings) -> dict[str, dict[str, Floats]]:
         """See `Metric.values`."""
-        by_radius = [boundary_values(sums, radius_px) for radius_px in settings.radii_px]
-        return {"mBIoU": {name: value for named in by_radius for name, value in named.items()}}
+        found: dict[str, Floats] = {}
+        for tail in (f"_r{radius_px}" for radius_px in settings.radii_px):
+            of_images = {
+                name: ratio(sums[name + tail], sums[images + tail])
+                for name, images in IMAGE_SUMS.items()
+            }
+            of_data_set: dict[str, Floats] = {}
+            for kind in ("inner", "cheng"):
+                intersection, prediction = (
+                    sums[f"{kind}_{what}{tail}"] for what in ("intersection", "prediction")
+                )
+                truth = sums[f"inner_ground_truth{tail}"]
+                iou = class_iou(intersection, truth, prediction)
+                of_data_set[f"{kind}_dataset"] = class_mean(iou, truth > 0)
+            readings = of_images | of_data_set
+            found |= {name + tail: readings[name] for name in cls.definitions if name != "band"}
+        return {"mBIoU": found}
 
     @classmethod
-    def reasons(cls, settings: MetricSettings, longest_frames: int, sparse: bool) -> dict[str, str]:
+    def reasons(cls, settings: MetricSettings, longest_frames: int) -> dict[str, str]:
         """See `Metric.reasons`."""
         return {"mBIoU": "no frame has a boundary between regions"}
 
     def count(self, prediction: Tensor, ground_truth: Tensor) -> Tensor:
-        """(7 r, C) int64, see `boundary_counts`."""
-        classes, edge = self.settings.num_classes, self.settings.frame_edge_is_boundary
+        """(7 r, C) int64 of `COUNTS`, radius by radius."""
         return torch.cat(
-            [
-                boundary_counts(prediction, ground_truth, classes, radius_px, edge)
-                for radius_px in self.settings.radii_px
-            ]
+            [self._counts(prediction, ground_truth, radius) for radius in self.settings.radii_px]
         )
+
+    def _counts(self, prediction: Tensor, ground_truth: Tensor, radius_px: int) -> Tensor:
+        """(7, C) int64 of `COUNTS`: what all readings are made of."""
+        classes, edge = self.settings.num_classes, self.settings.frame_edge_is_boundary
+        labelled = is_labelled(ground_truth)
+        correct = prediction == ground_truth
+        band = inner_band(ground_truth, radius_px, edge) & labelled
+        predicted_band = inner_band(prediction, radius_px, edge) & labelled
+        shared = band & predicted_band
+        confused = within_dilation(prediction, ground_truth, radius_px) & labelled & ~correct
+        counted = {
+            "inner_intersection": (ground_truth, band & correct),
+            "inner_ground_truth": (ground_truth, band),
+            "inner_prediction": (prediction, band),
+            "cheng_intersection": (ground_truth, shared & correct),
+            "cheng_prediction": (prediction, predicted_band),
+            "confused": (prediction, confused),
+            "shared": (ground_truth, shared & is_labelled(prediction)),
+        }
+        return torch.stack([class_counts(*counted[name], classes) for name in COUNTS])
 
     def add(self, counts: NDArray[np.int64]) -> None:
         """Take in a frame's (7 r, C)."""
         radii_px = self.settings.radii_px
         for radius_px, of_radius in zip(radii_px, np.split(counts, len(radii_px)), strict=True):
-            for name, value in boundary_sums(of_radius).items():
+            named = zip(COUNTS, of_radius, strict=True)
+            for name, value in _frame_sums(dict(named)).items():
                 self._sums[f"{name}_r{radius_px}"] += value
 
     def sums(self) -> Sums:
@@ -118,103 +143,27 @@ class BoundaryOverlap(Metric):
         return self._sums
 
 
-def boundary_counts(
-    prediction: Tensor,
-    ground_truth: Tensor,
-    num_classes: int,
-    radius_px: int,
-    frame_edge_is_boundary: bool = False,
-) -> Tensor:
-    """Count what all readings are made of, on one frame.
-
-    Args:
-        prediction: (H, W) uint8, classes 0..C-1 or 255 (unlabelled).
-        ground_truth: (H, W) uint8, classes 0..C-1 or 255 (void).
-        num_classes: C.
-        radius_px: radius r of the bands.
-        frame_edge_is_boundary: see `MetricSettings`.
-
-    Returns:
-        (7, C) int64 of `COUNTS`, never counting void ground truth: `confused` are false positives
-        of c inside the dilation of its ground truth, `shared` is ground truth where both maps have
-        a band of any class.
-    """
-    labelled = is_labelled(ground_truth)
-    correct = prediction == ground_truth
-    band = inner_band(ground_truth, radius_px, frame_edge_is_boundary) & labelled
-    predicted_band = inner_band(prediction, radius_px, frame_edge_is_boundary) & labelled
-    shared = band & predicted_band
-    confused = within_dilation(prediction, ground_truth, radius_px) & labelled & ~correct
-    counted = {
-        "inner_intersection": (ground_truth, band & correct),
-        "inner_ground_truth": (ground_truth, band),
-        "inner_prediction": (prediction, band),
-        "cheng_intersection": (ground_truth, shared & correct),
-        "cheng_prediction": (prediction, predicted_band),
-        "confused": (prediction, confused),
-        "shared": (ground_truth, shared & is_labelled(prediction)),
-    }
-    return torch.stack([class_counts(*counted[name], num_classes) for name in COUNTS])
-
-
-def boundary_sums(counts: NDArray[Any]) -> dict[str, Any]:
-    """Turn one frame's counts into the frame's share of the additive sums.
-
-    Args:
-        counts: (7, C) int64 of `COUNTS`, from `boundary_counts`.
-
-    Returns:
-        `CLASS_SUMS` as (C,) int64, `IMAGE_SUMS` as floats, `IMAGE_COUNTS` as 0 or 1.
-    """
-    counted = dict(zip(COUNTS, counts, strict=True))
-    sums: dict[str, Any] = {name: counted[name] for name in CLASS_SUMS}
-    intersection, ground_truth = counted["inner_intersection"], counted["inner_ground_truth"]
-    sums |= dict.fromkeys(IMAGE_SUMS, 0.0) | dict.fromkeys(IMAGE_COUNTS, 0)
+def _frame_sums(counts: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
+    """One frame's share of the additive sums, from its `COUNTS`, (C,) each."""
+    sums: dict[str, Any] = {name: counts[name] for name in CLASS_SUMS}
+    intersection, ground_truth = counts["inner_intersection"], counts["inner_ground_truth"]
     pixels = ground_truth.sum()
     if pixels > 0:
         present = ground_truth > 0
         accuracy = intersection.sum() / pixels
         sums["band_images"] = 1
         sums["inner_image"] = class_mean(
-            class_iou(intersection, ground_truth, counted["inner_prediction"]), present
+            class_iou(intersection, ground_truth, counts["inner_prediction"]), present
         )
         sums["inner_pooled"] = accuracy / (2 - accuracy)
         # Inside the ground truth the two-sided band of a class is its inner band, so that only
         # the false positives have to be counted anew.
         sums["twosided_image"] = class_mean(
-            class_iou(intersection, ground_truth, intersection + counted["confused"]), present
+            class_iou(intersection, ground_truth, intersection + counts["confused"]), present
         )
-    both = counted["shared"].sum()
-    union = pixels + counted["cheng_prediction"].sum() - both
+    both = counts["shared"].sum()
+    union = pixels + counts["cheng_prediction"].sum() - both
     if union > 0:
         sums["agnostic_images"] = 1
         sums["agnostic"] = both / union
     return sums
-
-
-def boundary_values(sums: AnySums, radius_px: int) -> dict[str, Floats]:
-    """Every reading from summed sums.
-
-    Args:
-        sums: `CLASS_SUMS` (..., C), `IMAGE_SUMS` and `IMAGE_COUNTS` (...), each name followed by
-            `_r<radius>`.
-        radius_px: the radius.
-
-    Returns:
-        `<reading>_r<radius>` -> (...) float64 in 0..1, NaN where no boundary exists.
-    """
-    tail = f"_r{radius_px}"
-    inner = [sums[name + tail] for name in CLASS_SUMS[:3]]
-    cheng = [
-        sums[f"cheng_intersection{tail}"],
-        inner[1],
-        sums[f"cheng_prediction{tail}"],
-    ]
-    values = {
-        "inner_dataset": class_mean(class_iou(*inner), inner[1] > 0),
-        "cheng_dataset": class_mean(class_iou(*cheng), inner[1] > 0),
-    }
-    for name in IMAGE_SUMS:
-        images = "agnostic_images" if name == "agnostic" else "band_images"
-        values[name] = ratio(sums[name + tail], sums[images + tail])
-    return {name + tail: values[name] for name in READINGS}

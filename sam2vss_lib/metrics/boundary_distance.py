@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sam2vss_lib.metrics.bands import inner_band
+from sam2vss_lib.metrics.bands import inner_band, square_extremum
 from sam2vss_lib.metrics.protocol import VOID
 
 #: lower ends of the bins of distance in pixels; the last bin is open
@@ -26,16 +26,7 @@ def squared_distance(marked: Tensor, limit_px: int) -> Tensor:
         (H, W) int16, at most limit_px squared.
     """
     costs = torch.where(marked, 0, limit_px**2).to(torch.int16)
-    for axis in (0, 1):
-        nearest = costs.clone()
-        length = costs.shape[axis]
-        for shift in range(1, min(limit_px, length)):
-            rest = length - shift
-            low, high = nearest.narrow(axis, 0, rest), nearest.narrow(axis, shift, rest)
-            torch.minimum(low, costs.narrow(axis, shift, rest) + shift**2, out=low)
-            torch.minimum(high, costs.narrow(axis, 0, rest) + shift**2, out=high)
-        costs = nearest
-    return costs
+    return square_extremum(costs, limit_px - 1, torch.minimum, squared=True)
 
 
 def distance_bins(ground_truth: Tensor) -> Tensor:
@@ -43,9 +34,6 @@ def distance_bins(ground_truth: Tensor) -> Tensor:
 
     A boundary pixel touches another label, void included, also by a corner (`inner_band` of radius
     1); its distance is 0. The edge of the frame is no boundary.
-
-    Args:
-        ground_truth: (H, W) uint8, classes or 255 (void).
 
     Returns:
         (H, W) uint8, index into `BIN_STARTS_PX`; 255 for void pixels, and everywhere in a map of a

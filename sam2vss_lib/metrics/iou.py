@@ -12,8 +12,8 @@ from torch import Tensor
 from sam2vss_lib.metrics.metric import AnySums, Floats, Metric, Numbers, Sums
 from sam2vss_lib.metrics.protocol import VOID, MetricSettings
 
+#: additive (C,) pixel counts
 REGION_SUMS = ("intersection", "ground_truth", "prediction")
-"""Additive (C,) pixel counts, as `iou_counts` gives them."""
 
 
 class RegionOverlap(Metric):
@@ -39,20 +39,36 @@ class RegionOverlap(Metric):
     @classmethod
     def values(cls, sums: AnySums, settings: MetricSettings) -> dict[str, dict[str, Floats]]:
         """See `Metric.values`."""
-        region = [sums[name] for name in REGION_SUMS]
+        truth, prediction = sums["ground_truth"], sums["prediction"]
+        iou = class_iou(sums["intersection"], truth, prediction)
+        # "Weighted IoU" in Table 1, "FWIoU" in Tables 4-7
+        weighted = np.where(truth > 0, truth * iou, 0.0).sum(axis=-1)
         return {
-            "mIoU": {"vspw": mean_iou_vspw(*region), "mmseg": mean_iou_mmseg(*region)},
-            "FWIoU": {"fwiou": frequency_weighted_iou(*region)},
+            "mIoU": {
+                "vspw": class_mean(iou, truth > 0),
+                "mmseg": class_mean(iou, truth + prediction > 0),
+            },
+            "FWIoU": {"fwiou": ratio(weighted, truth.sum(axis=-1))},
         }
 
     @classmethod
-    def reasons(cls, settings: MetricSettings, longest_frames: int, sparse: bool) -> dict[str, str]:
+    def reasons(cls, settings: MetricSettings, longest_frames: int) -> dict[str, str]:
         """See `Metric.reasons`."""
         return dict.fromkeys(cls.headline, "the ground truth is void everywhere")
 
     def count(self, prediction: Tensor, ground_truth: Tensor) -> Tensor:
-        """(3, C) int64, see `iou_counts`."""
-        return iou_counts(prediction, ground_truth, self.settings.num_classes)
+        """(3, C) int64 of `REGION_SUMS`; of the prediction where the ground truth is not void.
+
+        No confusion matrix is needed, and none could hold the prediction 255 without a row of its
+        own.
+        """
+        labelled, classes = is_labelled(ground_truth), self.settings.num_classes
+        counted = {
+            "intersection": (ground_truth, ground_truth == prediction),
+            "ground_truth": (ground_truth, labelled),
+            "prediction": (prediction, labelled),
+        }
+        return torch.stack([class_counts(*counted[name], classes) for name in REGION_SUMS])
 
     def add(self, counts: NDArray[np.int64]) -> None:
         """Take in a frame's (3, C)."""
@@ -64,12 +80,9 @@ class RegionOverlap(Metric):
 
 
 def class_counts(labels: Tensor, mask: Tensor, num_classes: int) -> Tensor:
-    """Count the pixels of every class inside a mask.
+    """Count the pixels of every class inside a mask, (H, W) bool.
 
-    Args:
-        labels: (H, W) uint8, classes 0..C-1 or 255.
-        mask: (H, W) bool, the pixels to count.
-        num_classes: C.
+    Labels are (H, W) uint8, classes 0..C-1 or 255.
 
     Returns:
         (C,) int64 on the device of `labels`; integer counts, so exact and repeatable anywhere.
@@ -89,30 +102,6 @@ def is_labelled(labels: Tensor) -> Tensor:
     return labels != torch.full_like(labels, VOID)
 
 
-def iou_counts(prediction: Tensor, ground_truth: Tensor, num_classes: int) -> Tensor:
-    """Count what class IoUs are made of, on one frame.
-
-    No confusion matrix is needed, and none could hold the prediction 255 without a row of its own.
-
-    Args:
-        prediction: (H, W) uint8, classes 0..C-1 or 255 (unlabelled).
-        ground_truth: (H, W) uint8, classes 0..C-1 or 255 (void).
-        num_classes: C.
-
-    Returns:
-        (3, C) int64: pixels of the intersection, of the ground truth, and of the prediction where
-        the ground truth is not void.
-    """
-    labelled = is_labelled(ground_truth)
-    return torch.stack(
-        [
-            class_counts(ground_truth, ground_truth == prediction, num_classes),
-            class_counts(ground_truth, labelled, num_classes),
-            class_counts(prediction, labelled, num_classes),
-        ]
-    )
-
-
 def ratio(numerator: Numbers, denominator: Numbers) -> Floats:
     """Divide in float64; NaN, not an error or a 0, where the denominator is 0."""
     numerator, denominator = np.broadcast_arrays(
@@ -128,46 +117,8 @@ def class_iou(intersection: Numbers, ground_truth: Numbers, prediction: Numbers)
 
 
 def class_mean(iou: Floats, counted: NDArray[np.bool_]) -> Floats:
-    """Mean over the last axis of the classes counted; NaN where none is.
+    """Mean (...) over the classes counted, (..., C) bool; NaN where none is.
 
-    Args:
-        iou: (..., C) float64; may be NaN where not counted.
-        counted: (..., C) bool.
-
-    Returns:
-        (...) float64.
+    The IoU, (..., C) float64, may be NaN where it is not counted.
     """
     return ratio(np.where(counted, iou, 0.0).sum(axis=-1), counted.sum(axis=-1))
-
-
-def mean_iou_vspw(intersection: Numbers, ground_truth: Numbers, prediction: Numbers) -> Floats:
-    """Mean over classes present in the ground truth, as VSPW's own evaluator takes it.
-
-    Args:
-        intersection: (..., C) summed pixel counts, as are the other two.
-        ground_truth: (..., C).
-        prediction: (..., C).
-
-    Returns:
-        (...) float64 in 0..1; NaN without any ground truth.
-    """
-    return class_mean(class_iou(intersection, ground_truth, prediction), ground_truth > 0)
-
-
-def mean_iou_mmseg(intersection: Numbers, ground_truth: Numbers, prediction: Numbers) -> Floats:
-    """Mean over classes present in ground truth or prediction; arguments as `mean_iou_vspw`."""
-    return class_mean(
-        class_iou(intersection, ground_truth, prediction), ground_truth + prediction > 0
-    )
-
-
-def frequency_weighted_iou(
-    intersection: Numbers, ground_truth: Numbers, prediction: Numbers
-) -> Floats:
-    """Sum of the class IoUs times the classes' shares of ground-truth pixels.
-
-    Arguments and result as `mean_iou_vspw`. "Weighted IoU" in Table 1, "FWIoU" in Tables 4-7.
-    """
-    iou = class_iou(intersection, ground_truth, prediction)
-    weighted = np.where(ground_truth > 0, ground_truth * iou, 0.0)
-    return ratio(weighted.sum(axis=-1), ground_truth.sum(axis=-1))

@@ -58,11 +58,8 @@ class Metric(ABC):
 
     @classmethod
     @abstractmethod
-    def reasons(cls, settings: MetricSettings, longest_frames: int, sparse: bool) -> dict[str, str]:
-        """Why each metric would have no value with at most so many annotated frames in a row.
-
-        `sparse` says whether frames without ground truth lie between them.
-        """
+    def reasons(cls, settings: MetricSettings, longest_frames: int) -> dict[str, str]:
+        """Why each metric would have no value in clips of at most so many annotated frames."""
 
     @abstractmethod
     def count(self, prediction: Tensor, ground_truth: Tensor) -> Tensor:

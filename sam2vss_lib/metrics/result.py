@@ -12,8 +12,7 @@ from sam2vss_lib.metrics.iou import REGION_SUMS, class_iou
 from sam2vss_lib.metrics.metric import Floats, Sums
 from sam2vss_lib.metrics.protocol import PROTOCOL
 from sam2vss_lib.metrics.registry import metric_kinds
-from sam2vss_lib.metrics.sums import ClipSums
-from sam2vss_lib.metrics.values import headline_values, variant_values
+from sam2vss_lib.metrics.sums import ClipSums, headline_values, variant_values
 
 
 @dataclass(frozen=True)
@@ -53,21 +52,13 @@ class MetricsResult:
 
 
 def build_result(sums: ClipSums, samples: int = 2000, seed: int = 0) -> MetricsResult:
-    """Compute every value from per-clip sums.
-
-    Args:
-        sums: sums of all clips.
-        samples: number of bootstrap resamples.
-        seed: seed of the resampling.
-
-    Returns:
-        The values; None, with a reason in `notes`, for what cannot be computed.
-    """
+    """Compute every value from per-clip sums; `samples` and `seed` are of the bootstrap."""
     settings, total = sums.settings, sums.total()
     variants = {
         metric: {name: _plain(value) for name, value in named.items()}
         for metric, named in variant_values(total, settings).items()
     }
+    class_ious = 100.0 * class_iou(*(total[name] for name in REGION_SUMS))
     headline = PROTOCOL.headline_of(settings)
     metrics = {metric: variants[metric][headline[metric]] for metric in settings.metric_names}
     intervals = confidence_interval(sums, samples, seed)
@@ -79,7 +70,12 @@ def build_result(sums: ClipSums, samples: int = 2000, seed: int = 0) -> MetricsR
         clips=len(sums.clips),
         metrics=metrics,
         variants=variants,
-        per_class=_class_rows(total),
+        per_class=[
+            {"class": index, "iou": _plain(iou), "support": int(support)}
+            for index, (iou, support) in enumerate(
+                zip(class_ious, total["ground_truth"], strict=True)
+            )
+        ],
         per_clip=_clip_rows(sums),
         confidence_95={k: list(v) if v is not None else None for k, v in intervals.items()},
         notes=_notes(sums, metrics, variants)
@@ -95,14 +91,6 @@ def _plain(value: Floats | np.float64) -> float | None:
 def _is_sparse(total: Sums) -> bool:
     """Whether a frame has no ground truth."""
     return bool(total["annotated_frames"] < total["frames"])
-
-
-def _class_rows(total: Sums) -> list[dict[str, int | float | None]]:
-    iou = 100.0 * class_iou(*(total[name] for name in REGION_SUMS))
-    return [
-        {"class": index, "iou": _plain(value), "support": int(support)}
-        for index, (value, support) in enumerate(zip(iou, total["ground_truth"], strict=True))
-    ]
 
 
 def _clip_rows(sums: ClipSums) -> list[dict[str, str | int | float | None]]:
@@ -129,18 +117,14 @@ def _notes(
         for name, value in named.items()
         if value is None
     }
-    reasons = _reasons(sums)
-    return {place: reasons[metric] for place, metric in missing.items()}
-
-
-def _reasons(sums: ClipSums) -> dict[str, str]:
-    """Why each metric cannot be computed, if it cannot."""
-    settings = sums.settings
     if not sums.clips:
-        return dict.fromkeys(settings.metric_names, "no clip was evaluated")
-    longest = int(sums.stacked()["longest_run"].max())
-    sparse = _is_sparse(sums.total())
-    found: dict[str, str] = {}
+        return dict.fromkeys(missing, "no clip was evaluated")
+    longest, total = int(sums.stacked()["longest_run"].max()), sums.total()
+    limits = ""
+    if _is_sparse(total):
+        share = f"{total['annotated_frames']} of {total['frames']} frames are annotated"
+        limits = f" ({share}; a clip counts as long as its longest run of these)"
+    reasons: dict[str, str] = {}
     for kind in metric_kinds():
-        found |= kind.reasons(settings, longest, sparse)
-    return found
+        reasons |= kind.reasons(sums.settings, longest)
+    return {place: reasons[metric] + limits for place, metric in missing.items()}

@@ -42,14 +42,7 @@ class MetricSuite:
     ) -> None:
         """Start without any clip.
 
-        Args:
-            num_classes: number of classes C, 1..255.
-            window_lengths: lengths n of the mVC_n windows in frames.
-            radii_px: boundary band radii; the first is the headline's.
-            frame_edge_is_boundary: see `MetricSettings`.
-
-        Raises:
-            SettingsError: a value is outside its range.
+        Arguments, and what is wrong with them, are those of `MetricSettings`.
         """
         self.settings = MetricSettings(
             num_classes, tuple(window_lengths), tuple(radii_px), frame_edge_is_boundary
@@ -122,11 +115,7 @@ class MetricSuite:
         self.sums.merge(other.sums)
 
     def compute(self, samples: int = 2000, seed: int = 0) -> MetricsResult:
-        """Compute every value; finishes the clip under way.
-
-        Args:
-            samples: number of bootstrap resamples behind the confidence intervals.
-            seed: seed of the resampling.
+        """Compute every value, with intervals by a bootstrap; finishes the clip under way.
 
         Raises:
             SettingsError: `samples` is below 1.
@@ -145,13 +134,7 @@ class MetricSuite:
             DataError: the file is missing, damaged, or of another version.
         """
         sums = ClipSums.load(path)
-        settings = sums.settings
-        suite = cls(
-            settings.num_classes,
-            settings.window_lengths,
-            settings.radii_px,
-            settings.frame_edge_is_boundary,
-        )
+        suite = cls(**vars(sums.settings))
         suite.sums.merge(sums)
         return suite
 
@@ -170,10 +153,7 @@ class _ClipCounter:
         """Raise a DataError naming clip and frame unless both maps fit the clip."""
         place = f"clip {self.clip}, frame {self._frames}"
         size = ground_truth.shape if self._size is None else self._size
-        for name, labels in (
-            ("ground truth", ground_truth),
-            ("prediction", prediction),
-        ):
+        for name, labels in (("ground truth", ground_truth), ("prediction", prediction)):
             if labels.dtype != torch.uint8:
                 raise DataError(f"{place}: {name} is {labels.dtype}, expected torch.uint8")
             if labels.ndim != 2 or labels.numel() == 0 or labels.shape != size:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.metrics.metric import Sums
+from sam2vss_lib.metrics.metric import AnySums, Floats, Sums
 from sam2vss_lib.metrics.protocol import PROTOCOL, MetricSettings
 from sam2vss_lib.metrics.registry import metric_kinds
 from sam2vss_lib.storage.files import atomic_path
@@ -150,3 +150,27 @@ class ClipSums:
                 raise ValueError(f"{key} has shape {shape} and dtype {dtype}")
         clips = {name: {k: arrays[k][row] for k in expected} for row, name in enumerate(names)}
         return cls(settings, clips)
+
+
+def variant_values(sums: AnySums, settings: MetricSettings) -> dict[str, dict[str, Floats]]:
+    """Every definition of every metric in percent, of the data set, a clip, or many resamples.
+
+    Args:
+        sums: named as `empty_sums`, each (..., C) or (...): one set of sums, or a batch of them.
+        settings: what they were counted with.
+
+    Returns:
+        metric -> definition -> (...) float64 in percent, NaN where it cannot be computed.
+    """
+    return {
+        metric: {name: 100.0 * value for name, value in named.items()}
+        for kind in metric_kinds()
+        for metric, named in kind.values(sums, settings).items()
+    }
+
+
+def headline_values(sums: AnySums, settings: MetricSettings) -> dict[str, Floats]:
+    """The headline definition of every metric; arguments and values as `variant_values`."""
+    variants = variant_values(sums, settings)
+    headline = PROTOCOL.headline_of(settings)
+    return {metric: variants[metric][headline[metric]] for metric in settings.metric_names}

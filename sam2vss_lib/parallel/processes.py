@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import suppress
+from multiprocessing import active_children, get_context
 from typing import TypeVar
 
+import psutil
 from tqdm import tqdm
 
 from sam2vss_lib.errors import RunError, SettingsError
@@ -41,7 +45,8 @@ def map_in_processes(
                 yield function(item)
                 bar.update()
             return
-        with ProcessPoolExecutor(min(workers, len(items)), get_context("spawn")) as pool:
+        context, others = get_context("spawn"), {child.pid for child in active_children()}
+        with ProcessPoolExecutor(min(workers, len(items)), context, _heed_driver_only) as pool:
             try:
                 for result in pool.map(function, items):
                     yield result
@@ -51,5 +56,26 @@ def map_in_processes(
                     f"{what}: a worker process was killed, likely for lack of memory; use fewer "
                     "--workers"
                 ) from None
+            except (KeyboardInterrupt, GeneratorExit):
+                # else they would finish what they are at
+                ours = {child.pid for child in active_children()} - others
+                end_processes(psutil.Process(pid) for pid in ours)
+                raise
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)  # no use finishing after a failure
+
+
+def end_processes(processes: Iterable[psutil.Process], patience_s: float = 5.0) -> None:
+    """End processes: politely first, so that they can clean up."""
+    remaining = list(processes)
+    for stop in (psutil.Process.terminate, psutil.Process.kill):
+        for process in remaining:
+            with suppress(psutil.NoSuchProcess):
+                stop(process)
+        _, remaining = psutil.wait_procs(remaining, timeout=patience_s)
+
+
+def _heed_driver_only() -> None:
+    """A worker leaves Ctrl-C to the driver, which ends it by a signal that cleans up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

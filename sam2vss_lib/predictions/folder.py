@@ -22,6 +22,7 @@ from sam2vss_lib.datasets.labels import (
     ground_truth_from_mask,
     mask_from_ground_truth,
 )
+from sam2vss_lib.datasets.listing import MASK_SUFFIXES, list_images
 from sam2vss_lib.errors import SettingsError, first_line
 from sam2vss_lib.storage.files import atomic_path
 from sam2vss_lib.storage.records import mark_finished, mark_started
@@ -50,12 +51,31 @@ class PredictionFolder:
             raise SettingsError(f"label_offset is {self.label_offset}; it must be 0 or 1")
 
     def path(self, clip: Clip, i: int) -> Path:
-        """Path of the labels of frame `i` (0-based)."""
+        """Path of the labels of frame `i` (0-based): of those there, else of those to be written.
+
+        Raises:
+            DataError: there is something else in the clip's folder.
+        """
+        path = self._own_path(clip, i)
+        if path.exists():
+            return path
+        return path.with_name(self.files(clip).get(clip.frames[i], path.name))
+
+    def _own_path(self, clip: Clip, i: int) -> Path:
         return self.root / clip.name / f"{clip.frames[i]}.png"
+
+    def files(self, clip: Clip) -> dict[str, str]:
+        """Names of the files of labels, by frame.
+
+        Raises:
+            DataError: there is something else in the clip's folder.
+        """
+        beside = (".npz", ".json")  # probabilities, and the record of what all was made from
+        return list_images(self.root / clip.name, MASK_SUFFIXES, beside).checked().files
 
     def probabilities_path(self, clip: Clip, i: int) -> Path:
         """Path of the probabilities of frame `i`, whether or not there are any."""
-        return self.path(clip, i).with_suffix(".npz")
+        return self._own_path(clip, i).with_suffix(".npz")
 
     def read(self, clip: Clip, i: int) -> Labels:
         """Read the predicted labels of frame `i`.
@@ -112,7 +132,7 @@ class PredictionFolder:
             DataError: the arrays are not a prediction of this clip.
             SettingsError: `labels` are not uint8.
         """
-        path = self.path(clip, i)
+        path = self._own_path(clip, i)
         if labels.dtype != np.uint8:
             raise SettingsError(f"labels for {path} are {labels.dtype}; convert them to uint8")
         clip.check_size(path, labels.shape)
@@ -132,9 +152,13 @@ class PredictionFolder:
         write_label_image(path, labels, palette)
 
     def missing(self, clip: Clip) -> tuple[int, ...]:
-        """Indices of the clip's frames that have no labels yet."""
-        present = {path.name for path in (self.root / clip.name).glob("*.png")}
-        return tuple(i for i, name in enumerate(clip.frames) if f"{name}.png" not in present)
+        """Indices of the clip's frames that have no labels yet.
+
+        Raises:
+            DataError: there is something else in the clip's folder.
+        """
+        present = self.files(clip)
+        return tuple(i for i, name in enumerate(clip.frames) if name not in present)
 
     def _check_probabilities(self, array: NDArray[Any], path: Path, hint: str) -> None:
         if array.dtype != np.float16 or array.ndim != 3 or array.shape[0] != self.num_classes:

@@ -10,15 +10,9 @@ from sam2vss_lib.metrics.iou import class_counts
 
 
 def count_votes(masks: Tensor, prediction: Tensor, num_classes: int) -> Tensor:
-    """Pixels of each class under each mask; void pixels do not vote (Eq. 2).
+    """Pixels of each class under each mask, (n, C) int64; void pixels do not vote (Eq. 2).
 
-    Args:
-        masks: (n, H, W) bool.
-        prediction: (H, W) uint8, classes 0..C-1 and void 255.
-        num_classes: C.
-
-    Returns:
-        (n, C) int64.
+    Masks are (n, H, W) bool, the prediction is (H, W) uint8, classes 0..C-1 and void 255.
     """
     votes = prediction.new_zeros((len(masks), num_classes), dtype=torch.int64)
     for mask, counts in zip(masks, votes, strict=True):
@@ -27,13 +21,9 @@ def count_votes(masks: Tensor, prediction: Tensor, num_classes: int) -> Tensor:
 
 
 def winning_classes(votes: Tensor) -> Tensor:
-    """Most frequent class of each mask, the lowest index among equals.
+    """Most frequent class of each mask, (n,) uint8, the lowest index among equals.
 
-    Args:
-        votes: (n, C) int64.
-
-    Returns:
-        (n,) uint8; 255 where a mask has no vote at all.
+    Votes are (n, C) int64; a mask without any vote gets 255.
     """
     num_classes = votes.shape[1]
     # one key per class, since argmax promises nothing about ties

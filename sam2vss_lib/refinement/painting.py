@@ -41,15 +41,8 @@ def paint_frame(
 ) -> Tensor:
     """Paint the masklets of one frame in their classes (Eq. 1).
 
-    Args:
-        labels: (H, W) uint8, kept where no masklet paints.
-        part: the frame's n masklets.
-        classes: (n,) uint8 on the device of `labels`; masklets of class 255 paint nothing.
-        overlap: which masklet is on top.
-        masks: (n, H, W) bool, `part.masks()` where the caller has them already.
-
-    Returns:
-        (H, W) uint8.
+    Labels, classes and the result are as for `paint`, on the device of `labels`. `masks` are the
+    frame's, (n, H, W) bool, where the caller has them already.
     """
     if overlap == "logit":
         masks = torch.from_numpy(part.masks("rle_visible")).to(labels.device)

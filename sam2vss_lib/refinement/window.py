@@ -57,14 +57,9 @@ class Window:
         return count_votes(masks, labels, self.predictions.num_classes)
 
     def painted(self, index: int, classes: Tensor) -> Tensor:
-        """A frame's labels with every masklet in its class (Eq. 1).
+        """A frame's labels (H, W) uint8 with every masklet in its class (Eq. 1).
 
-        Args:
-            index: of the frame in the window.
-            classes: (n,) uint8; masklets of class 255 paint nothing.
-
-        Returns:
-            (H, W) uint8.
+        Classes are (n,) uint8; masklets of class 255 paint nothing.
         """
         labels, masks = self.read(index)
         return paint_frame(labels, self.parts[index], classes, self.overlap, masks)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.segmentors.pixel_resize import resize_pixels
 
 #: `frame`: the frame's own size, rounded up to multiples of 32; `published`: the frame is scaled
 #: into 853 x 480 px first, as the published test settings of the VSPW models have it
@@ -24,14 +25,7 @@ _STD = (58.395, 57.12, 57.375)
 
 
 def normalise(frames: Tensor) -> Tensor:
-    """Normalise RGB values 0..255 as ImageNet models expect them.
-
-    Args:
-        frames: (B, 3, H, W) uint8 or float.
-
-    Returns:
-        (B, 3, H, W) float32.
-    """
+    """Normalise (B, 3, H, W) RGB values 0..255 to float32 as ImageNet models expect them."""
     mean = torch.tensor(_MEAN, device=frames.device).view(3, 1, 1)
     std = torch.tensor(_STD, device=frames.device).view(3, 1, 1)
     return (frames.float() - mean) / std
@@ -59,20 +53,16 @@ def network_input(frames: Tensor, rule: InputSize, least_side_px: int = 1) -> Te
     if rule == "frame":
         return resize(normalise(pixels), _rounded_up(frames.shape[1:3], least_side_px))
     scaled = _scaled_size(frames.shape[1], frames.shape[2])
-    # The published pipeline resizes twice, and 8-bit images: their values are whole numbers.
-    pixels = resize(pixels.float(), scaled).round()
-    return normalise(resize(pixels, _rounded_up(scaled, least_side_px)).round())
+    # The published pipeline resizes twice, and 8-bit images.
+    pixels = resize_pixels(pixels, scaled)
+    return normalise(resize_pixels(pixels, _rounded_up(scaled, least_side_px)))
 
 
 def labels_from_logits(logits: Tensor, *sizes: Sequence[int]) -> Tensor:
-    """The class of every pixel, from logits interpolated to each of `sizes` in turn.
+    """The class of every pixel, (B, H, W) uint8, from (B, C, h, w) float logits.
 
-    Args:
-        logits: (B, C, h, w) float.
-        sizes: (height, width) in px; the last one is that of the labels.
-
-    Returns:
-        (B, H, W) uint8.
+    They are interpolated to each of `sizes`, (height, width) in px, in turn, the last that of the
+    labels.
     """
     labels = list[Tensor]()
     for one in logits[:, None]:  # a frame at a time: C maps of full size are larger than all else
@@ -95,14 +85,9 @@ def _rounded_up(size: Sequence[int], least: int) -> tuple[int, int]:
 
 
 def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear interpolation between pixel centres; maps of that size are returned as they are.
+    """Bilinear interpolation of (B, D, h, w) float between pixel centres to (B, D, *size).
 
-    Args:
-        maps: (B, D, h, w) float.
-        size: wanted (height, width).
-
-    Returns:
-        (B, D, height, width).
+    Maps of that size are returned as they are.
     """
     if tuple(maps.shape[2:]) == tuple(size):
         return maps

@@ -21,17 +21,10 @@ def segment(
     save_probabilities: bool = False,
     progress: Callable[[str], None] = lambda clip: None,
 ) -> int:
-    """Predict every frame of every clip; finished clips are reused.
+    """Predict every frame of every clip; finished clips are reused, and their number is returned.
 
-    Args:
-        dataset: the clips; ground truth is not read.
-        segmentor: the base model.
-        out: where labels go, and probabilities beside them.
-        save_probabilities: whether to write probabilities too; they take far more room.
-        progress: called with each clip's name when it is done.
-
-    Returns:
-        Number of clips that were reused.
+    Ground truth is not read. Labels go to `out`, and probabilities beside them if they are wanted;
+    they take far more room. `progress` is called with each clip's name when it is done.
 
     Raises:
         SettingsError: the data set or `out` has another number of classes than the model.

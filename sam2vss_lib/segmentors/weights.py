@@ -36,10 +36,7 @@ _RENAMED = (
 
 
 def weights_file(checkpoint: Path) -> Path:
-    """The weights file of a checkpoint.
-
-    Args:
-        checkpoint: a Hugging Face folder, or the file itself.
+    """The weights file of a checkpoint, which is a Hugging Face folder or the file itself.
 
     Raises:
         DataError: there is none.
@@ -98,6 +95,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {_current_name(name): value for name, value in tensors.items()}
 
 
+def classifier_of(state: Mapping[str, Tensor], key: str, path: Path, wanted: str) -> Tensor:
+    """The weight of a network's last layer, whose shape says the number of classes and more.
+
+    Raises:
+        DataError: there is none of four dimensions; `wanted` says what to give instead.
+    """
+    classifier = state.get(key)
+    if classifier is None or classifier.ndim != 4:
+        raise DataError(f"{path}: no {key} of four dimensions; give {wanted}")
+    return classifier
+
+
 def _fault(value: Tensor) -> str:
     """Why a tensor cannot be a weight or a table; "" if it can."""
     if value.is_quantized or value.is_meta or value.layout != torch.strided:
@@ -113,15 +122,9 @@ def load_fitting(state: Mapping[str, Tensor], network: nn.Module, name: str, pat
     Tables of indices are in published files too, but follow from the architecture: the network's
     own are kept, so that no file can make it read out of bounds.
 
-    Args:
-        state: the weights.
-        network: gets them.
-        name: the model's, for the message.
-        path: where the weights are from, likewise.
-
     Raises:
         DataError: weights are missing, unexpected, or of another shape or type; the message lists
-            them.
+            them, with the model's name and the path where they are from.
     """
     wanted: Mapping[str, Tensor] = network.state_dict()
     unfit = {

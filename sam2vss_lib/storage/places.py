@@ -14,6 +14,8 @@ _HOME = _PACKAGE.parent if _IN_CHECKOUT else _PACKAGE
 CHECKOUT = _HOME if _IN_CHECKOUT else None
 #: relative paths in profiles and result folders in notebooks lie here, wherever the kernel runs
 PROJECT = CHECKOUT or Path.cwd()
+#: data sets that have no place: they are generated on first use
+GENERATED = ("demo", "demo-b")
 MANIFESTS = _HOME / "data_manifests"
 NOTEBOOKS = _HOME / "notebooks"
 

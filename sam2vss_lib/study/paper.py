@@ -16,10 +16,7 @@ _COLUMNS = ("table", "row", "backbone", "metric", "value")
 
 
 def load_paper_tables(path: Path | None = None) -> pd.DataFrame:
-    """Read the paper's numbers, one line each, in printed order.
-
-    Args:
-        path: another file of the same form; default is the project's.
+    """Read the paper's numbers, or those of a file of the same form, in printed order.
 
     Returns:
         Columns `table` (int, 1-7), `row`, `backbone` ("" where the paper prints none), `metric`
@@ -134,6 +131,4 @@ def _record(line: list[str], where: str) -> tuple[int, str, str, str, float, str
 @lru_cache(maxsize=1)
 def _index(path: Path) -> dict[tuple[int, str, str, str], float]:
     """Value of every cell by table, row, backbone and metric."""
-    frame = _read(path)
-    keys = zip(frame["table"], frame["row"], frame["backbone"], frame["metric"], strict=True)
-    return dict(zip(keys, (float(v) for v in frame["value"]), strict=True))
+    return _read(path).set_index(["table", "row", "backbone", "metric"])["value"].to_dict()

@@ -61,7 +61,7 @@ def test_a_folder_of_images_is_converted(tiny_vspw: Path, tmp_path: Path):
     done = call(*arguments, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == {
-        "out": str(target), "clip": "mine", "frames": 5, "reused": False
+        "out": str(target), "clip": "mine", "frames": 5, "reused": False, "notes": []
     }  # fmt: skip
     assert "there already" in call(*arguments).stdout
     refused(call(*arguments[:-1], "13"), 3, "mine/origin", "height_px is 12, not 13")

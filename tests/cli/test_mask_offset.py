@@ -45,7 +45,7 @@ def test_class_list_from_zero(from_zero: Path, predictions: Path, tmp_path: Path
     assert json.loads(out.read_text())["metrics"]["mIoU"] == 100.0
     assert done.stderr == ""
     report = verify_dataset(from_zero, "val")
-    assert (report.ok, report.warnings) == (True, ())
+    assert (report.ok, report.notes) == (True, ())
     dataset = open_dataset(from_zero, "val")
     assert (dataset.class_names, dataset.mask_offset) == (TINY_CLASSES, 0)
     assert set(np.unique(dataset.clips[0].ground_truth(0))) == {0, 1, 2, 255}
@@ -90,10 +90,9 @@ def test_without_a_setting_both_commands_warn(
     assert "--label-offset 1" in warning
     report = verify_dataset(from_zero, "val")
     assert report.ok
-    assert report.warnings[0] == report.summary().splitlines()[-1].removeprefix("warning: ")
-    assert report.warnings[0].startswith(
-        f"{from_zero}: no mask holds class 3, and 100% of them hold 0, which is read as void; if 0"
-    )
+    (note,) = report.notes
+    assert report.summary().splitlines()[-1] == f"note: {note}"
+    assert note.startswith("warning: no mask holds class 3, and 100% of them hold 0, which is read")
 
 
 def test_the_other_way_round(tiny_vspw: Path, perfect_predictions: Path, tmp_path: Path) -> None:

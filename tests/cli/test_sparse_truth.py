@@ -70,10 +70,13 @@ def test_annotated_frames_are_scored_and_counted(
     arguments = ("evaluate", "--dataset", sparse, "--predictions", predictions, "--out", out)
     done = call(*arguments)
     assert done.exit_code == 0, done.output
-    reason = "windows of 8 frames need longer runs of annotated frames, the longest has 1 frames"
+    reason = (
+        "windows of 8 frames need longer clips, the longest has 1 frames (2 of 10 frames are "
+        "annotated; a clip counts as long as its longest run of these)"
+    )
     first, *reasons, last = done.stdout.splitlines()
     assert first == "mIoU 100.00  FWIoU 100.00  mBIoU 100.00  mVC8 -  mVC16 -"
-    assert reasons == [f"mVC8: {reason}", f"mVC16: {reason.replace('8', '16')}"]
+    assert reasons == [f"mVC8: {reason}", f"mVC16: {reason.replace('of 8', 'of 16')}"]
     assert last == f"2 of 10 frames are annotated and scored; everything in {out}"
     written = json.loads(out.read_text())
     assert (written["frames"], written["annotated_frames"]) == (10, 2)

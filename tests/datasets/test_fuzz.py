@@ -112,6 +112,9 @@ SEGMENTS = {
 READERS = {
     "jpeg frame": Reader(read_frame, ".jpg", image_bytes("JPEG", "RGB")),
     "png frame": Reader(read_frame, ".png", image_bytes("PNG", "RGB")),
+    "webp frame": Reader(read_frame, ".webp", image_bytes("WEBP", "RGB")),
+    "bmp frame": Reader(read_frame, ".bmp", image_bytes("BMP", "RGB")),
+    "bmp mask": Reader(read_label_image, ".bmp", image_bytes("BMP", "P")),
     "grey mask": Reader(read_label_image, ".png", image_bytes("PNG", "L")),
     "palette mask": Reader(read_label_image, ".png", image_bytes("PNG", "P")),
     "panoptic": Reader(lambda p: read_id_image(p, "grey"), ".png", image_bytes("PNG", "I;16")),

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from sam2vss_lib.datasets.images import (
     check_same_size,
     image_size,
     read_frame,
+    read_id_image,
     read_label_image,
     write_label_image,
 )
@@ -115,6 +116,86 @@ def test_other_kinds_of_label_png_are_refused(tmp_path: Path, data: bytes, kind:
         f"{path}: {kind} where labels are read; "
         "write label values as 8-bit palette or 8-bit grey PNG, not colours"
     )
+
+
+@pytest.mark.parametrize("name", ["frame.webp", "frame.bmp"])
+def test_frames_of_other_lossless_formats_are_read(tmp_path: Path, name: str) -> None:
+    for image in (RGB, np.dstack([RGB, np.full_like(LABELS, 255)])):
+        Image.fromarray(image).save(tmp_path / name, lossless=True)
+        np.testing.assert_array_equal(read_frame(tmp_path / name), RGB)
+        assert image_size(tmp_path / name) == (24, 32)
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "PNG"])
+def test_animations_are_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "frame.webp"
+    images = [Image.fromarray(image) for image in (RGB, 255 - RGB)]
+    images[0].save(path, kind, save_all=True, append_images=images[1:])
+    with pytest.raises(DataError, match=f"{kind} of several images where a frame is read; save"):
+        read_frame(path)
+
+
+def test_labels_of_a_bmp_keep_their_values(tmp_path: Path) -> None:
+    path = tmp_path / "mask.bmp"
+    image = Image.fromarray(LABELS)
+    for palette in (None, class_palette(200)[::-1], np.repeat(np.arange(256)[::-1, None], 3, 1)):
+        if palette is not None:
+            image.putpalette(palette.astype(np.uint8).tobytes())
+        image.save(path)
+        np.testing.assert_array_equal(read_label_image(path), LABELS)
+        np.testing.assert_array_equal(read_id_image(path, "grey"), LABELS)
+    Image.fromarray(RGB).save(path)
+    np.testing.assert_array_equal(read_id_image(path, "rgb"), RGB @ np.array([1, 256, 65536]))
+
+
+@pytest.mark.parametrize(
+    ("array", "kind"),
+    [(RGB, "8-bit RGB"), (LABELS > 9, "1-bit packed"), (np.dstack([RGB, LABELS]), "32-bit packed")],
+)
+def test_other_kinds_of_label_bmp_are_refused(tmp_path: Path, array: np.ndarray, kind: str) -> None:
+    path = tmp_path / "mask.bmp"
+    path.write_bytes(encoded(array, "BMP"))
+    with pytest.raises(DataError, match=f"mask.bmp: {kind} BMP where labels are read; write label"):
+        read_label_image(path)
+
+
+def turned(orientation: int, kind: str = "JPEG", size: tuple[int, int] = (24, 32)) -> bytes:
+    """A dark frame, as stored, with a bright corner top left, and an EXIF orientation."""
+    image = np.full((*size, 3), 40, np.uint8)
+    image[:8, :8] = 220
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return encoded(image, kind, exif=exif)
+
+
+# where the stored top left corner is shown, as (bottom?, right?), by orientation
+CORNERS = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", [0, *CORNERS, 9])
+def test_frames_are_turned_upright(tmp_path: Path, kind: str, orientation: int) -> None:
+    path = tmp_path / "frame"
+    path.write_bytes(turned(orientation, kind))
+    frame = read_frame(path)
+    assert frame.shape[:2] == image_size(path) == ((32, 24) if 5 <= orientation <= 8 else (24, 32))
+    bottom, right = CORNERS.get(orientation, (0, 0))
+    upright = frame[:: -1 if bottom else 1, :: -1 if right else 1]
+    assert upright[1:7, 1:7].min() > 180
+    assert upright[-6:, -6:].max() < 80
+    for read in (read_frame, image_size):
+        if orientation in range(2, 9):
+            message = f"frame: EXIF orientation {orientation}, though the clip has masks; if the"
+            with pytest.raises(DataError, match=message):
+                read(path, has_masks=True)
+        else:
+            read(path, has_masks=True)
+
+
+def test_a_damaged_orientation_says_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "frame.jpg"
+    path.write_bytes(turned(6).replace(b"MM\0*", b"XX\0*").replace(b"II*\0", b"XX*\0"))
+    assert read_frame(path).shape[:2] == image_size(path) == (24, 32)
 
 
 @pytest.mark.parametrize("data", [png_of(16, 0, 3, bytes(4)), png_of(16, 2, 3, bytes(12))])

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
+from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset, open_frames
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.layout import is_plain_name, sort_frames
+from sam2vss_lib.datasets.layout import is_plain_name
 from sam2vss_lib.datasets.splits import read_split
 from sam2vss_lib.errors import DataError, SettingsError
 
@@ -48,6 +48,33 @@ def test_clips_frames_and_ground_truth(tiny_vspw: Path) -> None:
     assert clip.frame_path(1) == tiny_vspw / "data/second/origin/00000009.jpg"
     assert clip.mask_path(1) == tiny_vspw / "data/second/mask/00000009.png"
     assert pickle.loads(pickle.dumps(dataset)) == dataset
+
+
+def test_a_folder_of_frames_is_a_clip_of_its_name(
+    tiny_vspw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "my {clip}"
+    shutil.copytree(tiny_vspw / "data/first/origin", folder)
+    (clip,) = open_frames(folder)
+    known = open_dataset(tiny_vspw, "val").clip("first")
+    assert (clip.name, clip.frames, clip.has_ground_truth) == ("my {clip}", known.frames, False)
+    assert np.array_equal(clip.frame(4), known.frame(4))
+    shutil.copytree(tiny_vspw / "data/first/mask", folder / "mask")
+    monkeypatch.chdir(folder)
+    (clip,) = open_frames(".", num_classes=3)
+    assert np.array_equal(clip.ground_truth(4), known.ground_truth(4))
+
+
+def test_other_folders_are_no_clip(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: no frames"):
+        open_frames(tmp_path / "empty")
+    with pytest.raises(DataError, match=r"gone: no such folder; give a folder of"):
+        open_frames(tmp_path / "gone")
+    with pytest.raises(SettingsError, match="no plain name"):
+        open_frames("/")
+    with pytest.raises(SettingsError, match="num_classes is 0"):
+        open_frames(tmp_path / "empty", num_classes=0)
 
 
 def test_clips_can_be_chosen(tiny_vspw: Path) -> None:
@@ -161,7 +188,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], Path | str, Path | str, str]] 
         lambda folder: [path.unlink() for path in folder.iterdir()],
         FIRST / "origin",
         FIRST / "origin",
-        r"no frames \(.jpg, .jpeg or .png\); put <frame>.jpg files there \(and 5 more faults",
+        r"no frames \(.jpg, .*, .bmp\); put <frame>.jpg files there \(and 5 more faults",
     ),
     "no frame": (Path.unlink, FRAME, MASK, "mask without a frame in .*; add the frame or remove"),
     "no mask": (
@@ -280,21 +307,10 @@ def test_any_bytes_as_a_split_list_give_plain_names_or_faults(content: bytes) ->
             assert (path.parent / name).resolve().parent == path.parent.resolve()
 
 
-def test_frames_are_sorted_by_number_or_by_name() -> None:
-    assert sort_frames(["10", "9", "00", "010"]) == ("00", "9", "010", "10")
-    assert sort_frames(["10", "9", "a"]) == ("10", "9", "a")
-
-
-@given(st.sets(st.integers(0, 10**6)), st.integers(0, 9))
-def test_frame_numbers_keep_their_order(numbers: set[int], digits: int) -> None:
-    names = [f"{n:0{digits}d}" for n in numbers]
-    assert sort_frames(names) == tuple(f"{n:0{digits}d}" for n in sorted(numbers))
-
-
-def test_unfinished_and_foreign_files_are_not_frames(tiny_vspw: Path) -> None:
-    for name in (".tmp-1.jpg", "Thumbs.db", "notes.txt"):
+def test_unfinished_files_and_junk_are_not_frames(tiny_vspw: Path) -> None:
+    for name in (".tmp-1.jpg", "Thumbs.db", "._00000009.jpg", ".DS_Store"):
         (tiny_vspw / FIRST / "origin" / name).write_bytes(b"")
-        (tiny_vspw / FIRST / "mask" / name).with_suffix(".txt").write_bytes(b"")
+        (tiny_vspw / FIRST / "mask" / name).write_bytes(b"")
     assert open_dataset(tiny_vspw, "val").clip("first").num_frames == 5
 
 

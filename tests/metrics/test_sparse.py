@@ -50,7 +50,8 @@ def test_no_window_is_annotated_throughout(kept: list[bool], annotated: int) -> 
     for n in (8, 16):
         assert result["metrics"][f"mVC{n}"] is None
         assert result["notes"][f"mVC{n}"] == (
-            f"windows of {n} frames need longer runs of annotated frames, the longest has 1 frames"
+            f"windows of {n} frames need longer clips, the longest has 1 frames ({annotated} of 30 "
+            "frames are annotated; a clip counts as long as its longest run of these)"
         )
     # the scored frames alone have the same values
     ((predictions, truths),) = whole.values()

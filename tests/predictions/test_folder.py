@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from io import BytesIO
 from pathlib import Path
@@ -62,6 +63,25 @@ def test_offset_one_reads_zero_as_void(clip: Clip, folder: PredictionFolder) -> 
     assert labels[0, :4].tolist() == [0, 2, 255, 255]
     with pytest.raises(DataError, match=r"label 3 .*; .* pass --label-offset 1$"):
         folder.read(clip, 0)
+
+
+def test_labels_of_any_listed_format_are_found(clip: Clip, folder: PredictionFolder) -> None:
+    files = folder.root / clip.name
+    files.mkdir(parents=True)
+    for i, suffix in enumerate((".PNG", ".bmp", ".BMP")):
+        path = files / f"{clip.frames[i]}{suffix}"
+        Image.fromarray(np.full(SIZE, i, np.uint8)).save(path)
+        assert folder.path(clip, i) == path
+        assert (folder.read(clip, i) == i).all()
+    (files / ".DS_Store").touch()
+    assert folder.missing(clip) == (3, 4)
+    shutil.copy(folder.path(clip, 0), files / f"{clip.frames[0]}.bmp")
+    with pytest.raises(DataError, match=r"00000008.bmp: same frame as 00000008.PNG; keep one of"):
+        folder.missing(clip)
+    (files / f"{clip.frames[0]}.bmp").unlink()
+    (files / "scores.txt").touch()
+    with pytest.raises(DataError, match=r"scores.txt: is no image that is read here; move it"):
+        folder.missing(clip)
 
 
 def test_probabilities_survive_the_round_trip(clip: Clip, folder: PredictionFolder) -> None:

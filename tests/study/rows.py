@@ -9,7 +9,7 @@ from sam2vss_lib.metrics import MetricSuite, paired_gain
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.tables import table_row
-from sam2vss_lib.study.stages.stages import Evaluated
+from sam2vss_lib.study.stages.study import Evaluated
 
 CLASSES = 3
 FRAMES = 12

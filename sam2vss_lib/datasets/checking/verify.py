@@ -25,6 +25,7 @@ from sam2vss_lib.datasets.splits import Split, find_split
 from sam2vss_lib.parallel.processes import map_in_processes
 from sam2vss_lib.storage.files import sha256_file
 
+_NOTES_SHOWN = 5
 _NEARLY_ALL = 0.9  # share of masks with the value 0 from which on it may be a class
 
 
@@ -53,7 +54,7 @@ class VerifyReport(BaseModel, frozen=True):
     annotated_share: float  # of the frames, in 0..1
     checksums: Literal["none", "compared", "written"] = "none"
     faults: tuple[FaultRecord, ...]
-    warnings: tuple[str, ...] = ()  # what is no fault, but likely not meant
+    notes: tuple[str, ...] = ()  # what is no fault, but may be a mistake
 
     @property
     def ok(self) -> bool:
@@ -61,7 +62,7 @@ class VerifyReport(BaseModel, frozen=True):
         return not self.faults
 
     def summary(self) -> str:
-        """The report for people: a line of counts, then one for each fault and each warning."""
+        """The report for people: a line of counts, then one for each fault and the first notes."""
         checksums = "" if self.checksums == "none" else f", checksums {self.checksums}"
         partly = 0 < self.annotated_share < 1
         share = f" ({self.annotated_share:.1%} of the frames are annotated)" if partly else ""
@@ -70,7 +71,10 @@ class VerifyReport(BaseModel, frozen=True):
             f"{self.num_masks} masks{share}{checksums}, {len(self.faults)} faults"
         )
         faults = (str(FileFault(**dict(fault))) for fault in self.faults)
-        return "\n".join((counts, *faults, *(f"warning: {text}" for text in self.warnings)))
+        notes = [f"note: {note}" for note in self.notes[:_NOTES_SHOWN]]
+        if len(self.notes) > _NOTES_SHOWN:
+            notes.append(f"note: {len(self.notes)} notes in all; --json lists them")
+        return "\n".join((counts, *faults, *notes))
 
 
 def verify_dataset(
@@ -120,8 +124,7 @@ def verify_dataset(
     hashing = compare or write_manifest
 
     num_frames = num_masks = num_annotated = num_with_zero = 0
-    values: set[int] = set()
-    unmasked: list[str] = []
+    unmasked, notes, values = list[str](), list[str](), set[int]()
     sha256 = _hash_lists(found) if hashing else {}
     clip = Clip("", root, (), (), found.class_count, stray_labels, found.layout)
     verify = partial(verify_clip, clip, hashing)
@@ -133,6 +136,7 @@ def verify_dataset(
         values |= one.mask_values
         faults += one.faults
         sha256 |= one.sha256
+        notes += one.notes
         if one.num_frames and not one.num_masks:
             unmasked.append(one.name)
     if num_masks:
@@ -164,19 +168,19 @@ def verify_dataset(
         annotated_share=num_annotated / max(num_frames, 1),
         checksums="compared" if compare else "written" if written else "none",
         faults=tuple(FaultRecord.model_validate(f, from_attributes=True) for f in faults),
-        warnings=_offset_warnings(found, values, num_with_zero / max(num_masks, 1)),
+        notes=(*_offset_notes(found, values, num_with_zero / max(num_masks, 1)), *notes),
     )
 
 
-def _offset_warnings(split: Split, values: set[int], share_with_zero: float) -> tuple[str, ...]:
+def _offset_notes(split: Split, values: set[int], share_with_zero: float) -> tuple[str, ...]:
     """Whether the values of masks that are read as 1..C suggest that they are 0..C-1."""
     last, first = split.class_count, split.layout.mask_offset
     if first == 0 or last in (None, *values) or share_with_zero < _NEARLY_ALL:
         return ()
     return (
-        f"{split.root}: no mask holds class {last}, and {share_with_zero:.0%} of them hold 0, "
-        "which is read as void; if 0 is a class, number the classes from 0 in classes.json, or "
-        "give --mask-offset 0 where there is none",
+        f"warning: no mask holds class {last}, and {share_with_zero:.0%} of them hold 0, which is "
+        "read as void; if 0 is a class, number the classes from 0 in classes.json, or give "
+        "--mask-offset 0 where there is none",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from sam2vss_lib.datasets.faults import FileFault, read_bytes
 from sam2vss_lib.datasets.images import check_same_size, decode_frame, decode_values
 from sam2vss_lib.datasets.labels import check_mask_values
 from sam2vss_lib.datasets.layout import list_clip
-from sam2vss_lib.storage.files import sha256_file
+from sam2vss_lib.datasets.listing import say_uneven_steps
 
 
 @dataclass
@@ -20,7 +19,7 @@ class ClipFindings:
     """What was found in one clip.
 
     Faults are the first one of every faulty file, and those of the clip as a whole; hashes are by
-    path relative to the root, of every readable file if hashing.
+    path relative to the root, of every readable file if hashing. Notes are no faults.
     """
 
     name: str
@@ -31,6 +30,7 @@ class ClipFindings:
     mask_values: set[int] = field(default_factory=set[int])  # of masks of labels
     faults: list[FileFault] = field(default_factory=list[FileFault])
     sha256: dict[str, str] = field(default_factory=dict[str, str])
+    notes: list[str] = field(default_factory=list[str])
 
 
 def verify_clip(template: Clip, hashing: bool, name: str) -> ClipFindings:
@@ -47,8 +47,10 @@ def verify_clip(template: Clip, hashing: bool, name: str) -> ClipFindings:
         return found
     found.faults = listing.faults
     found.num_frames, found.num_masks = len(listing.frame_files), len(listing.mask_files)
-    masks = listing.masks_of_frames()
+    masks, has_masks = listing.masks_of_frames(), bool(listing.mask_files)
     found.num_annotated = len(masks) - masks.count(None)
+    if uneven := say_uneven_steps(Path(file).stem for file in listing.frame_files):
+        found.notes.append(f"clip {name}: {uneven}")
     clip = replace(template, name=name, frame_files=listing.frame_files, mask_files=masks)
     # The first readable image stands for the clip's size, so that one bad frame hides no other.
     reference: tuple[str, tuple[int, int]] | None = None
@@ -66,14 +68,12 @@ def verify_clip(template: Clip, hashing: bool, name: str) -> ClipFindings:
                 if is_mask:
                     size = _mask_size(clip, i, path, data, found)
                 else:
-                    width, height = decode_frame(path, data).size
+                    width, height = decode_frame(path, data, has_masks=has_masks).size
                     size = (height, width)
                 reference = reference or (path, size)
                 check_same_size(path, size, *reference)
             except FileFault as fault:
                 found.faults.append(fault)
-    if hashing:
-        _hash_the_rest(folders, root, found)
     return found
 
 
@@ -92,21 +92,6 @@ def _mask_size(clip: Clip, i: int, path: str, data: bytes, found: ClipFindings) 
             values, clip.class_count, clip.stray_labels, path, clip.layout.mask_offset
         )
     return image.height, image.width
-
-
-def _hash_the_rest(folders: list[str], root: Path, found: ClipFindings) -> None:
-    """Hash what else lies in a clip's folders, so that no added file goes unnoticed."""
-    for folder in filter(os.path.isdir, folders):
-        for name in sorted(os.listdir(folder)):
-            path = f"{folder}/{name}"
-            key = _relative(path, root)
-            if name.startswith(".") or key in found.sha256 or not os.path.isfile(path):
-                continue
-            try:
-                found.sha256[key] = sha256_file(Path(path))
-            except OSError as error:
-                problem = f"not readable ({error.strerror})"
-                found.faults.append(FileFault(path, problem, "check its rights"))
 
 
 def _relative(path: str, root: Path) -> str:

@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 
 from sam2vss_lib.datasets.converting.converted import listing_sha256
 from sam2vss_lib.datasets.faults import LIKELY_CUT_SHORT, FileFault
+from sam2vss_lib.datasets.listing import is_junk
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 _CHUNK_BYTES = 2**20
@@ -68,7 +69,7 @@ def unpacked_root(source: Path, scratch: Path) -> Generator[Path]:
     if not folder.is_dir():
         unpack(source, folder)
     root = folder
-    while len(inner := [p for p in root.iterdir() if p.name[0] not in "._"]) == 1:
+    while len(inner := [p for p in root.iterdir() if not is_junk(p.name)]) == 1:
         if not inner[0].is_dir() or inner[0].name in ("data", "imgs"):
             break
         root = inner[0]

@@ -13,6 +13,7 @@ from sam2vss_lib.datasets.converting.converted import LOCK
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels
 from sam2vss_lib.datasets.layout import VSPW_LAYOUT, find_layout, is_plain_name
+from sam2vss_lib.datasets.listing import is_junk
 from sam2vss_lib.datasets.manifests import find_dataset_facts
 from sam2vss_lib.datasets.splits import find_classes, find_split_list, read_split
 from sam2vss_lib.errors import DataError, SettingsError
@@ -87,7 +88,7 @@ def convert_dataset(
         _, layout = find_classes(source, layout)
     conversion = Conversion(kind, source, target, layout, height_px, semantic, stray_labels)
     if split is None:
-        names = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
+        names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not is_junk(p.name))
         lists = [name for name in _SPLITS if (source / f"{name}.txt").is_file()]
         unsafe = [name for name in names if not is_plain_name(name)]
         faults = [FileFault(folder, f"{n!r} is no plain name", "rename it") for n in unsafe]

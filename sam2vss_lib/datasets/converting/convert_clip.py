@@ -2,7 +2,7 @@
 
 Both resize a frame of w x h to `int(height * w / h)` x `height`: bilinear, and masks nearest (VSPW:
 change2_480p.py of VSPW_baseline; VIPSeg: change2_720p.py of VIPSeg-Dataset). Frames are saved with
-Pillow's defaults, which is JPEG quality 75, and masks as PNGs of the same kind.
+Pillow's defaults, which is JPEG quality 75, and masks as images of the same kind.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from PIL import Image
 
 from sam2vss_lib.datasets.converting.converted import listing_sha256, make_clip
 from sam2vss_lib.datasets.faults import read_bytes
-from sam2vss_lib.datasets.images import decode_image, read_id_image, write_label_image
+from sam2vss_lib.datasets.images import (
+    LABEL_FORMATS,
+    decode_frame,
+    decode_image,
+    read_id_image,
+    write_label_image,
+)
 from sam2vss_lib.datasets.labels import StrayLabels, mask_from_ground_truth
 from sam2vss_lib.datasets.layout import VIPSEG_720P_LAYOUT, VSPW_LAYOUT, Layout, list_clip
 from sam2vss_lib.datasets.manifests import find_dataset_facts
@@ -57,7 +63,7 @@ def convert_clip(conversion: Conversion, name: str) -> str | DataError:
     frames, masks = layout.frame_folder(source, name), layout.mask_folder(source, name)
     try:
         listing = list_clip(source, name, layout)
-        if not listing.frame_files:
+        if listing.faults:
             raise listing.faults[0]
         files = [frames / file for file in listing.frame_files]
         if KINDS[conversion.kind] == "vipseg":
@@ -90,14 +96,14 @@ def _write_clip(
 ) -> None:
     """Resize the frames and masks of one clip; those by the frames' names without suffix."""
     for path in files:
-        frame = decode_image(path, read_bytes(path), ("JPEG", "PNG"))
+        frame = decode_frame(path, read_bytes(path), has_masks=bool(mask_files))
         size_px = (int(conversion.height_px * frame.width / frame.height), conversion.height_px)
         frame.resize(size_px, Image.Resampling.BILINEAR).save(frames / path.name)
         mask_path = mask_files.get(path.stem)
         if mask_path and conversion.semantic:
-            _write_labels(conversion, mask_path, size_px, masks / mask_path.name)
+            _write_labels(conversion, mask_path, size_px, masks / f"{path.stem}.png")
         elif mask_path:
-            mask = decode_image(mask_path, read_bytes(mask_path), ("PNG",))
+            mask = decode_image(mask_path, read_bytes(mask_path), LABEL_FORMATS)
             mask.resize(size_px, Image.Resampling.NEAREST).save(masks / mask_path.name)
 
 

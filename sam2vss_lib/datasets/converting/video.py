@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import av
+from av.container import InputContainer
 from av.error import FFmpegError
 from PIL import Image
 
 from sam2vss_lib.datasets.converting.converted import LOCK, listing_sha256, make_clip
 from sam2vss_lib.datasets.faults import FileFault, read_bytes
 from sam2vss_lib.datasets.images import check_same_size, decode_frame
-from sam2vss_lib.datasets.layout import FRAME_SUFFIXES, is_plain_name, sort_frames
+from sam2vss_lib.datasets.layout import is_plain_name
+from sam2vss_lib.datasets.listing import list_frames, say_uneven_steps
 from sam2vss_lib.datasets.splits import read_split
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import held, sha256_file, write_text
 
+_log = logging.getLogger(__name__)
 _JPEG_QUALITY = 95  # frames are for models, and VSPW's own were saved nearly as finely
+_SLACK_S = 0.1  # by which a video may be shorter than it promises, as times are rounded
+_SOUND_S = 0.5  # the same where only sound and picture together have a length
 _MAX_GAP_S = 3600  # between frames; more is a broken time stamp, not a video
 
 
@@ -33,6 +39,7 @@ def convert_video(
     fps: float | None = None,
     max_frames: int | None = None,
     height_px: int | None = None,
+    warn: Callable[[str], None] = _log.warning,
 ) -> tuple[str, bool]:
     """Make a clip of a video file or of a folder of images, and put it on a split list.
 
@@ -40,7 +47,7 @@ def convert_video(
     source with the same settings is left alone.
 
     Args:
-        source: the video or the folder, whose images are taken in the order of their names.
+        source: the video or the folder, whose images are taken in the order of their numbers.
         root: data set root, made when missing; the clip appears in it when it is complete.
         clip: its name; by default that of the source.
         split: name of the list that it is added to.
@@ -48,6 +55,7 @@ def convert_video(
             every frame; images have no times, so for them there is no such choice.
         max_frames: stop after so many.
         height_px: resize to this height (width `int(height_px * w / h)`); by default as it is.
+        warn: is told of gaps in the numbering of images, and of a video that ends early.
 
     Returns:
         The clip's name, and whether it was there already.
@@ -69,11 +77,13 @@ def convert_video(
     if source.is_dir():
         if fps is not None:
             raise SettingsError(f"fps: {source} holds images, which have no times; leave it out")
-        named = {p.stem: p for p in source.iterdir() if p.suffix in FRAME_SUFFIXES and p.is_file()}
-        files = [named[stem] for stem in sort_frames(named)]
+        listed = list_frames(source).checked().files
+        files = [source / file for file in listed.values()]
+        if uneven := say_uneven_steps(listed):
+            warn(f"{source}: {uneven}")
         frames, identity = _images(files), listing_sha256(files)
     else:
-        frames, identity = _video_frames(source, fps), sha256_file(source)
+        frames, identity = _video_frames(source, fps, warn), sha256_file(source)
     made_from = {
         "conversion": "video",
         "source_sha256": identity,
@@ -119,13 +129,15 @@ def _images(files: list[Path]) -> Iterator[tuple[Path, Image.Image]]:
         yield path, image
 
 
-def _video_frames(path: Path, fps: float | None) -> Iterator[tuple[Path, Image.Image]]:
+def _video_frames(
+    path: Path, fps: float | None, warn: Callable[[str], None]
+) -> Iterator[tuple[Path, Image.Image]]:
     """The frames of a video, or with `fps` the frame shown at 0, 1/fps, 2/fps, ... seconds."""
     try:
         with av.open(path) as container:
             if not container.streams.video:
                 raise FileFault(path, "holds no video", "check that it is a video")
-            for frame in _at_times(path, container.decode(video=0), fps):
+            for frame in _at_times(path, _decoded(path, container, warn), fps):
                 image: Image.Image = frame.to_image()
                 # what a phone records upright is stored lying down, with a note to turn it
                 turned = image.rotate(frame.rotation, expand=True) if frame.rotation else image
@@ -134,6 +146,35 @@ def _video_frames(path: Path, fps: float | None) -> Iterator[tuple[Path, Image.I
         reason = getattr(error, "strerror", None) or error
         hint = "check that it is a whole video in a format that FFmpeg knows"
         raise FileFault(path, f"cannot be decoded ({reason})", hint) from None
+
+
+def _decoded(
+    path: Path, container: InputContainer, warn: Callable[[str], None]
+) -> Iterator[av.VideoFrame]:
+    """All frames of a video; fewer than its container promises are said."""
+    stream = container.streams.video[0]
+    rate = stream.average_rate or Fraction(25)
+    length_s = Fraction(container.duration or 0, av.time_base)
+    slack_s = _SOUND_S if container.streams.audio else _SLACK_S
+    if stream.duration is not None and stream.time_base is not None:
+        length_s, slack_s = stream.duration * stream.time_base, _SLACK_S
+    # some containers (.mkv, .webm) say no number of frames, others (.avi) no length that holds
+    length_s = max(length_s, stream.frames / rate)
+    found, begin_s, end_s = 0, Fraction(0), Fraction(0)
+    try:
+        for frame in container.decode(stream):
+            found += 1
+            if frame.pts is not None and frame.time_base is not None:
+                begin_s = min(frame.pts * frame.time_base, begin_s)
+                end_s = (frame.pts + (frame.duration or 0)) * frame.time_base - begin_s
+            yield frame
+    except FFmpegError as error:
+        of = f"{stream.frames or round(length_s * rate)} promised ({error.strerror})"
+        hint = "fetch the file again, or stop before it with --max-frames"
+        raise FileFault(path, f"cannot be decoded after frame {found} of {of}", hint) from None
+    if end_s < length_s - max(slack_s, 3 / rate / 2):
+        promised = stream.frames or (round(found * length_s / end_s) if end_s else "more")
+        warn(f"{path}: ends early: {found} frames found, {promised} promised; fetch the file again")
 
 
 def _at_times(

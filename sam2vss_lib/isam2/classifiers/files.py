@@ -5,7 +5,6 @@ The JSON is written last and names the hash of the weights, so that a pair is wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from safetensors.torch import load_file, save_file
 
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.isam2.classifiers.mlp import Classifier, ClassifierSettings, MaskletMLP
-from sam2vss_lib.isam2.encoders.base import Encoder, encoder_identity
 from sam2vss_lib.storage.files import atomic_path, read_json, sha256_file, write_json
 
 FORMAT_VERSION = 1
@@ -25,9 +23,7 @@ _REDO = "delete its folder and train it again"
 def save_classifier(classifier: Classifier, folder: Path) -> None:
     """Write a classifier; each file appears whole or not at all.
 
-    Args:
-        classifier: what to write.
-        folder: made when missing; a classifier in it is replaced.
+    The folder is made when missing; a classifier in it is replaced.
     """
     weights, about = _paths(folder)
     about.unlink(missing_ok=True)  # old facts must not pass for those of new weights
@@ -49,24 +45,11 @@ def save_classifier(classifier: Classifier, folder: Path) -> None:
     )
 
 
-def load_classifier(
-    folder: Path,
-    *,
-    encoder: Encoder | None = None,
-    class_names: Sequence[str] | None = None,
-    device: str | torch.device = "cpu",
-) -> Classifier:
-    """Load a classifier.
-
-    Args:
-        folder: where it was saved.
-        encoder: whose features it is wanted for; checked when given.
-        class_names: the classes it is wanted for; checked when given.
-        device: where to put the network.
+def load_classifier(folder: Path, *, device: str | torch.device = "cpu") -> Classifier:
+    """Load a classifier from the folder where it was saved.
 
     Raises:
-        DataError: a file is missing, damaged or of another training run, or the classifier is for
-            another encoder, number of features or classes.
+        DataError: a file is missing, damaged or of another training run.
         SettingsError: `device` cannot be used here.
     """
     weights, about = _paths(folder)
@@ -91,12 +74,7 @@ def load_classifier(
         network = network.to(torch.device(device)).eval()
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(f"device {device}: cannot be used here ({first_line(error)})") from None
-    classifier = Classifier(network, settings, names, identity, history, best_epoch)
-    if encoder is not None:
-        classifier.check_encoder(encoder_identity(encoder), about)
-    if class_names is not None and tuple(class_names) != names:
-        raise DataError(f"{about}: {_class_difference(names, tuple(class_names))}; {_REDO}")
-    return classifier
+    return Classifier(network, settings, names, identity, history, best_epoch)
 
 
 def _paths(folder: Path) -> tuple[Path, Path]:
@@ -122,10 +100,3 @@ def _load_weights(network: MaskletMLP, path: Path, digest: str) -> None:
             f"unexpected or of another shape, such as {wrong[0]}; {_REDO}"
         )
     network.load_state_dict(state)
-
-
-def _class_difference(stored: tuple[str, ...], wanted: tuple[str, ...]) -> str:
-    if len(stored) != len(wanted):
-        return f"knows {len(stored)} classes, not {len(wanted)}"
-    index = next(i for i, (a, b) in enumerate(zip(stored, wanted, strict=True)) if a != b)
-    return f"class {index} is {stored[index]!r}, not {wanted[index]!r}"

@@ -25,10 +25,7 @@ _ROWS_AT_ONCE = 65_536
 class MaskletMLP(nn.Module):
     """Standardisation, hidden layers with GELU and dropout, and a linear output.
 
-    Args:
-        dim: D, features per masklet.
-        num_classes: C.
-        settings: `hidden`, `layers` and `dropout` are read.
+    Of the settings `hidden`, `layers` and `dropout` are read.
     """
 
     mean: Tensor
@@ -84,11 +81,7 @@ class Classifier:
         return digest.hexdigest()
 
     def check_encoder(self, encoder: dict[str, Any], source: object) -> None:
-        """Refuse features of another encoder.
-
-        Args:
-            encoder: identity of the features' encoder.
-            source: their file, for the error.
+        """Refuse features of another encoder, by its identity; `source` is named in the error.
 
         Raises:
             DataError: it is another one, or gives another number of features.
@@ -107,13 +100,7 @@ class Classifier:
 
     @torch.inference_mode()
     def logits(self, features: NDArray[Any]) -> Tensor:
-        """Scores of every class.
-
-        Args:
-            features: (n, D) float; n may be 0.
-
-        Returns:
-            (n, C) float32 on the CPU.
+        """Scores of every class, (n, C) float32 on the CPU, from (n, D) float features; n may be 0.
 
         Raises:
             DataError: another number of features.
@@ -125,13 +112,7 @@ class Classifier:
         return torch.cat([self.network(part.to(device).float()).cpu() for part in parts])
 
     def classify(self, features: NDArray[Any]) -> NDArray[np.uint8]:
-        """The class of each masklet, whatever its area.
-
-        Args:
-            features: (n, D) float; n may be 0.
-
-        Returns:
-            (n,) uint8 in 0..C-1, the lowest among equals.
+        """The class of each masklet, whatever its area: (n,) uint8, the lowest among equals.
 
         Raises:
             DataError: another number of features.

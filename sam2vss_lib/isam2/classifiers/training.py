@@ -36,16 +36,10 @@ def train_classifier(
     device: str | torch.device = "cpu",
     progress: Callable[[int], None] = lambda epoch: None,
 ) -> tuple[Classifier, bool]:
-    """Train on stored features and store the classifier; a finished one is reused.
+    """Train on stored features and store the classifier in `out`; a finished one is reused.
 
-    Args:
-        store: features with labels.
-        clips: names of the clips to train on, validation included.
-        class_names: the C classes, label 0 first.
-        settings: network, training, selection.
-        out: folder of the classifier.
-        device: where to train.
-        progress: called with each epoch's number, from 1, when it is done.
+    The clips include those for validation; the names are of the C classes, label 0 first.
+    `progress` is called with each epoch's number, from 1, when it is done.
 
     Returns:
         The classifier, and whether it was there already.
@@ -85,12 +79,7 @@ def fit(
     The weights kept are those of the epoch that is best on the validation clips; without such
     clips, those of the last epoch.
 
-    Args:
-        training: the masklets.
-        class_names: the C classes, label 0 first.
-        settings: network and training.
-        device: where to train.
-        progress: called with each epoch's number, from 1, when it is done.
+    Arguments are as of `train_classifier`, for masklets read already.
 
     Raises:
         SettingsError: names do not fit the training set's classes, or too few clips.
@@ -178,7 +167,7 @@ class _Epochs:
         labels = self._labels[rows]
         right = (logits.argmax(1) == labels).double()
         count = torch.bincount(labels, minlength=logits.shape[1]).double()
-        hits = torch.zeros_like(count).index_add_(0, labels, right)
+        hits = torch.bincount(labels, right, minlength=len(count))
         occurs = count > 0
         return {
             "loss": F.cross_entropy(logits, labels).item(),

@@ -41,15 +41,10 @@ class TrainingSet:
 def read_training_set(
     store: FeatureStore, clips: Sequence[str], settings: ClassifierSettings
 ) -> TrainingSet:
-    """Read the rows of some clips that may be trained on.
+    """Read the rows of some clips of a store that may be trained on.
 
     Left out as void is a masklet without any labelled pixel, or with more void than
     `max_void_share`; left out as mixed is one whose purity is below `min_purity`.
-
-    Args:
-        store: features with labels.
-        clips: names of clips in the store.
-        settings: the two thresholds are read.
 
     Raises:
         DataError: a clip's features are missing, unreadable or without labels, clips differ in

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -53,19 +54,43 @@ class Encoder(Protocol):
         ...
 
 
-@runtime_checkable
-class ClipEncoder(Protocol):
-    """An encoder whose features of a frame may follow from other frames of its clip."""
+@dataclass(frozen=True)
+class FrameEncoder:
+    """An `Encoder` by its function; its features may follow from other frames of the clip too.
 
-    def encode_in_clip(self, clip: Clip, index: int) -> Tensor:
-        """Encode frame `index` of a clip to (D, h, w) float, on the encoder's device."""
-        ...
+    Attributes:
+        name: as `Encoder` says, likewise the next three.
+        sha256: see there.
+        dim: D.
+        stride: see there.
+        forward: an (H, W, 3) uint8 RGB frame to (D, h, w) float.
+        in_clip: a clip and the index of a frame likewise; None where only the frame is read.
+    """
+
+    name: str
+    sha256: str
+    dim: int
+    stride: int
+    forward: Callable[[NDArray[np.uint8]], Tensor]
+    in_clip: Callable[[Clip, int], Tensor] | None = None
+
+    @torch.inference_mode()
+    def encode(self, image: NDArray[np.uint8]) -> Tensor:
+        """Encode an (H, W, 3) uint8 RGB frame by itself to (D, h, w) float32.
+
+        Raises:
+            SettingsError: `image` has another shape or dtype.
+        """
+        if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            raise SettingsError(f"the image is {image.dtype} {image.shape}, not uint8 (H, W, 3)")
+        return self.forward(image).float()
 
 
+@torch.inference_mode()
 def encode_frame(encoder: Encoder, clip: Clip, index: int) -> Tensor:
     """The features (D, h, w) of a frame of a clip, whichever kind the encoder is of."""
-    if isinstance(encoder, ClipEncoder):
-        return encoder.encode_in_clip(clip, index)
+    if isinstance(encoder, FrameEncoder) and encoder.in_clip is not None:
+        return encoder.in_clip(clip, index).float()
     return encoder.encode(clip.frame(index))
 
 
@@ -79,26 +104,10 @@ def encoder_identity(encoder: Encoder) -> dict[str, Any]:
     }
 
 
-def check_image(image: NDArray[Any]) -> None:
-    """Check that an array is an (H, W, 3) uint8 image.
-
-    Raises:
-        SettingsError: it is not.
-    """
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise SettingsError(f"the image is {image.dtype} {image.shape}, not uint8 (H, W, 3)")
-
-
 def concatenate_maps(maps: Sequence[Tensor]) -> Tensor:
-    """Stack maps of several strides on the grid of the first.
+    """Stack maps of several strides, (D_i, h_i, w_i), on the grid of the first and finest.
 
     Cells are repeated, not interpolated, so that pooling the stack gives the pooled maps in a row.
-
-    Args:
-        maps: (D_i, h_i, w_i) each; the first is the finest.
-
-    Returns:
-        (sum of D_i, h_0, w_0).
     """
     size = maps[0].shape[1:]
     return torch.cat([F.interpolate(m[None], size=size, mode="nearest-exact")[0] for m in maps])

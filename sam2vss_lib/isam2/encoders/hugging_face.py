@@ -5,22 +5,28 @@ Those of `timm` among them, which transformers wraps where timm is installed.
 
 from __future__ import annotations
 
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.errors import DataError, SettingsError, first_line
-from sam2vss_lib.isam2.encoders.backbone import IMAGENET, Backbone, as_map, make_backbone
-from sam2vss_lib.storage.files import read_json, sha256_file
+from sam2vss_lib.isam2.encoders.base import FrameEncoder
+from sam2vss_lib.storage.files import read_json, sha256_file, sha256_json
 
+#: mean and deviation of the colours (values 0..1) of most published models
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _DEFAULT_SIDE_PX = 224
 
 
 def load_transformers(
     name: str, side_px: int | None = None, device: str | torch.device = "cpu"
-) -> Backbone:
+) -> FrameEncoder:
     """Load a vision model of `transformers`; of models with text too (CLIP), the vision side.
 
     Args:
@@ -49,25 +55,68 @@ def load_transformers(
     lacking = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if lacking:
         raise DataError(f"{folder}: {len(lacking)} weights are missing, such as {lacking[0]}")
-    network = network.float().to(torch.device(device)).eval()
-    config = network.config
+    device = torch.device(device)
+    network, config = network.float().to(device).eval(), network.config
     own = _single_side(getattr(config, "image_size", None))
-    mean, std, said_side = _preprocessing(folder)
+    mean, std, said_side = preprocessing(folder)
     side = side_px or own or said_side or _DEFAULT_SIDE_PX
     # position embeddings of a fixed size must be stretched where the model does not by itself
     options = {"interpolate_pos_encoding": True} if own and side != own else {}
     patch = _single_side(getattr(config, "patch_size", None))
     channels = getattr(config, "num_features", None)  # timm's alone say it
 
-    def forward(x: Tensor) -> Tensor:
+    def encode(x: Tensor) -> Tensor:
+        """(1, 3, S, S) values 0..1 to (D, h, w)."""
+        x = (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]
         found = network(pixel_values=x, **options).last_hidden_state[0]
         if found.ndim == 3 and channels == found.shape[2] != found.shape[0]:  # channels last
             found = found.permute(2, 0, 1)
         return as_map(found, side, patch)
 
+    def forward(image: NDArray[np.uint8]) -> Tensor:
+        x = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
+        # squashed, not cropped, so that the map covers the whole frame
+        size = (side, side)
+        return encode(
+            F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)
+        )
+
+    name = f"transformers:{name}"
+    try:  # width and stride of any architecture
+        with torch.inference_mode():
+            dim, height = encode(torch.zeros(1, 3, side, side, device=device)).shape[:2]
+    except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        raise SettingsError(
+            f"encoder {name}: cannot encode {side} x {side} px ({first_line(error)})"
+        ) from None
     weights = {path.name: sha256_file(path) for path in sorted(folder.glob("*.safetensors"))}
     identity = ["transformers", weights, sha256_file(folder / "config.json"), [mean, std], side]
-    return make_backbone(f"transformers:{name}", identity, side, (mean, std), forward, device)
+    return FrameEncoder(name, sha256_json(identity), dim, round(side / height), forward)
+
+
+def as_map(features: Tensor, side_px: int, patch_px: int | None) -> Tensor:
+    """The features of a square image as a map.
+
+    Args:
+        features: (D, h, w), returned as it is, or (N, D) tokens: class and register tokens first,
+            then those of the patches, row by row.
+        side_px: side of the image.
+        patch_px: side of a patch where there is one token a patch.
+
+    Returns:
+        (D, h, w).
+
+    Raises:
+        SettingsError: neither of the two.
+    """
+    if features.ndim == 3:
+        return features
+    if features.ndim != 2:
+        raise SettingsError(f"the encoder gives {tuple(features.shape)}: neither map nor tokens")
+    side = side_px // patch_px if patch_px else 0
+    if not 0 < side * side <= len(features) < 2 * side * side:  # later stages have fewer tokens
+        side = isqrt(len(features))
+    return features[-side * side :].T.reshape(-1, side, side)
 
 
 def _transformers_folder(name: str) -> Path:
@@ -85,13 +134,13 @@ def _transformers_folder(name: str) -> Path:
         ) from None
 
 
-def _preprocessing(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...], int | None]:
+def preprocessing(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...], int | None]:
     """Mean and deviation of the colours, ImageNet's where the model does not say; timm's side."""
     path = folder / "preprocessor_config.json"
     timm: dict[str, Any] = read_json(folder / "config.json").get("pretrained_cfg", {})
     said = read_json(path) if path.is_file() else {}
-    mean = said.get("image_mean") or timm.get("mean", IMAGENET[0])
-    std = said.get("image_std") or timm.get("std", IMAGENET[1])
+    mean = said.get("image_mean") or timm.get("mean", _IMAGENET[0])
+    std = said.get("image_std") or timm.get("std", _IMAGENET[1])
     return tuple(map(float, mean)), tuple(map(float, std)), timm.get("input_size", [None])[-1]
 
 

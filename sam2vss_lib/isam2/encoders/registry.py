@@ -9,7 +9,7 @@ import torch
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.isam2.encoders.base import Encoder
 from sam2vss_lib.isam2.encoders.hugging_face import load_transformers
-from sam2vss_lib.isam2.encoders.sam2 import Sam2Encoder, Sam2Level
+from sam2vss_lib.isam2.encoders.sam2 import Sam2Level, sam2_encoder
 from sam2vss_lib.isam2.encoders.segmentors import segmentor_encoder
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.segmentors.registry import load_segmentor
@@ -22,7 +22,7 @@ def load_encoder(spec: str, device: str | torch.device = "cpu") -> Encoder:
         spec: one of the following; what stands after the last `@` may be left out.
 
             `sam2:CHECKPOINT@LEVEL`, with a checkpoint as for `load_sam2` and a level of
-            `Sam2Encoder` (`fpn16`);
+            `sam2_encoder` (`fpn16`);
             `MODEL@FEATURE` or `MODEL:WEIGHTS@FEATURE`, a base model as for `load_segmentor` and
             one of its features (SegFormers: `4`, the last stage, `1` to `3`, or `all`; CFFM, MRCFA
             and TV3S: `fuse`, `c4`, or `clip`, which reads the references too);
@@ -40,7 +40,7 @@ def load_encoder(spec: str, device: str | torch.device = "cpu") -> Encoder:
     kind, _, rest = name.partition(":")
     if kind == "sam2":
         model = load_sam2(rest or "demo", device=device)
-        return Sam2Encoder(model, cast(Sam2Level, feature or "fpn16"))
+        return sam2_encoder(model, cast(Sam2Level, feature or "fpn16"))
     if kind == "transformers":
         return load_transformers(rest, _side_px(spec, feature), device)
     return segmentor_encoder(load_segmentor(name, device), feature)

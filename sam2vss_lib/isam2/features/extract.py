@@ -31,10 +31,6 @@ def sample_frames(dataset: Dataset, step: int) -> Dataset:
     sets: with masklets of windows of one frame, nothing needs to be propagated, and
     frames far apart differ more. (The VSPW code trains on every 15th frame.)
 
-    Args:
-        dataset: the clips.
-        step: in frames.
-
     Raises:
         SettingsError: `step` is less than 1.
     """
@@ -66,16 +62,8 @@ def extract_features(
     """Pool the features of every clip's masklets and store them; finished clips are reused.
 
     One frame and one window's sums are in memory at a time. Masklets without a pixel on the frames
-    read have no row. A row's class is that of its pixels on frames that have ground truth.
-
-    Args:
-        dataset: the clips.
-        masklets: their masklets.
-        encoder: whose features are pooled, on its own device.
-        out: the store.
-        settings: what a row stands for.
-        with_labels: whether to read ground truth and store each row's class, as training needs.
-        progress: called with each clip's name when it is in the store.
+    read have no row. With labels, ground truth is read and each row's class stored, as training
+    needs. `progress` is called with each clip's name when it is in the store.
 
     Returns:
         Number of clips that were reused.

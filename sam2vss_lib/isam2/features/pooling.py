@@ -43,9 +43,9 @@ def pool_features(features: Tensor, masks: Tensor) -> Pooled:
     Raises:
         SettingsError: a tensor has another shape or dtype.
     """
-    _check(features, masks)
-    total, weight = _sums(features, masks)
-    return Pooled(total / weight.clamp(min=1)[:, None], weight)
+    pool = MaskletPool()
+    pool.add(features, masks)
+    return pool.result()
 
 
 class MaskletPool:
@@ -63,11 +63,9 @@ class MaskletPool:
         self._sums: tuple[Tensor, Tensor] | None = None
 
     def add(self, features: Tensor, masks: Tensor) -> None:
-        """Take in a frame.
+        """Take in a frame's features and masks, as for `pool_features`.
 
-        Args:
-            features: (D, h, w), as for `pool_features`.
-            masks: (n, H, W) bool; the same n masklets on every frame, empty where they are hidden.
+        The same n masklets are on every frame, empty where they are hidden.
 
         Raises:
             SettingsError: a tensor has another shape or dtype, or differs from earlier frames'.

@@ -74,12 +74,9 @@ class FeatureStore(ClipFiles):
     """A folder of feature files, `<root>/<clip>.parquet`."""
 
     def write(self, clip: str, parts: Sequence[FeatureRows], metadata: dict[str, Any]) -> None:
-        """Write a clip's rows; the file appears whole or not at all.
+        """Write a clip's rows, part after part; the file appears whole or not at all.
 
-        Args:
-            clip: name of the clip.
-            parts: its rows in order; there may be none.
-            metadata: what they were made from: `settings` with `dtype`, `encoder` with `dim`, more.
+        `metadata` is what they were made from: `settings` with `dtype`, `encoder` with `dim`, more.
         """
         dim, kind = int(metadata["encoder"]["dim"]), _ARROW_FLOATS[metadata["settings"]["dtype"]]
         columns = [*_COLUMNS, ("feature", pa.list_(kind, dim))]

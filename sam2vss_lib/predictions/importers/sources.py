@@ -69,8 +69,7 @@ class IndexImages:
         folder = self._images.root / clip.name
         if not folder.is_dir():
             raise FileFault(folder, "no predictions of this clip", "check the folder and the split")
-        images = (path for path in folder.glob("*.png") if path.name[0] != ".")
-        _check_names(folder, frozenset(path.stem for path in images), clip)
+        _check_names(folder, frozenset(self._images.files(clip)), clip)
 
     def missing(self, clip: Clip) -> tuple[int, ...]:
         """See `PredictionSource`."""

@@ -42,14 +42,9 @@ class MixTransformer(nn.Module):
         self.least_side_px = least_side_px(config)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """Encode a batch of normalised images.
+        """Encode normalised images (B, 3, H, W) to four maps (B, C_i, H_i, W_i), finest first.
 
-        Args:
-            pixels: (B, 3, H, W) float.
-
-        Returns:
-            The four stages, finest first: (B, C_i, H_i, W_i) each, every one at the product of the
-            strides up to it.
+        Each is at the product of the strides up to it.
         """
         maps = list[Tensor]()
         for stage in self.stages:

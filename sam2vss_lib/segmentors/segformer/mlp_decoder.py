@@ -43,14 +43,7 @@ class MlpDecoder(nn.Module):
         self.linear_pred = nn.Conv2d(embed_dim, num_classes, 1)
 
     def fuse(self, stages: Sequence[Tensor]) -> Tensor:
-        """Fuse the stages of a batch of frames.
-
-        Args:
-            stages: four float maps (B, C_i, h_i, w_i), finest first.
-
-        Returns:
-            (B, E, h_1, w_1), not negative.
-        """
+        """Fuse float maps (B, C_i, h_i, w_i), finest first, to (B, E, h_1, w_1), not negative."""
         size = stages[0].shape[-2:]
         projections = (self.linear_c4, self.linear_c3, self.linear_c2, self.linear_c1)
         # The published order of the concatenation is coarsest first. A 1x1 convolution of resized
@@ -71,14 +64,7 @@ class MlpDecoder(nn.Module):
         return F.relu(self.linear_fuse.bn(fused))
 
     def classify(self, fused: Tensor) -> Tensor:
-        """The classifier of single frames.
-
-        Args:
-            fused: (B, E, h, w), from `fuse`.
-
-        Returns:
-            Logits (B, C, h, w).
-        """
+        """Logits (B, C, h, w) of single frames, from their fused maps (B, E, h, w)."""
         return self.linear_pred(self.dropout(fused))
 
 

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-from sam2vss_lib.errors import DataError
 from sam2vss_lib.segmentors.base import Prediction, batches
 from sam2vss_lib.segmentors.mmseg_names import is_published, segformer_from_published
 from sam2vss_lib.segmentors.pixels import InputSize, labels_from_logits, network_input
 from sam2vss_lib.segmentors.segformer.mit import least_side_px, set_published_eps
 from sam2vss_lib.segmentors.settings import InferenceOptions
-from sam2vss_lib.segmentors.weights import load_fitting, read_weights, weights_file
+from sam2vss_lib.segmentors.weights import classifier_of, load_fitting, read_weights, weights_file
 from sam2vss_lib.storage.files import sha256_file
 
 _CLASSIFIER = "decode_head.classifier.weight"
@@ -61,15 +60,11 @@ class SegFormer:
 
     @torch.inference_mode()
     def predict(self, frames: Tensor, *, with_probabilities: bool = False) -> Prediction:
-        """Segment a batch of frames.
-
-        Args:
-            frames: (B, H, W, 3) uint8 RGB, on any device.
-            with_probabilities: whether probabilities are wanted besides the labels.
+        """Segment a batch of frames, (B, H, W, 3) uint8 RGB, on any device.
 
         Returns:
-            Labels (B, H, W) uint8 and probabilities (B, C, h, w) float16, where (h, w) is the size
-            of the network's input over its first stride.
+            Labels (B, H, W) uint8 and, if wanted, probabilities (B, C, h, w) float16, where (h, w)
+            is the size of the network's input over its first stride.
 
         Raises:
             SettingsError: `frames` has another shape or dtype.
@@ -92,11 +87,7 @@ class SegFormer:
 
 
 def build_segformer(architecture: Mapping[str, Any]) -> SegformerForSemanticSegmentation:
-    """Build a network with random weights, in training mode, on the CPU.
-
-    Args:
-        architecture: fields of a `transformers.SegformerConfig`; those left out have its defaults.
-    """
+    """A network with random weights, in training mode, on the CPU; fields as of its config."""
     return SegformerForSemanticSegmentation(SegformerConfig(**architecture))
 
 
@@ -129,7 +120,10 @@ def load_segformer(
     published = is_published(state)
     if published:
         state = segformer_from_published(state)
-    network = build_segformer({**_decoder_sizes(state, path), **architecture})
+    wanted = "a SegFormer for semantic segmentation in Hugging Face or mmsegmentation layout"
+    num_labels, decoder_hidden_size = classifier_of(state, _CLASSIFIER, path, wanted).shape[:2]
+    sizes = {"num_labels": num_labels, "decoder_hidden_size": decoder_hidden_size}
+    network = build_segformer({**sizes, **architecture})
     if published:
         set_published_eps(network.segformer)
     load_fitting(state, network, name, path)
@@ -138,14 +132,3 @@ def load_segformer(
     input_size: InputSize = "published" if published else "frame"
     options = options or InferenceOptions()
     return SegFormer(name, network, sha256_file(path), device, options, input_size)
-
-
-def _decoder_sizes(state: Mapping[str, Tensor], path: Path) -> dict[str, int]:
-    """Number of classes and decoder width, as the weights have them."""
-    classifier = state.get(_CLASSIFIER)
-    if classifier is None or classifier.ndim != 4:
-        raise DataError(
-            f"{path}: no {_CLASSIFIER} of four dimensions; give a SegFormer for semantic "
-            "segmentation in Hugging Face or mmsegmentation layout"
-        )
-    return {"num_labels": classifier.shape[0], "decoder_hidden_size": classifier.shape[1]}

@@ -8,7 +8,9 @@ aggregation (MAA). The parameters have the names of the published checkpoints
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -42,24 +44,13 @@ class CrossFrameAffinities(nn.Module):
         self.keep_ratio = keep_ratio
 
     def queries(self, stages: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Queries of a target frame.
-
-        Args:
-            stages: stages 2, 3 and 4, (B, C_i, h_i, w_i).
-
-        Returns:
-            Maps of the same shapes.
-        """
+        """Queries of a target frame, as its stages 2, 3 and 4, (B, C_i, h_i, w_i)."""
         return _project((self.q1, self.q2, self.q3), stages)
 
     def keys(self, stages: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Keys of a reference frame.
+        """Keys of a reference frame, (B, C_i, h, w) and of that shape.
 
-        Args:
-            stages: stages 2, 3 and 4 reduced to about the size of stage 4, (B, C_i, h, w).
-
-        Returns:
-            Maps of the same shapes.
+        They are made from stages 2, 3 and 4 reduced to about the size of stage 4.
         """
         return _project((self.k1, self.k2, self.k3), stages)
 
@@ -99,12 +90,9 @@ class CrossFrameAffinities(nn.Module):
 
 
 class AffinityAggregation(nn.Module):
-    """SAR on each of three scales and MAA from coarse to fine.
+    """SAR on each of three scales and MAA from coarse to fine; `deep` as of `CrossFrameAffinities`.
 
     Every reference token is a sample of its own: its affinities are an image of the target frame.
-
-    Args:
-        deep: two convolutions per scale instead of one.
     """
 
     def __init__(self, *, deep: bool) -> None:
@@ -123,12 +111,7 @@ class AffinityAggregation(nn.Module):
             self.encoder_layer3to2 = _convolutions((1, 1), (3,))
 
     def forward(self, fine: Tensor, middle: Tensor, coarse: Tensor) -> Tensor:
-        """Refine the affinities of N tokens.
-
-        Args:
-            fine: (N, 1, h_2, w_2).
-            middle: (N, 1, h_3, w_3).
-            coarse: (N, 1, h_4, w_4).
+        """Refine the affinities of N tokens, (N, 1, h_i, w_i) on scales 2, 3 and 4.
 
         Returns:
             (N, 1, h_2, w_2), not negative.
@@ -136,17 +119,6 @@ class AffinityAggregation(nn.Module):
         mixed = _grow(self.encoder_layer4(coarse), middle) + self.encoder_layer3(middle)
         mixed = self.encoder_layer4to3(mixed)
         return self.encoder_layer3to2(_grow(mixed, fine) + self.encoder_layer2(fine))
-
-
-class _TargetConvolution(nn.Module):
-    """A 4D convolution's half that runs over the target's positions; its only parameters."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
-        super().__init__()
-        self.conv2 = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.conv2(maps)
 
 
 class _PictureNorm(nn.GroupNorm):
@@ -158,15 +130,7 @@ class _PictureNorm(nn.GroupNorm):
 
 
 def take(maps: Tensor, cells: Tensor) -> Tensor:
-    """The vectors of some cells.
-
-    Args:
-        maps: (B, D, h, w).
-        cells: (B, S) int64, cells in raster order.
-
-    Returns:
-        (B, D, S).
-    """
+    """The vectors (B, D, S) of some cells, (B, S) int64 in raster order, of maps (B, D, h, w)."""
     return maps.flatten(2).gather(2, cells[:, None].expand(-1, maps.shape[1], -1))
 
 
@@ -184,13 +148,12 @@ def _affinities(tokens: Tensor, query: Tensor) -> Tensor:
 
 
 def _convolutions(channels: Sequence[int], kernels: Sequence[int]) -> nn.Sequential:
+    """Of 4D convolutions only the halves that run over the target's positions have parameters."""
     layers = list[nn.Module]()
-    for i, kernel in enumerate(kernels):
-        layers += [
-            _TargetConvolution(channels[i], channels[i + 1], kernel),
-            _PictureNorm(1, channels[i + 1]),
-            nn.ReLU(inplace=True),
-        ]
+    for (before, after), kernel in zip(pairwise(channels), kernels, strict=True):
+        convolution = nn.Conv2d(before, after, kernel, padding=kernel // 2)
+        named = nn.Sequential(OrderedDict(conv2=convolution))
+        layers += [named, _PictureNorm(1, after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 

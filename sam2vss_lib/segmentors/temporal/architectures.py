@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, Field, PositiveInt
 from torch import Tensor
 
-from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.mmseg_names import is_published, temporal_from_published
 from sam2vss_lib.segmentors.pixels import InputSize
 from sam2vss_lib.segmentors.segformer.mit import MIT_ARCHITECTURES, MixTransformer
@@ -19,7 +19,7 @@ from sam2vss_lib.segmentors.temporal import cffm, mrcfa, tv3s
 from sam2vss_lib.segmentors.temporal.clip_head import TemporalHead, TemporalNetwork
 from sam2vss_lib.segmentors.temporal.focal_attention import FocalGeometry
 from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
-from sam2vss_lib.segmentors.weights import load_fitting, read_weights, weights_file
+from sam2vss_lib.segmentors.weights import classifier_of, load_fitting, read_weights, weights_file
 from sam2vss_lib.storage.files import sha256_file, sha256_json
 
 _CLASSIFIER = "decode_head.linear_pred.weight"
@@ -43,19 +43,12 @@ class TemporalArchitecture(BaseModel, frozen=True, extra="forbid"):
     input_size: InputSize = "frame"
 
 
-def _cffm(geometry: Mapping[str, Any] | None = None, **settings: Any) -> cffm.CffmHead:
-    return cffm.CffmHead(geometry=FocalGeometry(**(geometry or {})), **settings)
-
-
 _HEADS: dict[str, Callable[..., TemporalHead]] = {
-    "cffm": _cffm,
+    "cffm": lambda geometry=None, **settings: cffm.CffmHead(
+        geometry=FocalGeometry(**(geometry or {})), **settings
+    ),
     "mrcfa": mrcfa.MrcfaHead,
     "tv3s": tv3s.Tv3sHead,
-}
-_PUBLISHED_SETTINGS: dict[str, Mapping[str, Mapping[str, Any]]] = {
-    "cffm": cffm.VARIANTS,
-    "mrcfa": mrcfa.VARIANTS,
-    "tv3s": tv3s.VARIANTS,
 }
 #: the published models, by their names in the registry
 PUBLISHED_TEMPORAL: dict[str, TemporalArchitecture] = {
@@ -65,8 +58,8 @@ PUBLISHED_TEMPORAL: dict[str, TemporalArchitecture] = {
         head_settings=dict(settings),
         input_size="published",
     )
-    for head, variants in _PUBLISHED_SETTINGS.items()
-    for encoder, settings in variants.items()
+    for head, module in (("cffm", cffm), ("mrcfa", mrcfa), ("tv3s", tv3s))
+    for encoder, settings in module.VARIANTS.items()
 }
 
 
@@ -132,13 +125,9 @@ def load_temporal(
     if encoder_weights is not None and not any(key.startswith(_ENCODER) for key in state):
         files.append(encoder_weights)
         state = encoder_of_segformer(read_weights(encoder_weights)) | state
-    classifier = state.get(_CLASSIFIER)
-    if classifier is None or classifier.ndim != 4:
-        raise DataError(
-            f"{path}: no {_CLASSIFIER} of four dimensions; give a {architecture.head.upper()} in "
-            "its published layout (backbone.*, decode_head.*)"
-        )
-    architecture = architecture.model_copy(update={"num_classes": classifier.shape[0]})
+    wanted = f"a {architecture.head.upper()} in its published layout (backbone.*, decode_head.*)"
+    num_classes = classifier_of(state, _CLASSIFIER, path, wanted).shape[0]
+    architecture = architecture.model_copy(update={"num_classes": num_classes})
     network = build_temporal(architecture)
     load_fitting(state, network, name, path)
     device = torch.device(device)

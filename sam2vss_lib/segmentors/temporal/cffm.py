@@ -46,14 +46,11 @@ class CffmFeatures:
 class CffmHead(TemporalHead):
     """The head of CFFM on a Mix Transformer, for a target and its reference frames.
 
-    Args:
-        in_channels: channels C_i of the four stages, finest first.
-        num_classes: number of classes, C.
+    Args (others as of `MlpDecoder`):
         embed_dim: channels of the fused map, E; a multiple of `heads`.
         depth: focal attention blocks.
         heads: attention heads.
         mlp_ratio: width of a block's perceptron over E.
-        dropout: share of channels that each classifier does without in training.
         geometry: what a window attends to, and the number of references; None as published.
         reduction: of the sides of the fused map before frames are compared; published is 2.
 
@@ -83,24 +80,16 @@ class CffmHead(TemporalHead):
         self.linear_pred2 = nn.Conv2d(2 * embed_dim, num_classes, 1)
 
     def frame_features(self, stages: Sequence[Tensor]) -> CffmFeatures:
-        """All that depends on one frame alone: what a stream keeps of past frames.
-
-        Args:
-            stages: four float maps (B, C_i, h_i, w_i), finest first.
-        """
+        """See `TemporalHead.frame_features`."""
         fused = self.fuse(stages)
         height, width = fused.shape[-2:]
         size = (height // self._reduction, width // self._reduction)
         return CffmFeatures(fused, resize(fused, size))
 
     def clip_features(self, frames: Sequence[CffmFeatures]) -> Tensor:
-        """The target as it is and as its references refine it, for Eq. 3.
+        """The target as it is and as its references refine it, (B, 2 E, h_1 // 2, w_1 // 2).
 
-        Args:
-            frames: the references at -9, -6, -3 frames, oldest first, and the target.
-
-        Returns:
-            (B, 2 E, h_1 // reduction, w_1 // reduction).
+        (2 stands for the reduction.)
 
         Raises:
             SettingsError: not as many frames as that.
@@ -110,19 +99,3 @@ class CffmHead(TemporalHead):
             raise SettingsError(f"{len(frames)} frames for a head of {wanted}")
         *references, target = (frame.reduced for frame in frames)
         return torch.cat((target, self.decoder_focal(target, references)), dim=1)
-
-    def clip_logits(self, frames: Sequence[CffmFeatures]) -> Tensor:
-        """Logits of the target, enlarged to the size of its fused map.
-
-        Args:
-            frames: the references at -9, -6, -3 frames, oldest first, and the target.
-
-        Returns:
-            (B, C, h_1, w_1).
-
-        Raises:
-            SettingsError: not as many frames as that.
-        """
-        logits = self.linear_pred2(self.dropout(self.clip_features(frames)))
-        height, width = frames[-1].fused.shape[-2:]
-        return resize(logits, (height, width))

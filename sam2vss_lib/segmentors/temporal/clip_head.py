@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from sam2vss_lib.segmentors.pixels import resize
 from sam2vss_lib.segmentors.segformer.mit import MixTransformer
 from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
 
@@ -46,12 +47,15 @@ _EARLY_CLIPS = {
 class TemporalHead(MlpDecoder, ABC):
     """A head with the parameter names of the published checkpoints.
 
-    Maps are finest first, frames oldest first with the target last; C is the number of classes.
+    Maps are finest first. Frames are oldest first: the references, at test time those at -9, -6 and
+    -3 frames, and the target. C is the number of classes.
     """
+
+    linear_pred2: nn.Conv2d
 
     @abstractmethod
     def frame_features(self, stages: Sequence[Tensor]) -> FrameFeatures:
-        """What depends on frames alone and is kept of them, from four maps (B, C_i, h_i, w_i)."""
+        """What depends on one frame alone, from four maps (B, C_i, h_i, w_i); streams keep it."""
 
     def fused(self, features: FrameFeatures) -> Tensor:
         """The output of SegFormer's decoder before its classifier: (B, E, h_1, w_1)."""
@@ -65,9 +69,14 @@ class TemporalHead(MlpDecoder, ABC):
     def clip_features(self, frames: Sequence[FrameFeatures]) -> Tensor:
         """What the last classifier reads of the targets of full clips: (B, D, h', w')."""
 
-    @abstractmethod
+    def final_logits(self, read: Tensor) -> Tensor:
+        """The last classifier, from `clip_features`: (B, C, h', w')."""
+        return self.linear_pred2(self.dropout(read))
+
     def clip_logits(self, frames: Sequence[FrameFeatures]) -> Tensor:
         """Logits of the targets of full clips: (B, C, h_1, w_1)."""
+        logits = self.final_logits(self.clip_features(frames))
+        return resize(logits, self.fused(frames[-1]).shape[-2:])
 
 
 @runtime_checkable
@@ -84,14 +93,10 @@ class CarriesState(Protocol):
 
 
 def clip_indices(index: int) -> tuple[int, ...]:
-    """The frames that the published test code hands to a head for one target.
+    """The frames that the published test code hands to a head for the target of an index, from 0.
 
-    Args:
-        index: of the target in its video, 0-based.
-
-    Returns:
-        References, oldest first, and the target; for the first three frames the target alone.
-        (`prepare_test_img2` of the authors' `custom.py`.)
+    They are its references, oldest first, and itself; for the first three frames itself alone.
+    (`prepare_test_img2` of the authors' `custom.py`.)
     """
     if index < CLIP_FRAMES - 1:
         return (index,)
@@ -124,11 +129,9 @@ def join_frames(features: Sequence[FrameFeatures]) -> FrameFeatures:
 
 def split_frames(features: FrameFeatures, count: int) -> list[FrameFeatures]:
     """The features of a batch of `count` frames one by one; they do not keep the batch alive."""
-
-    def pick(i: int) -> FrameFeatures:
-        return _map_tensors(lambda tensor: tensor[i : i + 1].clone(), features)
-
-    return [pick(i) for i in range(count)]
+    return [
+        _map_tensors(lambda tensor, i=i: tensor[i : i + 1].clone(), features) for i in range(count)
+    ]
 
 
 def as_references(features: FrameFeatures) -> FrameFeatures:

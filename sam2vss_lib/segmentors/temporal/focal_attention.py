@@ -79,9 +79,7 @@ class FocalGeometry:
 def relative_positions(window: int, kernel: int) -> Tensor:
     """Entry of a bias table for each pixel of a window and each position of a square of keys.
 
-    Args:
-        window: side of the window.
-        kernel: side of the square.
+    Windows and squares are given by their sides.
 
     Returns:
         (window ** 2, kernel ** 2) int64 in 0..(window + kernel - 1) ** 2 - 1.
@@ -198,12 +196,9 @@ class FocalAttention(nn.Module):
         """Attention within each of some windows.
 
         Args:
-            query: (B, windows, window ** 2, D).
+            query: (B, windows, window ** 2, D), and so is the result.
             key_value: (B, windows, keys, 2 D).
             bias: added to the logits, (windows, heads, window ** 2, keys).
-
-        Returns:
-            (B, windows, window ** 2, D).
         """
         batch = len(query)
         query, key, value = (

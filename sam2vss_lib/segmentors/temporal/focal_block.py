@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -25,15 +26,7 @@ class FocalDecoder(nn.Module):
         )
 
     def forward(self, target: Tensor, references: Sequence[Tensor]) -> Tensor:
-        """Refine a frame.
-
-        Args:
-            target: (B, D, H, W).
-            references: maps of the same shape, oldest first.
-
-        Returns:
-            (B, D, H, W).
-        """
+        """Refine a frame (B, D, H, W) by references of the same shape, oldest first."""
         target = target.permute(0, 2, 3, 1)
         references = [reference.permute(0, 2, 3, 1) for reference in references]
         for block in self.blocks:
@@ -53,18 +46,13 @@ class FocalBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.attn = FocalAttention(dim, heads, geometry)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = _Perceptron(dim, int(dim * mlp_ratio))
+        hidden = int(dim * mlp_ratio)
+        self.mlp = nn.Sequential(
+            OrderedDict(fc1=nn.Linear(dim, hidden), act=nn.GELU(), fc2=nn.Linear(hidden, dim))
+        )
 
     def forward(self, target: Tensor, references: Sequence[Tensor]) -> Tensor:
-        """Refine the target once.
-
-        Args:
-            target: (B, H, W, D).
-            references: maps of the same shape, oldest first.
-
-        Returns:
-            (B, H, W, D).
-        """
+        """Refine the target (B, H, W, D) once, by references of the same shape, oldest first."""
         side = self.geometry.window
         _, height, width, _ = target.shape
         rows, columns = -(-height // side), -(-width // side)
@@ -106,15 +94,3 @@ def _pooling(side: int) -> nn.Linear:
     nn.init.constant_(layer.weight, 1 / side**2)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-class _Perceptron(nn.Module):
-    """Two linear layers with a GELU between them."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))

@@ -7,6 +7,7 @@ https://github.com/GuoleiSun/VSS-MRCFA). Names of parameters are those of its ch
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -52,13 +53,9 @@ class MrcfaFeatures:
 class MrcfaHead(TemporalHead):
     """The head of MRCFA on a Mix Transformer, for a target and three reference frames.
 
-    Args:
-        in_channels: channels C_i of the four stages, finest first.
-        num_classes: number of classes, C.
-        embed_dim: channels of the fused map, E.
+    Args (others as of `MlpDecoder`):
         keep_ratio: share of the reference tokens that is kept.
         deep: two convolutions per scale of affinities instead of one.
-        dropout: share of channels that each classifier does without in training.
         reduction: of the fused map where the target meets what it found: 2, the published one, is
             the size of stage 2, and 1 none.
     """
@@ -83,18 +80,13 @@ class MrcfaHead(TemporalHead):
         self.sr2 = nn.Conv2d(c2, c2, 4, stride=4)
         self.sr3 = nn.Conv2d(c3, c3, 2, stride=2)
         self.sr1_feat = nn.Conv2d(embed_dim, embed_dim, 4, stride=4)
-        self.deco1 = _Classifier(embed_dim, num_classes, dropout)
-        self.deco2 = _Classifier(embed_dim, num_classes, dropout)
-        self.deco3 = _Classifier(embed_dim, num_classes, dropout)
-        self.deco4 = _Classifier(embed_dim, num_classes, dropout)
+        self.deco1 = _classifier(embed_dim, num_classes, dropout)
+        self.deco2 = _classifier(embed_dim, num_classes, dropout)
+        self.deco3 = _classifier(embed_dim, num_classes, dropout)
+        self.deco4 = _classifier(embed_dim, num_classes, dropout)
 
     def frame_features(self, stages: Sequence[Tensor]) -> MrcfaFeatures:
-        """All that depends on one frame alone: what a stream keeps of past frames.
-
-        Args:
-            stages: four float maps (B, C_i, h_i, w_i), finest first, each about half as large as
-                the one before; sizes need not be even.
-        """
+        """See `TemporalHead.frame_features`; sizes of stages need not be even."""
         _, second, third, fourth = stages
         fused = self.fuse(stages)
         halved = resize(fused, second.shape[-2:])
@@ -109,32 +101,19 @@ class MrcfaHead(TemporalHead):
         )
 
     def clip_features(self, frames: Sequence[MrcfaFeatures]) -> Tensor:
-        """What the final classifier reads: the target's map plus the mean of what was retrieved.
-
-        Args:
-            frames: three references, oldest first, and the target.
+        """The target's map plus the mean of what was retrieved.
 
         Returns:
             (B, E, h_2, w_2), or (B, E, h_1, w_1) with reduction 1.
         """
         return self._combine(self._retrieve(frames), frames)
 
-    def clip_logits(self, frames: Sequence[MrcfaFeatures]) -> Tensor:
-        """Logits of the target.
-
-        Args:
-            frames: three references, oldest first (-9, -6 and -3 at test time), and the target.
-
-        Returns:
-            (B, C, h_1, w_1).
-        """
-        return _at_size_of(frames[-1].fused, self.deco4(self.clip_features(frames)))
+    def final_logits(self, read: Tensor) -> Tensor:
+        """See `TemporalHead.final_logits`."""
+        return self.deco4(read)
 
     def clip_logits_all(self, frames: Sequence[MrcfaFeatures]) -> tuple[Tensor, ...]:
         """All logits of the target that are supervised in training.
-
-        Args:
-            frames: as `clip_logits` has them.
 
         Returns:
             Four (B, C, h_1, w_1): one from each reference alone, then those of `clip_logits`.
@@ -165,17 +144,10 @@ class MrcfaHead(TemporalHead):
         return torch.stack(tuple(retrieved)).mean(0) + frames[-1].plain
 
 
-class _Classifier(nn.Module):
+def _classifier(embed_dim: int, num_classes: int, dropout: float) -> nn.Module:
     """Dropout of channels and a linear classifier; `smalldecoder` is its published name."""
-
-    def __init__(self, embed_dim: int, num_classes: int, dropout: float) -> None:
-        super().__init__()
-        self.smalldecoder = nn.Sequential(
-            nn.Dropout2d(dropout), nn.Conv2d(embed_dim, num_classes, 1)
-        )
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.smalldecoder(maps)
+    layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(embed_dim, num_classes, 1))
+    return nn.Sequential(OrderedDict(smalldecoder=layers))
 
 
 def _reduce(convolution: nn.Conv2d, maps: Tensor) -> Tensor:

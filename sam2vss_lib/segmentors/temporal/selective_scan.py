@@ -51,17 +51,9 @@ def selective_scan(
 
 
 def final_state(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, state: Tensor | None = None) -> Tensor:
-    """The state that `selective_scan` ends with, for less than the scan costs.
+    """The state (N, D, S) that `selective_scan` ends with, float32, for less than the scan costs.
 
-    Args:
-        x: (N, L, D), as in `selective_scan`, likewise all others.
-        dt: (N, L, D).
-        a: (D, S).
-        b: (N, L, S).
-        state: (N, D, S) or None.
-
-    Returns:
-        h_L (N, D, S), float32.
+    Arguments are as there.
     """
     x, dt, a, b = (tensor.float() for tensor in (x, dt, a, b))
     with torch.autocast(x.device.type, enabled=False):
@@ -100,14 +92,9 @@ def _last(state: Tensor) -> Tensor:
 
 
 def stretch_tokens(state_numbers: int, device: torch.device) -> int:
-    """How many tokens to scan at a time, so that what is computed on the way stays in the cache.
+    """How many tokens to scan at a time, at least 1, so that numbers on the way stay in the cache.
 
-    Args:
-        state_numbers: N * D * S.
-        device: where the scan runs.
-
-    Returns:
-        At least 1.
+    For each token a state holds N * D * S numbers.
     """
     return max(1, _CHUNK_NUMBERS.get(device.type, 2**19) // state_numbers)
 

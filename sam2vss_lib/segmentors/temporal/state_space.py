@@ -58,14 +58,10 @@ class Mixer(nn.Module):
             self.dt_proj.bias.copy_(steps + torch.log(-torch.expm1(-steps)))  # softplus undone
 
     def forward(self, tokens: Tensor, state: MixerState | None) -> tuple[Tensor, MixerState]:
-        """Mix sequences of tokens; fastest if they lie in memory as (L, N, E).
-
-        Args:
-            tokens: (N, L, E).
-            state: that the tokens before ended with, or None.
+        """Mix sequences of tokens (N, L, E); fastest if they lie in memory as (L, N, E).
 
         Returns:
-            (N, L, E), and the state at the end.
+            (N, L, E), and the state at the end; `state` is that which the tokens before ended with.
         """
         x, dt, b, c, tail = self._read(tokens, state)
         y, end = selective_scan(x, dt, self._a(), b, c, self.D, state and state[1])
@@ -217,11 +213,8 @@ class WindowedBlocks(nn.Module):
 def window_groups(height: int, width: int, window: int, shift: int) -> tuple[Tensor, ...]:
     """Windows of a map, those of as many cells together.
 
-    Args:
-        height: of the map, a multiple of `window`.
-        width: likewise.
-        window: side of a window that no edge cuts.
-        shift: of the windows, down and to the right; 0 for none.
+    The sides of the map are multiples of `window`, the side of a window that no edge cuts; windows
+    are shifted down and to the right.
 
     Returns:
         (windows, cells) int64 each: positions in the flattened map, row by row in every window.

@@ -86,10 +86,7 @@ class TemporalSegmentor:
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[_Image]) -> tuple[FrameFeatures, Sequence[int]]:
-        """What the head keeps of frames.
-
-        Args:
-            frames: (H, W, 3) uint8 RGB each, all of one size.
+        """What the head keeps of frames, (H, W, 3) uint8 RGB each, all of one size.
 
         Returns:
             The features of the batch, and the size in px at which the network saw the frames.

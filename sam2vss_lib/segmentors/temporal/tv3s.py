@@ -48,16 +48,12 @@ class Tv3sHead(TemporalHead):
     As cells are scanned frame by frame, carrying the state through a clip is the same as reading
     all its frames at once.
 
-    Args:
-        in_channels: channels C_i of the four stages, finest first.
-        num_classes: number of classes, C.
-        embed_dim: channels of the fused map, E.
+    Args (others as of `MlpDecoder`):
         window: side of a window in cells of the grid.
         shift: of the windows of every second block, in cells.
         depth: Mamba blocks.
         state_dim: numbers that a scan keeps per channel.
         expand: channels inside a block over E.
-        dropout: share of channels that each classifier does without in training.
         reduction: of the sides of the fused map before they are stretched; published is 2.
 
     Raises:
@@ -86,11 +82,7 @@ class Tv3sHead(TemporalHead):
         self.linear_pred2 = nn.Conv2d(embed_dim, num_classes, 1)
 
     def frame_features(self, stages: Sequence[Tensor]) -> Tv3sFeatures:
-        """All that depends on one frame alone: what a stream keeps of past frames.
-
-        Args:
-            stages: four float maps (B, C_i, h_i, w_i), finest first.
-        """
+        """See `TemporalHead.frame_features`."""
         fused = self.fuse(stages)
         # Stretched, not padded, to whole windows.
         sides = [side // self._reduction for side in fused.shape[2:]]
@@ -99,27 +91,8 @@ class Tv3sHead(TemporalHead):
         return Tv3sFeatures(fused, grid)
 
     def clip_features(self, frames: Sequence[Tv3sFeatures]) -> Tensor:
-        """What the final classifier reads.
-
-        Args:
-            frames: three references, oldest first, and the target; or any other number of frames
-                that follow each other.
-
-        Returns:
-            Of the last frame, (B, E, h, w).
-        """
+        """Of the target, (B, E, h, w); any number of frames that follow each other will do."""
         return self._mix(frames, self.new_state())
-
-    def clip_logits(self, frames: Sequence[Tv3sFeatures]) -> Tensor:
-        """Logits of the target.
-
-        Args:
-            frames: as `clip_features` has them.
-
-        Returns:
-            (B, C, h_1, w_1).
-        """
-        return self._final(frames[-1], self.clip_features(frames))
 
     def new_state(self) -> list[BlockState]:
         """The state before a clip's first frame."""
@@ -127,11 +100,8 @@ class Tv3sHead(TemporalHead):
 
     def next_logits(self, features: Tv3sFeatures, state: list[BlockState]) -> Tensor:
         """Logits (B, C, h_1, w_1) of the next frame of B clips; `state` is brought up to date."""
-        return self._final(features, self._mix([features], state))
+        logits = self.final_logits(self._mix([features], state))
+        return resize(logits, features.fused.shape[2:])
 
     def _mix(self, frames: Sequence[Tv3sFeatures], state: list[BlockState]) -> Tensor:
         return self.vs([frame.grid for frame in frames], state)
-
-    def _final(self, target: Tv3sFeatures, mixed: Tensor) -> Tensor:
-        logits = self.linear_pred2(self.dropout(mixed))
-        return resize(logits, target.fused.shape[2:])

@@ -88,7 +88,7 @@ def measured_costs(results: Path) -> UnitCosts:
         seconds["propose"] = parts["propose"] / settings.points_per_side**2
         seconds["evaluate"] = parts["metrics"]
     with _made_by("notebook 08", path.with_name("provenance.json")) as provenance:
-        used = [settings.checkpoint, settings.precision, provenance["device"]]
+        used = [settings.checkpoint, arithmetic(settings), provenance["device"]]
     logged = defaultdict[str, list[float]](list)
     for log in sorted(results.glob("[0-9][0-9]_*/provenance.json")):
         with _made_by("a notebook", log) as provenance:
@@ -102,6 +102,12 @@ def measured_costs(results: Path) -> UnitCosts:
         sizes["frame"] = fmean(clip.frame_path(t).stat().st_size for t in range(clip.num_frames))
     used = tuple(dict.fromkeys(used))
     return UnitCosts(measured=used, seconds=seconds, bytes=sizes, objects=objects)
+
+
+def arithmetic(settings: StudySettings) -> str:
+    """Precision of the masklets in words, with what is approximated."""
+    left_out = ", ".join(settings.approximations.in_use())
+    return f"{settings.precision} ({left_out})" if left_out else settings.precision
 
 
 def _logged(provenance: Any) -> Iterator[tuple[str, float]]:

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2vss_lib.datasets import GENERATED, open_dataset
+from sam2vss_lib.datasets import GENERATED
 from sam2vss_lib.datasets.manifests import load_datasets_manifest
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.run.planning import Plans, planned_settings, wanted_masklets
 from sam2vss_lib.study.settings import IndependentSettings, StudySettings
+from sam2vss_lib.study.stages.context import open_split
 
 
 class Piece(NamedTuple):
@@ -75,8 +76,7 @@ def clip_lengths(settings: StudySettings, split: str) -> tuple[NDArray[np.int64]
     """
     name = settings.dataset
     if name in GENERATED or (PROJECT / name).exists():
-        root = name if name in GENERATED else PROJECT / name
-        opened = open_dataset(root, split, stray_labels=settings.stray_labels)
+        opened = open_split(settings, split)
         return np.array([clip.num_frames for clip in opened]), f"{name} {split}, counted on disk"
     known, lower = load_datasets_manifest().values(), Path(name).name.lower()
     facts = next((one for one in known if lower.startswith(one.name)), None)

@@ -10,11 +10,7 @@ from sam2vss_lib.study.results.text import DASH, gain_text, interval_text, numbe
 
 
 def latex_tables(sections: list[Section]) -> str:
-    """Values and gains of every notebook that has rows, as floating tables.
-
-    Args:
-        sections: of `read_sections`.
-    """
+    """Values and gains of every notebook that has rows, as floating tables."""
     parts = [
         "% Made from result.json of every notebook. In the preamble: \\usepackage{booktabs}\n"
         "% Include with \\input{tables.tex}; labels are tab:<notebook> and tab:<notebook>-gains.\n"
@@ -24,7 +20,7 @@ def latex_tables(sections: list[Section]) -> str:
             parts.append(f"% {section.name}: {section.state}: {' '.join(section.reason.split())}\n")
             continue
         result = section.result
-        if result.rows and result.columns:
+        if result.rows and result.metrics:
             parts.append(_table(section, result.rows, gains=False))
             if with_gains := [row for row in result.rows if row.gains]:
                 parts.append(_table(section, with_gains, gains=True))
@@ -34,22 +30,16 @@ def latex_tables(sections: list[Section]) -> str:
 def _table(section: Section, rows: list[Row], *, gains: bool) -> str:
     """A column pair, ours and the paper's, for every metric."""
     result = section.result
-    digits = {metric.name: metric.digits for metric in result.columns}
 
     def cells(row: Row, metric: str) -> tuple[str, str]:
         if gains:
-            ours = interval_text(row.gains.get(metric), digits[metric]).replace("-", "−")
+            ours = interval_text(row.gains.get(metric)).replace("-", "−")
             return ours, gain_text(row.paper_gains.get(metric), 1)
-        ours = number_text(row.ours.get(metric), digits[metric])
-        return ours, printed_text(row.paper.get(metric)) or DASH
+        return number_text(row.ours.get(metric)), printed_text(row.paper.get(metric)) or DASH
 
-    groups = {
-        metric.name: (metric.label or metric.name)
-        + ("" if gains or not metric.unit else f" ({metric.unit})")
-        for metric in result.columns
-    }
+    groups = {metric: metric if gains else f"{metric} (%)" for metric in result.metrics}
     ours = "ours (demo)" if result.demo else "ours"
-    table = paired_table(rows, headings(rows, *result.headings), groups, cells, ours)
+    table = paired_table(rows, headings(rows, "Method"), groups, cells, ours)
     what = "Gains in points with 95\\,\\% intervals" if gains else "Values"
     demo = r"\textbf{Demo data, not comparable with the paper.} " if result.demo else ""
     caption = f"{demo}{escape(section.title)}. {what}. {escape(result.caption)}"

@@ -21,7 +21,7 @@ from sam2vss_lib.study.report.sections import (
     printed_text,
     read_sections,
 )
-from sam2vss_lib.study.results.schema import Metric, Result, Row
+from sam2vss_lib.study.results.schema import Result, Row
 from sam2vss_lib.study.results.text import DASH, gain_text, number_text
 from sam2vss_lib.study.run.runner import find_notebooks
 
@@ -41,10 +41,7 @@ _PLOT = 100.0  # width of an interval glyph in its own units
 
 
 def write_report(results_dir: Path) -> Path:
-    """Write `report.html`, `index.html` and `tables.tex` into a results folder, from its files.
-
-    Args:
-        results_dir: `results/<profile>`, as `sam2vss study` leaves it.
+    """Write `report.html`, `index.html` and `tables.tex` into `results/<profile>`, from its files.
 
     Returns:
         Path of `report.html`: one file, images inside, no script, nothing loaded from elsewhere.
@@ -88,13 +85,9 @@ def _environment(results_dir: Path) -> Environment:
         "footnotes": footnotes,
         "data_uri": data_uri,
         "setting_text": setting_text,
+        "relative": lambda path: path.relative_to(results_dir).as_posix(),
     }
     environment.globals.update(helpers)
-
-    def relative(path: Path) -> str:
-        return path.relative_to(results_dir).as_posix()
-
-    environment.filters["relative"] = relative
     return environment
 
 
@@ -109,13 +102,13 @@ def _count_cells(sections: list[Section]) -> Counter[str]:
     )
 
 
-def gain_scale(result: Result, metric: Metric) -> float:
+def gain_scale(result: Result, metric: str) -> float:
     """Largest distance from zero that a column of gains has to show."""
     ends = [
         abs(value)
         for row in result.rows
-        for gain in [row.gains.get(metric.name, Gain())]
-        for value in (gain.gain, gain.low, gain.high, row.paper_gains.get(metric.name))
+        for gain in [row.gains.get(metric, Gain())]
+        for value in (gain.gain, gain.low, gain.high, row.paper_gains.get(metric))
         if value is not None
     ]
     return max(ends, default=0.0) or 1.0

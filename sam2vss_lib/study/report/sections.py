@@ -29,28 +29,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """One notebook of a results folder.
+    """One notebook of a results folder."""
 
-    Attributes:
-        name: of its folder, such as 01_main_results.
-        title: its heading.
-        question: what it asks.
-        state: whether there are results.
-        reason: why there are none.
-        result: contents of `result.json` where there are.
-        provenance: contents of `provenance.json`.
-        figures: in the order in which the notebook wrote them.
-        files: everything a reader may want to open.
-    """
-
-    name: str
+    name: str  # of its folder, such as 01_main_results
     title: str
-    question: str
-    state: State
-    reason: str = ""
-    result: Result = field(default_factory=Result)
-    provenance: dict[str, Any] = field(default_factory=dict)
-    figures: tuple[Figure, ...] = ()
+    question: str  # what it asks
+    state: State  # whether there are results
+    reason: str = ""  # why there are none
+    result: Result = field(default_factory=Result)  # contents of `result.json` where there are
+    provenance: dict[str, Any] = field(default_factory=dict)  # contents of `provenance.json`
+    figures: tuple[Figure, ...] = ()  # in the order in which the notebook wrote them
     files: tuple[Path, ...] = ()
 
     @property
@@ -60,11 +48,7 @@ class Section:
 
 
 def read_sections(results_dir: Path, notebooks: list[Path]) -> list[Section]:
-    """All notebooks: those with a folder, and those of `notebooks` that have none.
-
-    Args:
-        results_dir: `results/<profile>`.
-        notebooks: the study's notebooks.
+    """All notebooks in `results/<profile>`, and those of `notebooks` that have no folder there.
 
     Raises:
         DataError: there is no such folder, or no notebook's results in it.
@@ -122,15 +106,9 @@ def _section(folder: Path) -> Section:
     except DataError as error:
         return Section(folder.name, title, question, "unreadable", str(error), files=files)
     return Section(
-        folder.name,
-        result.title or title,
-        result.question or question,
-        "run",
-        result=result,
-        provenance=provenance,
-        figures=_figures(folder, result),
-        files=files,
-    )
+        folder.name, title, question, "run", result=result, provenance=provenance,
+        figures=_figures(folder, result), files=files,
+    )  # fmt: skip
 
 
 def _not_run(notebook: Path) -> Section:

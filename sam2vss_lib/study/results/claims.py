@@ -19,19 +19,13 @@ _REFINEMENT: dict[str, Direction] = {
 
 
 def refinement_claims(rows: list[Row]) -> list[Claim]:
-    """Judge every refined row that was run against what the paper says of refinement.
-
-    Args:
-        rows: of `refinement_rows`.
-    """
-    claims: list[Claim] = []
-    for row in rows:
-        for metric, direction in _REFINEMENT.items():
-            gain = row.gains.get(metric)
-            if gain is None:
-                continue
-            claims.append(judge(f"{row.label} {direction} {metric}", gain, direction))
-    return claims
+    """Judge every refined row that was run against what the paper says of refinement."""
+    return [
+        judge(f"{row.label} {direction} {metric}", row.gains[metric], direction)
+        for row in rows
+        for metric, direction in _REFINEMENT.items()
+        if metric in row.gains
+    ]
 
 
 def judge(statement: str, gain: Gain, direction: Direction) -> Claim:

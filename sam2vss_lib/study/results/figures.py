@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -22,27 +22,16 @@ CAPTION_3 = (
 )
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One frame of Figure 3.
+class Sample(NamedTuple):
+    """One frame of Figure 3."""
 
-    Attributes:
-        clip: name of the clip.
-        frame: frame name.
-        gain: the clip's mIoU gain by refinement in percentage points.
-        image: (H, W, 3) uint8.
-        ground_truth: (H, W) uint8, void 255.
-        base: (H, W) uint8.
-        refined: (H, W) uint8.
-    """
-
-    clip: str
-    frame: str
-    gain: float
-    image: NDArray[np.uint8]
-    ground_truth: Labels
-    base: Labels
-    refined: Labels
+    clip: str  # name of the clip
+    frame: str  # frame name
+    gain: float  # the clip's mIoU gain by refinement in percentage points
+    image: NDArray[np.uint8]  # (H, W, 3) uint8
+    ground_truth: Labels  # (H, W) uint8, void 255
+    base: Labels  # (H, W) uint8
+    refined: Labels  # (H, W) uint8
 
 
 def main_figure(study: Study, pairs: list[tuple[Row, Row]]) -> Figure:
@@ -57,13 +46,7 @@ def main_figure(study: Study, pairs: list[tuple[Row, Row]]) -> Figure:
 def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[Sample]:
     """Middle frames of clips spread evenly over the ranking by gain, best and worst included.
 
-    Of a clip whose ground truth is sparse, it is the middle one of the annotated frames.
-
-    Args:
-        study: the study.
-        base: a base row that was run.
-        refined: its refinement.
-        count: number of frames.
+    Of a clip with sparse ground truth, the middle one of the annotated frames.
     """
     before_run, after_run = base.run, refined.run
     gains = after_run.gains_by_clip(before_run, "mIoU")
@@ -88,11 +71,7 @@ def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[
 
 
 def colour_labels(labels: Labels, num_classes: int) -> NDArray[np.uint8]:
-    """Fixed class colours, void black.
-
-    Args:
-        labels: (H, W) uint8.
-        num_classes: C.
+    """(H, W) uint8 labels in fixed class colours, void black.
 
     Returns:
         (H, W, 3) uint8.
@@ -121,13 +100,7 @@ def change_map(sample: Sample) -> NDArray[np.float64]:
 
 
 def figure_3(samples: list[Sample], class_names: tuple[str, ...], names: tuple[str, str]) -> Figure:
-    """Frame, ground truth, base, refined, and what changed, one row per sample.
-
-    Args:
-        samples: of `pick_samples`.
-        class_names: C names.
-        names: labels of the base and the refined system.
-    """
+    """Frame, ground truth, base, refined, and what changed, one row per sample."""
     titles = ("frame", "ground truth", names[0], names[1], "changed pixels")
     height, width = samples[0].ground_truth.shape
     panel = 2.2  # inches

@@ -11,6 +11,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.metrics import PROTOCOL
 from sam2vss_lib.storage.files import atomic_path, write_json, write_text
 from sam2vss_lib.storage.places import PROJECT
@@ -40,16 +41,22 @@ class Source(Protocol):
 
 
 class ResultFolder:
-    """The results folder of a notebook.
+    """The results folder of a notebook; the settings of its study say where it is.
 
-    Args:
-        study: the notebook's study; its settings say where the folder is.
+    Raises:
+        SettingsError: it holds a run of `sam2vss study`, which a notebook that somebody explores
+            must not overwrite. (The study itself hands its notebooks an empty folder.)
     """
 
     def __init__(self, study: Source) -> None:
         self._study = study
         self._figures: list[ResultFigure] = []
         self.root = PROJECT / study.settings.out_dir
+        if all((self.root / name).is_file() for name in ("executed.ipynb", "provenance.json")):
+            raise SettingsError(
+                f"out_dir {study.settings.out_dir}: holds results of `sam2vss study`; "
+                "give another folder, such as results/explore"
+            )
 
     def write_result(self, values: dict[str, Any]) -> Path:
         """Write `result.json`: the notebook's values with its settings and figure captions.
@@ -71,12 +78,10 @@ class ResultFolder:
     def write_table(
         self, frame: pd.DataFrame, readable: Mapping[str, pd.DataFrame], caption: str
     ) -> None:
-        """Write `table.csv` (everything), `table.md` and `table.tex` (to read).
+        """Write `table.csv` (`frame`, everything), `table.md` and `table.tex` (to read).
 
-        Args:
-            frame: all columns, flat names, numbers.
-            readable: tables of text by what they show; two-level column names are joined.
-            caption: what was measured on what; followed by the name of each readable table.
+        The readable tables of text go by what they show, which follows the caption; two-level
+        column names are joined.
         """
         write_text(self.root / "table.csv", frame.to_csv(index=False))
         markdown, latex = [f"{caption}\n"], list[str]()
@@ -90,14 +95,7 @@ class ResultFolder:
         write_text(self.root / "table.tex", "\n".join(latex))
 
     def write_figure(self, name: str, figure: Figure, caption: str = "", alt: str = "") -> None:
-        """Write `fig_<name>.png` and `.svg`; to be called before `write_result`.
-
-        Args:
-            name: of the files.
-            figure: what to draw.
-            caption: for the report.
-            alt: what can be seen, for readers who cannot see it.
-        """
+        """Write `fig_<name>.png` and `.svg`; to be called before `write_result`."""
         self._figures.append(ResultFigure(name=name, caption=caption, alt=alt))
         for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
             path = self.root / f"fig_{name}{suffix}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
@@ -14,13 +16,10 @@ from sam2vss_lib.study.results.text import gain_text
 _GAIN_COLOURS = LinearSegmentedColormap.from_list("gain", [WORSE, "white", BETTER])
 
 
-def gains_frame(pairs: list[tuple[Row, Row]], group: str, names: tuple[str, ...]) -> pd.DataFrame:
-    """IoU gain of every class, or mIoU gain of every clip, for several refined rows.
-
-    Args:
-        pairs: base and refined rows that were run.
-        group: "class" or "clip".
-        names: class names; used for `group` "class".
+def gains_frame(
+    pairs: list[tuple[Row, Row]], group: Literal["class", "clip"], names: tuple[str, ...]
+) -> pd.DataFrame:
+    """IoU gain of every class, by its name, or mIoU gain of every clip, for several refined rows.
 
     Returns:
         Columns `system`, `name`, `gain` (percentage points); undefined gains are left out.
@@ -39,12 +38,7 @@ def gains_frame(pairs: list[tuple[Row, Row]], group: str, names: tuple[str, ...]
 
 
 def figure_gains(frame: pd.DataFrame, quantity: str) -> Figure:
-    """A table of coloured cells: a line per class or clip, a column per system, best line first.
-
-    Args:
-        frame: of `gains_frame`.
-        quantity: label of the colours, such as "IoU gain (points)".
-    """
+    """A table of coloured cells: a line per class or clip, a column per system, best line first."""
     if frame.empty:
         return note("no base system was run: no gains to show")
     table = frame.pivot_table(index="name", columns="system", values="gain", sort=False)

@@ -33,13 +33,10 @@ def _cell(text: object) -> str:
 
 
 def latex_table(table: pd.DataFrame, caption: str, label: str, *, wide: bool = False) -> str:
-    """A table to read as a floating table.
+    """A table of text as a floating table, `wide` over all columns of the page.
 
-    Args:
-        table: text; columns have one name or two, of which the upper is that of a group or "".
-        caption: in LaTeX.
-        label: what follows `tab:` in the label.
-        wide: whether it goes over all columns of the page.
+    Its columns have one name or two, of which the upper is that of a group or "". The caption is
+    in LaTeX; `tab:` is put before the label.
     """
     groups = [column[0] if isinstance(column, tuple) else "" for column in table.columns]
     small: Any = {"selector": "footnotesize", "props": r":\setlength{\tabcolsep}{3pt};"}

@@ -1,7 +1,7 @@
 """What `result.json` holds: the one shape that every notebook writes and the report reads.
 
 A notebook may keep further fields of its own; the report passes over them. Numbers are in the
-unit of their metric, percent unless `metrics` says otherwise; gains in points of that unit.
+percent, gains in percentage points.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, model_validator
 
-from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import Gain
-from sam2vss_lib.study.stages.stages import Evaluated
+from sam2vss_lib.study.stages.study import Evaluated
+from sam2vss_lib.validation import parsed
 
 FORMAT_VERSION = 1
 Name = tuple[str, str]  # method (or setting) and backbone, as the paper prints them
@@ -27,42 +27,23 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-class Metric(_Part):
-    """A column of the table: how its numbers are shown."""
-
-    name: str
-    label: str = ""
-    unit: str = "%"
-    digits: int = Field(default=2, ge=0)
-
-
 class Row(_Part):
-    """A row: what was run (or why not), our numbers, the paper's, and gains of both.
+    """A row: what was run (or why not), our numbers, the paper's, and gains of both."""
 
-    Attributes:
-        method: name of the row; for ablations the value of the setting.
-        backbone: second name, "" where the table has none.
-        status: "run on ..." or "not run: why".
-        ours: metric -> value, None where it could not be computed.
-        paper: metric -> value as printed, None where the paper prints none.
-        gains: metric -> our gain over the reference row.
-        paper_gains: metric -> the paper's gain over the same row.
-        variants: metric -> its other definitions -> value.
-        reference: the row that gains are taken over; this and what follows is not in the file.
-        evaluated: the predictions behind our numbers.
-        printed_as: the paper's name of the row where it differs from ours.
-    """
-
-    method: str
-    backbone: str = ""
-    status: str = ""
-    ours: dict[str, float | None] = {}
+    method: str  # name of the row; for ablations the value of the setting
+    backbone: str = ""  # second name, "" where the table has none
+    status: str = ""  # "run on ..." or "not run: why"
+    ours: dict[str, float | None] = {}  # metric -> value, None where it could not be computed
+    # metric -> value as printed, None where the paper prints none
     paper: dict[str, float | None] = {}
-    gains: dict[str, Gain] = {}
-    paper_gains: dict[str, float | None] = {}
-    variants: dict[str, Any] | None = None
+    gains: dict[str, Gain] = {}  # metric -> our gain over the reference row
+    paper_gains: dict[str, float | None] = {}  # metric -> the paper's gain over the same row
+    variants: dict[str, Any] | None = None  # metric -> its other definitions -> value
+    # the row that gains are taken over; this and what follows is not in the file
     reference: Name | None = Field(default=None, exclude=True)
+    # the predictions behind our numbers
     evaluated: InstanceOf[Evaluated] | None = Field(default=None, exclude=True)
+    # the paper's name of the row where it differs from ours
     printed_as: Name | None = Field(default=None, exclude=True)
 
     @property
@@ -105,26 +86,15 @@ class Row(_Part):
 
 
 class Claim(_Part):
-    """A statement with its verdict and evidence.
-
-    Attributes:
-        statement: in words.
-        gain: the difference it is judged by in points, if it is judged by one.
-        low: lower end of its 95 % interval over clips.
-        high: upper end.
-        verdict: one of `Verdict`.
-        where: place in the paper.
-        evidence: the computed values in words.
-        why: why it matters.
-    """
+    """A statement with its verdict and evidence."""
 
     statement: str
-    gain: float | None = None
-    low: float | None = None
+    gain: float | None = None  # the difference it is judged by in points, if it is judged by one
+    low: float | None = None  # lower end of its 95 % interval over clips
     high: float | None = None
     verdict: Verdict
-    where: str = ""
-    evidence: str = ""
+    where: str = ""  # place in the paper
+    evidence: str = ""  # the computed values in words
     why: str = ""
 
 
@@ -151,59 +121,31 @@ class TextTable(_Part):
 
 
 class Coverage(_Part):
-    """On how much of the paper's data the numbers are.
+    """On how much of the paper's data the numbers are."""
 
-    Attributes:
-        demo: whether it is generated data.
-        clips: clips that were used.
-        paper_clips: clips that the paper's table is about; None where that is not known.
-    """
-
-    demo: bool
-    clips: int
+    demo: bool  # whether it is generated data
+    clips: int  # clips that were used
+    # clips that the paper's table is about; None where that is not known
     paper_clips: int | None = None
 
 
 class Result(_Part):
-    """Contents of a notebook's `result.json`.
+    """Contents of a notebook's `result.json`."""
 
-    Attributes:
-        format_version: of this schema.
-        title: of the section; by default the notebook's first heading.
-        question: what the notebook asks; by default its paragraph **Question.**
-        table: number of the paper's table, if the notebook reproduces one.
-        caption: what was measured on what.
-        comparable_with_paper: whether `ours` may be read beside `paper`.
-        coverage: on how much of the paper's data.
-        tolerance_points: a value this close to the paper's counts as reproduced.
-        headings: of the columns `method` and `backbone`.
-        metrics: columns in order; by default those of the rows, in percent.
-        rows: the table.
-        claims: statements with verdicts.
-        tables: further tables.
-        figures: captions; figures without one are shown too.
-        reading: our reading in words.
-        notes: limits and remarks.
-        settings: what the numbers were made with.
-    """
-
-    format_version: Literal[1] = FORMAT_VERSION
-    title: str = ""
-    question: str = ""
-    table: int | None = None
-    caption: str = ""
-    comparable_with_paper: bool = False
-    coverage: Coverage | None = None
+    format_version: Literal[1] = FORMAT_VERSION  # of this schema
+    table: int | None = None  # number of the paper's table, if the notebook reproduces one
+    caption: str = ""  # what was measured on what
+    comparable_with_paper: bool = False  # whether `ours` may be read beside `paper`
+    coverage: Coverage | None = None  # on how much of the paper's data
+    # a value this close to the paper's counts as reproduced
     tolerance_points: float = Field(default=0.5, gt=0)
-    headings: tuple[str, str] = ("Method", "Backbone")
-    metrics: list[Metric] = []
     rows: list[Row] = []
-    claims: list[Claim] = []
+    claims: list[Claim] = []  # statements with verdicts
     tables: list[TextTable] = []
-    figures: list[ResultFigure] = []
-    reading: str = ""
-    notes: list[str] = []
-    settings: dict[str, Any] = {}
+    figures: list[ResultFigure] = []  # captions; figures without one are shown too
+    reading: str = ""  # our reading in words
+    notes: list[str] = []  # limits and remarks
+    settings: dict[str, Any] = {}  # what the numbers were made with
 
     @property
     def demo(self) -> bool:
@@ -213,25 +155,15 @@ class Result(_Part):
         return str(self.settings.get("dataset", "")).startswith("demo")
 
     @property
-    def columns(self) -> list[Metric]:
-        """Metrics in the order of the table."""
-        names = dict.fromkeys(name for row in self.rows for name in [*row.ours, *row.paper])
-        return self.metrics or [Metric(name=name) for name in names]
+    def metrics(self) -> list[str]:
+        """The metrics of the rows, in the order of the table."""
+        return list(dict.fromkeys(name for row in self.rows for name in [*row.ours, *row.paper]))
 
 
 def parse_result(values: Mapping[str, Any], where: str) -> Result:
-    """Check the contents of a `result.json`.
-
-    Args:
-        values: its contents.
-        where: the file, for the message.
+    """Check the contents of a `result.json`; `where` names the file in the message.
 
     Raises:
         DataError: a field is missing or wrong; one line that names it.
     """
-    try:
-        return Result.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{where}: {field}: {first['msg']}") from None
+    return parsed(Result, values, where)

@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from sam2vss_lib.metrics import Gain, paired_gain
+from sam2vss_lib.metrics.protocol import MetricSettings
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_rows, paper_value
 from sam2vss_lib.study.results.schema import Claim, Name, Row, TextTable
 from sam2vss_lib.study.results.text import interval_text, number_text
 from sam2vss_lib.study.settings import StudySettings
-from sam2vss_lib.study.stages.stages import Evaluated
+from sam2vss_lib.study.stages.study import Evaluated
 
-_GROUPS = {metric: metric for metric in PAPER_METRICS}
+
+def table_metrics() -> tuple[str, ...]:
+    """Metrics in the order of tables: all of the registry, so that an added one has its column."""
+    return MetricSettings(num_classes=1).metric_names
 
 
 def table_row(
@@ -28,15 +32,7 @@ def table_row(
 ) -> Row:
     """A row of one of the paper's tables: our numbers beside those that the paper prints for it.
 
-    Args:
-        table: number of the paper's table.
-        method: such as CFFM or SAM2-CFFM, or the value of a setting.
-        backbone: such as MiT-B1; "" where the table has none.
-        status: what was run, or why nothing was; why a metric has no value is added.
-        reference: the row that gains are taken over, if any.
-        evaluated: our numbers, None where the row was not run.
-        gains: gain over the reference by metric.
-        printed_as: the paper's name of the row where it differs from ours.
+    The status is followed by why a metric has no value.
     """
     paper = _printed(table, printed_as or (method, backbone))
     before = _printed(table, reference)
@@ -44,14 +40,13 @@ def table_row(
         metric: None if value is None or start is None else round(value - start, 2)
         for (metric, value), start in zip(paper.items(), before.values(), strict=True)
     }
-    numbers = evaluated.metrics["metrics"] if evaluated else dict.fromkeys(PAPER_METRICS)
     notes = evaluated.metrics["notes"] if evaluated else {}
-    reasons = [f"no {m}: {notes[m]}" for m in PAPER_METRICS if m in notes]
+    reasons = [f"no {metric}: {notes[metric]}" for metric in paper if metric in notes]
     return Row(
         method=method,
         backbone=backbone,
         status="; ".join((status, *reasons)),
-        ours={metric: numbers[metric] for metric in PAPER_METRICS},
+        ours=evaluated.metrics["metrics"] if evaluated else dict.fromkeys(paper),
         paper=paper,
         gains=gains or {},
         paper_gains=differences,
@@ -63,7 +58,11 @@ def table_row(
 
 
 def _printed(table: int, name: Name | None) -> dict[str, float | None]:
-    return {m: None if name is None else paper_value(table, *name, m) for m in PAPER_METRICS}
+    """What the paper prints for a row, None for metrics that it does not know."""
+    return {
+        metric: paper_value(table, *name, metric) if name and metric in PAPER_METRICS else None
+        for metric in table_metrics()
+    }
 
 
 def gains_between(
@@ -78,13 +77,7 @@ def gains_between(
 
 
 def rows_not_run(table: int, rows: Sequence[Row], reason: str) -> list[Row]:
-    """The paper's rows that `rows` lack, in printed order.
-
-    Args:
-        table: number of the paper's table.
-        rows: our rows.
-        reason: why there is no number; `{row}` is replaced by the row's name.
-    """
+    """The paper's rows that `rows` lack; `{row}` in the reason becomes the row's name."""
     have = {row.printed_name for row in rows}
     return [
         table_row(table, *name, f"not run: {reason.format(row=' '.join(name).strip())}")
@@ -142,12 +135,8 @@ def paired_table(
 ) -> pd.DataFrame:
     """A table to read: per metric our number and the paper's in separate columns.
 
-    Args:
-        rows: its lines.
-        headings: of the leading columns, one or two: method and backbone.
-        groups: metric -> heading over its two columns.
-        cells: of a row and a metric, our number and the paper's as text.
-        ours: heading of our numbers.
+    Behind one or two leading columns, method and backbone, every metric has two under its heading
+    in `groups`, filled with the texts that `cells` gives of a row and a metric.
     """
     return grouped_table(
         [
@@ -168,7 +157,7 @@ def values_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
     def cells(row: Row, metric: str) -> tuple[str, str]:
         return number_text(row.ours[metric]), number_text(row.paper[metric], 1)
 
-    table = paired_table(rows, headings(rows, heading), _GROUPS, cells)
+    table = paired_table(rows, headings(rows, heading), {m: m for m in table_metrics()}, cells)
     table["", "Status"] = [row.status for row in rows]
     return table
 
@@ -181,13 +170,12 @@ def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
         return interval_text(row.gains.get(metric)), paper
 
     compared = [row for row in rows if row.reference is not None]
-    return paired_table(compared, headings(rows, heading), _GROUPS, cells)
+    return paired_table(compared, headings(rows, heading), {m: m for m in table_metrics()}, cells)
 
 
-def headings(rows: Sequence[Row], *names: str) -> tuple[str, ...]:
+def headings(rows: Sequence[Row], method: str) -> tuple[str, ...]:
     """Headings of the leading columns; that of the backbone only where a row has one."""
-    method, backbone = (*names, "Backbone")[:2]
-    return (method, backbone) if any(row.backbone for row in rows) else (method,)
+    return (method, "Backbone") if any(row.backbone for row in rows) else (method,)
 
 
 def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:

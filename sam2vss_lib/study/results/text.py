@@ -19,12 +19,12 @@ def number_text(value: float | None, digits: int = 2, *, sign: bool = False) -> 
     return DASH if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
 
 
-def gain_text(value: float | None, digits: int) -> str:
+def gain_text(value: float | None, digits: int = 2) -> str:
     """A difference with its sign, with a true minus."""
     return number_text(value, digits, sign=True).replace("-", "−")
 
 
-def interval_text(gain: Gain | None, digits: int = 2) -> str:
+def interval_text(gain: Gain | None) -> str:
     """A gain with its interval; a dash where there is none.
 
     Example:
@@ -33,10 +33,10 @@ def interval_text(gain: Gain | None, digits: int = 2) -> str:
     """
     if gain is None or gain.gain is None:
         return DASH
-    text = number_text(gain.gain, digits, sign=True)
+    text = number_text(gain.gain, sign=True)
     if gain.low is None or gain.high is None:
         return text
-    low, high = (number_text(end, digits, sign=True) for end in (gain.low, gain.high))
+    low, high = (number_text(end, sign=True) for end in (gain.low, gain.high))
     return f"{text} [{low}, {high}]"
 
 

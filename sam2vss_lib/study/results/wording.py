@@ -14,8 +14,8 @@ from sam2vss_lib.study.paper import paper_rows
 from sam2vss_lib.study.results.schema import Claim, Coverage, Row
 from sam2vss_lib.study.stages import Study
 
-#: tables of the paper that are not about VSPW
-_PAPER_DATA = {2: "VIPSeg"}
+#: what the tables of the paper are about
+_PAPER_DATA = {table: "VIPSeg" if table == 2 else "VSPW" for table in range(1, 8)}
 
 
 def comparable_with_paper(study: Study, table: int) -> bool:
@@ -26,7 +26,7 @@ def comparable_with_paper(study: Study, table: int) -> bool:
 
 def coverage(study: Study, table: int) -> Coverage:
     """On how much of the paper's data the numbers of a table are."""
-    facts = load_datasets_manifest()[_paper_data(table).lower()]
+    facts = load_datasets_manifest()[_PAPER_DATA[table].lower()]
     names = read_class_names(manifest_path(facts.class_names))
     return Coverage(
         demo=study.settings.dataset in GENERATED,
@@ -43,13 +43,9 @@ def caption(study: Study, table: int, what: str = "as a refiner") -> str:
     text = f"SAM2 ({study.sam2.name}) {what} on {data}, {dataset.split}, {len(dataset)} clips"
     text += "; percent."
     if not comparable_with_paper(study, table):
-        whole = f"the whole of {_paper_data(table)} val"
+        whole = f"the whole of {_PAPER_DATA[table]} val"
         text += f" This is not {whole}: not comparable with the paper's numbers."
     return text
-
-
-def _paper_data(table: int) -> str:
-    return _PAPER_DATA.get(table, "VSPW")
 
 
 def result_values(
@@ -80,13 +76,9 @@ def reading(table: int, rows: Sequence[Row], claims: Sequence[Claim]) -> str:
     failed = [claim.statement for claim in claims if claim.verdict == "does not hold"]
     if failed:
         sentences.append(f"Against the paper's direction: {'; '.join(failed)}.")
-    largest = max(
-        (claim for claim in claims if claim.gain is not None),
-        key=lambda claim: claim.gain or 0.0,
-        default=None,
-    )
-    if largest is not None:
-        sentences.append(f"The largest gain is {largest.gain:+.1f} points: {largest.statement}.")
+    if gains := [(claim.gain, claim.statement) for claim in claims if claim.gain is not None]:
+        largest, statement = max(gains, key=lambda gain: gain[0])
+        sentences.append(f"The largest gain is {largest:+.1f} points: {statement}.")
     printed = {*paper_rows(table)}
     missing = sum(r.evaluated is None and r.printed_name in printed for r in rows)
     if missing:

@@ -3,80 +3,74 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
 
+import psutil
 from jupyter_core.utils import ensure_event_loop
 
 from sam2vss_lib.errors import Sam2VssError
+from sam2vss_lib.parallel.processes import end_processes
 from sam2vss_lib.study.run.runner import TIMED, run_notebook
 
 #: notebooks that read what another one leaves
 _READS = {"02": "01"}
-_LAST = 3  # short notebooks that come behind those, so that no process is left without work
 
 
 class Batch(NamedTuple):
-    """What came of a run of several notebooks, by their names.
+    """What came of a run of several notebooks, by their names."""
 
-    Attributes:
-        executed: the executed copies.
-        failures: errors of those that failed.
+    executed: dict[str, Path]  # the executed copies
+    failures: dict[str, Sam2VssError]  # errors of those that failed
+
+
+def starting_order(numbers: Iterable[str]) -> list[str]:
+    """The order in which notebooks are started, several at a time.
+
+    One that reads another's result comes late, as it has to wait for it, but with three short ones
+    behind it, so that no process is left without work. Those that time something are the last.
+
+    Example:
+        >>> starting_order(["01", "02", "03", "04", "05", "08", "10"])
+        ['01', '03', '02', '04', '05', '10', '08']
+        >>> starting_order(["08", "02", "01"])
+        ['01', '02', '08']
     """
-
-    executed: dict[str, Path]
-    failures: dict[str, Sam2VssError]
+    timed = [number for number in numbers if number in TIMED]
+    readers = [number for number in numbers if number in _READS]
+    others = [number for number in numbers if number not in (*timed, *readers)]
+    before = max(1, len(others) - 3)
+    return [*others[:before], *readers, *others[before:], *timed]
 
 
 def run_notebooks(
     plans: Mapping[Path, dict[str, Any]], workers: int, say: Callable[[str], None]
 ) -> Batch:
-    """Run notebooks, `workers` at a time.
+    """Run notebooks with their parameters, `workers` at a time, which share the machine's threads.
 
     One that reads another's result waits for it; those that time something run at the end, alone.
-
-    Args:
-        plans: parameters by notebook.
-        workers: how many run at once; they share the machine's threads.
-        say: takes lines for the user.
+    An interrupt ends the kernels, which takes seconds, and keeps what is finished.
     """
-    together = [notebook for notebook in plans if notebook.stem[:2] not in TIMED]
-    readers = [notebook for notebook in together if notebook.stem[:2] in _READS]
-    others = [notebook for notebook in together if notebook not in readers]
-    behind = max(1, len(others) - _LAST)  # and behind the first, which they read
-    together = [*others[:behind], *readers, *others[behind:]]
-    alone = [notebook for notebook in plans if notebook.stem[:2] in TIMED]
     batch = Batch({}, {})
-    workers = max(1, min(workers, len(together)))
-    places = iter([f"{number} of {len(plans)}" for number in range(1, len(plans) + 1)])
-    with _threads_of(workers):
-        _run(together, plans, workers, batch, places, say)
-    _run(alone, plans, 1, batch, places, say)
-    return batch
+    notebooks = {notebook.stem[:2]: notebook for notebook in plans}
+    order = starting_order(notebooks)
+    finished, stopping = {number: Event() for number in order}, Event()
+    places = iter([f"{place} of {len(order)}" for place in range(1, len(order) + 1)])
 
-
-def _run(
-    notebooks: Sequence[Path],
-    plans: Mapping[Path, dict[str, Any]],
-    workers: int,
-    batch: Batch,
-    places: Iterator[str],
-    say: Callable[[str], None],
-) -> None:
-    finished = {notebook.stem[:2]: Event() for notebook in notebooks}
-
-    def run(notebook: Path) -> None:
-        number = notebook.stem[:2]
+    def run(number: str, *, progress: bool) -> None:
         if (source := _READS.get(number)) in finished:
             finished[source].wait()
+        if stopping.is_set():
+            return
+        notebook = notebooks[number]
         say(f"running {notebook.name} ({next(places)})")
         try:
-            # one bar at a time can be read
-            executed = run_notebook(notebook, plans[notebook], progress=workers == 1)
+            executed = run_notebook(notebook, plans[notebook], progress=progress, stopping=stopping)
             batch.executed[notebook.stem] = executed
         except Sam2VssError as error:
             say(f"error: {error}")
@@ -85,8 +79,23 @@ def _run(
             finished[number].set()
             ensure_event_loop().close()  # nbclient opens one per thread and leaves it open
 
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(run, notebooks))
+    together = [number for number in order if number not in TIMED]
+    workers = max(1, min(workers, len(together)))
+    for numbers, at_once in ((together, workers), (order[len(together) :], 1)):
+        with _threads_of(at_once), ThreadPoolExecutor(at_once) as pool:
+            try:
+                # one progress bar at a time can be read
+                list(pool.map(partial(run, progress=at_once == 1), numbers))
+            except KeyboardInterrupt:
+                stopping.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                for event in finished.values():
+                    event.set()
+                end_processes(
+                    p for p in psutil.Process().children() if "ipykernel" in str(p.cmdline())
+                )
+                raise
+    return batch
 
 
 @contextmanager

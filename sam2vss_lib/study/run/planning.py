@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -31,12 +32,6 @@ def plan_study(
     notebooks: Sequence[Path], profile: str, out: Path, overrides: dict[str, Any]
 ) -> dict[Path, dict[str, Any]]:
     """Parameters of several notebooks; each is given those of the overrides that it has.
-
-    Args:
-        notebooks: to be run, in order.
-        profile: name of the profile.
-        out: results root.
-        overrides: parameters by name.
 
     Raises:
         SettingsError: an override that no notebook has, or a wrong value.
@@ -90,35 +85,23 @@ def share_masklets(
 
     An error is said and left to the notebooks, each of which meets it again by itself; only where
     Ray is asked for and not installed, nothing begins.
-
-    Args:
-        plans: of `plan_study`.
-        workers: processes, each of which computes one clip at a time.
-        say: takes lines for the user.
-        ray: address of a Ray cluster, whose workers do it instead.
+    Every worker, a process or one of the Ray cluster at the address `ray`, computes one clip at a
+    time.
 
     Raises:
         MissingExtra: Ray is not installed.
     """
-    groups: dict[tuple[object, ...], dict[MaskletSettings, None]] = {}
-    examples: dict[tuple[object, ...], StudySettings] = {}
-    for settings in planned_settings(plans):
+    fewest = 2 if workers == 1 and ray is None else 1  # nothing to share, nobody to share it with
+    jobs: list[_Job] = []
+    promised: set[Path] = set()  # files that one of the jobs will write
+    for settings, wanted in _wanted_together(plans):
         if settings.dataset in GENERATED:
             demo_root(settings.dataset, workers)  # before anybody asks for it with one process
-        place = (settings.dataset, settings.split, settings.max_clips)
-        key = (*place, settings.checkpoint, settings.device, settings.precision)
-        examples.setdefault(key, settings)
-        groups.setdefault(key, {}).update(dict.fromkeys(wanted_masklets(settings)))
-    jobs: list[_Job] = []
-    planned: set[Path] = set()
-    # many settings on few clips first: the few on many clips then find theirs planned
-    for key, wanted in sorted(groups.items(), key=lambda item: -len(item[1])):
-        if len(wanted) < (2 if workers == 1 and ray is None else 1):
-            continue  # nothing to share, and nobody to share it with
-        try:
-            jobs += _jobs(examples[key], list(wanted), planned, say)
-        except Sam2VssError as error:
-            say(f"masklets in common: {error}")
+        if len(wanted) >= fewest:
+            try:
+                jobs += _jobs(settings, wanted, promised, say)
+            except Sam2VssError as error:
+                say(f"masklets in common: {error}")
     # the longest first, so that no process is left alone with one at the end
     jobs.sort(key=lambda job: -job.cost)
     try:
@@ -128,6 +111,22 @@ def share_masklets(
         raise  # no notebook would meet it again
     except Sam2VssError as error:
         say(f"masklets in common: {error}")
+
+
+def _wanted_together(plans: Plans) -> list[tuple[StudySettings, list[MaskletSettings]]]:
+    """All masklets that are wanted of the same clips and model, and settings that say which.
+
+    Many of few clips come first: the few of many clips then find theirs promised.
+    """
+    alike = defaultdict[tuple[object, ...], list[StudySettings]](list)
+    for one in planned_settings(plans):
+        clips = (one.dataset, one.split, one.max_clips)
+        alike[(*clips, one.checkpoint, one.device, one.precision)].append(one)
+    found = [
+        (group[0], list(dict.fromkeys(m for one in group for m in wanted_masklets(one))))
+        for group in alike.values()
+    ]
+    return sorted(found, key=lambda group: -len(group[1]))
 
 
 def _computed(jobs: Sequence[_Job], workers: int, ray: str | None) -> Iterable[str | None]:
@@ -149,18 +148,18 @@ def _computed(jobs: Sequence[_Job], workers: int, ray: str | None) -> Iterable[s
 def _jobs(
     settings: StudySettings,
     wanted: list[MaskletSettings],
-    planned: set[Path],
+    promised: set[Path],
     say: Callable[[str], None],
 ) -> list[_Job]:
-    """What one group of settings lacks on its data set; their files are added to `planned`."""
+    """What one group of settings lacks on its data set; their files are added to `promised`."""
     study = Study(settings)
     folders = study.masklet_folders(wanted, study.dataset)
     jobs: list[_Job] = []
     for index, clip in enumerate(study.dataset):
         paths = {one: MaskletStore(folder).path(clip.name) for one, folder in folders.items()}
         # those that are there are checked by the notebooks that read them
-        lacking = {s: p for s, p in paths.items() if p not in planned and not p.is_file()}
-        planned.update(lacking.values())
+        lacking = {s: p for s, p in paths.items() if p not in promised and not p.is_file()}
+        promised.update(lacking.values())
         if lacking:
             jobs.append(_Job(settings, tuple(lacking), index, clip.num_frames))
     say(describe_plan([job.num_frames for job in jobs], wanted))

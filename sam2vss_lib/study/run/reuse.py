@@ -11,10 +11,7 @@ from sam2vss_lib.storage.files import read_json
 
 
 def reuse_table(executed: Mapping[str, Path]) -> str:
-    """How many of the clips that each stage of each notebook needed were there, as text.
-
-    Args:
-        executed: executed notebooks by name, each with its `provenance.json` beside it.
+    """How many of the clips that each stage of each executed notebook needed were there, as text.
 
     Returns:
         A table with a line a stage and a column a notebook; a sentence where no stage was run.

@@ -38,11 +38,8 @@ def keep_results(folder: Path, working: Path) -> None:
 def keep_failure(folder: Path, working: Path, reason: str) -> None:
     """Leave `failed.ipynb` and `status.json` in `folder`, and earlier results apart from them.
 
-    Args:
-        folder: the results folder; results of the last run that succeeded move to `earlier/` in
-            it, where nobody takes them for this run's.
-        working: what the run has written; of it only the executed notebook is kept.
-        reason: why it failed, one line.
+    Results of the last run that succeeded move to `earlier/`, where nobody takes them for this
+    run's. Of what the run has written only the executed notebook is kept.
     """
     with working_folder(folder) as fresh:
         (working / EXECUTED).replace(fresh / FAILED)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
+from threading import Event
 from typing import Any
 
 import nbformat
@@ -13,9 +15,8 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from sam2vss_lib.datasets import GENERATED
 from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError, first_line
-from sam2vss_lib.storage.places import NOTEBOOKS
+from sam2vss_lib.storage.places import NOTEBOOKS, PROJECT
 from sam2vss_lib.study.run.run_folder import (
     EXECUTED,
     FAILED,
@@ -29,11 +30,13 @@ from sam2vss_lib.study.settings import (
     load_profile,
     make_settings,
 )
+from sam2vss_lib.study.settings.paths import parameters_from
 from sam2vss_lib.validation import validated
 
 #: numbers of the notebooks that time their own work: nothing is computed for them beforehand, and
 #: nothing runs beside them
 TIMED = ("08",)
+_SHORT_BYTES = 60  # of a folder for sockets
 _log = logging.getLogger(__name__)
 _ERRORS: dict[str, type[Sam2VssError]] = {
     error.__name__: error for error in (SettingsError, DataError, RunError)
@@ -42,10 +45,7 @@ _ERRORS["FileFault"] = DataError
 
 
 def find_notebooks(only: str | None = None) -> list[Path]:
-    """The study's notebooks in order.
-
-    Args:
-        only: comma-separated numbers such as "01,04"; None for all.
+    """The study's notebooks in order, or only those of numbers such as "01,04".
 
     Raises:
         SettingsError: a number without a notebook.
@@ -84,12 +84,6 @@ def plan_notebook(
 
     A notebook without a parameter `dataset` uses none, and takes of the profile what it knows.
 
-    Args:
-        notebook: the notebook.
-        profile: name of the profile.
-        out: results root; the notebook's folder is `<out>/<profile>/<notebook>`.
-        overrides: parameters by name.
-
     Raises:
         SettingsError: an unknown name or a wrong value.
     """
@@ -99,7 +93,7 @@ def plan_notebook(
         raise SettingsError(f"parameter {min(fixed)!r} follows from the profile and --out")
     root = out.resolve() / profile
     common = load_profile(profile, notebook.stem[:2])
-    given = {**common, **_from_here(overrides), "profile": profile}
+    given = {**common, **parameters_from(overrides, Path.cwd()), "profile": profile}
     # a quick try on a few clips must not replace the results of all of them
     tried = f"_first_{overrides['max_clips']}" if overrides.get("max_clips") else ""
     given["out_dir"] = str(root / f"{notebook.stem}{tried}")
@@ -115,35 +109,27 @@ def plan_notebook(
     if without_data:
         validated(NotebookSettings, {**defaults, **given}, "parameter")
     else:
-        make_settings({**defaults, **given})
+        settings = make_settings({**defaults, **given})
+        # rows of a profile stay in the table and say what they lack; the caller's own must run
+        for system in settings.base_systems if "base_systems" in overrides else ():
+            if lack := system.lacks(PROJECT):
+                raise DataError(f"base system {system.label}: {lack}; check the path")
     return given
 
 
-def _from_here(overrides: dict[str, Any]) -> dict[str, Any]:
-    """The caller's relative paths made absolute; those of profiles are relative to the project."""
-    result = dict(overrides)
-    if isinstance(dataset := overrides.get("dataset"), str) and dataset not in GENERATED:
-        result["dataset"] = str(Path(dataset).absolute())
-    if isinstance(systems := overrides.get("base_systems"), list):
-        result["base_systems"] = [
-            {**system, "predictions": str(Path(system["predictions"]).absolute())}
-            if isinstance(system, dict) and isinstance(system.get("predictions"), str)
-            else system
-            for system in systems
-        ]
-    return result
-
-
-def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool = False) -> Path:
+def run_notebook(
+    notebook: Path,
+    parameters: dict[str, Any],
+    *,
+    progress: bool = False,
+    stopping: Event | None = None,
+) -> Path:
     """Execute a notebook with papermill; its results replace those of earlier runs if it succeeds.
 
     A run that fails leaves `failed.ipynb` and `status.json` in `out_dir`, and moves earlier results
-    to `earlier/` in it. One that is interrupted leaves `out_dir` as it was.
-
-    Args:
-        notebook: the notebook.
-        parameters: of `plan_notebook`; the notebook itself is given a working folder as `out_dir`.
-        progress: show a progress bar over cells, on a terminal only.
+    to `earlier/` in it. One that is interrupted, whose kernel is ended while `stopping` is set,
+    leaves `out_dir` as it was: the notebook itself is given a working folder. A progress bar over
+    cells is shown on a terminal only.
 
     Returns:
         The executed copy, `<out_dir>/executed.ipynb`.
@@ -154,22 +140,29 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool =
     folder = Path(parameters["out_dir"]).absolute()
     # papermill hands a dict to tqdm, where `disable=None` means off without a terminal
     bar: Any = {"desc": notebook.stem, "disable": None} if progress else False
-    # sockets of its own, as notebooks may run side by side; their paths must be short
-    with working_folder(folder) as working, TemporaryDirectory(prefix="sam2vss-") as sockets:
+    with working_folder(folder) as working, _sockets() as sockets:
         executed = working / EXECUTED
         shutil.copy(notebook, executed)  # for a failure before papermill has written anything
         try:
             papermill.execute_notebook(
-                str(notebook),
-                str(executed),
+                _literal(notebook),
+                _literal(executed),
                 parameters={**parameters, "out_dir": str(working)},
                 kernel_name="python3",
-                # a socket file and not a TCP port: nobody else on the machine can listen in
-                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
+                config=Config(
+                    {
+                        # a socket file and not a TCP port: nobody else on the machine can listen in
+                        "KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"},
+                        # kernels are interrupted before they are shut down, and would log it
+                        "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]},
+                    }
+                ),
                 progress_bar=bar,
                 cwd=str(Path.cwd()),
             )
         except Exception as error:
+            if stopping is not None and stopping.is_set():
+                raise RunError(f"{notebook.stem}: interrupted") from None
             kind, reason = _failure(error)
             reason = reason.replace(str(working), str(folder))
             _say_where(executed, working, folder)
@@ -178,6 +171,18 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], *, progress: bool =
         _say_where(executed, working, folder)
         keep_results(folder, working)
     return folder / EXECUTED
+
+
+def _sockets() -> TemporaryDirectory[str]:
+    """A folder for one kernel's sockets, whose paths may have no more than 107 bytes."""
+    here, short = gettempdir(), Path("/tmp")
+    place = here if len(os.fsencode(here)) <= _SHORT_BYTES or not short.is_dir() else short
+    return TemporaryDirectory(prefix="sam2vss-", dir=place)
+
+
+def _literal(path: Path) -> str:
+    """A path for papermill, which fills in parameters where a path has braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _failure(error: Exception) -> tuple[type[Sam2VssError], str]:

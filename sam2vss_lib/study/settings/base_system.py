@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sam2vss_lib.predictions.importers.formats import FORMATS
+from sam2vss_lib.study.settings.paths import missing_weights
 
 
 class BaseSystem(BaseModel):
@@ -18,8 +20,8 @@ class BaseSystem(BaseModel):
     backbone: str = Field(description="Backbone as the paper prints it, such as MiT-B1.")
     segmentor: str | None = Field(
         default=None,
-        description="Base model that predicts, NAME[:CHECKPOINT] as of `sam2vss segment`; or "
-        "give `predictions`.",
+        description="Base model that predicts, NAME[:CHECKPOINT] as of `sam2vss segment`, "
+        "where there are no `predictions`.",
     )
     predictions: str | None = Field(
         default=None, description="Folder or file of predictions made elsewhere."
@@ -35,13 +37,31 @@ class BaseSystem(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _one_source(self) -> BaseSystem:
-        if (self.segmentor is None) == (self.predictions is None):
-            raise ValueError(f"{self.label}: give either segmentor or predictions")
+    def _has_a_source(self) -> BaseSystem:
+        if self.segmentor is None and self.predictions is None:
+            raise ValueError(f"{self.label}: give segmentor, predictions or both")
         if self.format not in FORMATS:
             known = ", ".join(FORMATS)
             raise ValueError(f"{self.label}: format {self.format!r}; known are {known}")
         return self
+
+    def predicts_here(self, project: Path) -> bool:
+        """Whether the model is to be run, as there are no predictions of it, from `project`."""
+        return self.predictions is None or (
+            self.segmentor is not None and not (project / self.predictions).exists()
+        )
+
+    def lacks(self, project: Path) -> str | None:
+        """What is not there of both sources, in words; None where one is."""
+        if self.predicts_here(project):
+            weights = missing_weights(str(self.segmentor), project)
+            there = f"no predictions at {self.predictions} and " if self.predictions else ""
+            return f"{there}no weights at {weights}" if weights else None
+        return (
+            None
+            if (project / str(self.predictions)).exists()
+            else (f"no predictions at {self.predictions}")
+        )
 
     @property
     def label(self) -> str:

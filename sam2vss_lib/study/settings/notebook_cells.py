@@ -14,30 +14,26 @@ from sam2vss_lib.validation import validated
 
 
 def notebook_settings(namespace: dict[str, Any]) -> StudySettings:
-    """Settings from a notebook's variables; to be called in the cell after its parameters.
+    """Settings from a notebook's `globals()`; to be called in the cell after its parameters.
 
     Every name that a cell of plain assignments has set counts as a parameter, so that a mistyped
     one that papermill injected is found, and the cell can be run again after the later ones.
 
-    Args:
-        namespace: the notebook's `globals()`.
-
     Raises:
         SettingsError: see `make_settings`.
     """
-    return make_settings(_assigned(namespace))
+    return make_settings(_assigned_in_ipython(namespace))
 
 
 def settings_without_data(namespace: dict[str, Any]) -> NotebookSettings:
     """As `notebook_settings`, for a notebook that uses no data set."""
-    return validated(NotebookSettings, _assigned(namespace), "parameter")
+    return validated(NotebookSettings, _assigned_in_ipython(namespace), "parameter")
 
 
-def _assigned(namespace: dict[str, Any]) -> dict[str, Any]:
-    """Values of the names that cells of plain assignments have set."""
-    names: dict[str, None] = {}
-    for source in namespace["In"]:
-        names |= dict.fromkeys(literal_assignments(source) or {})
+def _assigned_in_ipython(namespace: dict[str, Any]) -> dict[str, Any]:
+    """Values of the names that cells of plain assignments have set; IPython keeps cells in `In`."""
+    cells = (literal_assignments(source) or {} for source in namespace["In"])
+    names = dict.fromkeys(name for assigned in cells for name in assigned)
     return {name: namespace[name] for name in names if name in namespace}
 
 

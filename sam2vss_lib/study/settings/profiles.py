@@ -20,10 +20,7 @@ def known_profiles() -> str:
 def load_profile(name: str, notebook: str = "") -> dict[str, Any]:
     """Parameters of a profile, `study/profiles/<name>.yaml`, to be laid over a notebook's own.
 
-    Args:
-        name: of the profile.
-        notebook: number of the notebook, such as 04; what the file's section `notebooks` holds for
-            it is laid over the rest.
+    What its section `notebooks` holds for the notebook, such as 04, is laid over the rest.
 
     Raises:
         SettingsError: no such profile.

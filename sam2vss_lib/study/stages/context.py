@@ -8,21 +8,21 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from tqdm import tqdm
 
-from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
+from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
-from sam2vss_lib.storage.files import held, sha256_json
+from sam2vss_lib.storage.files import held, read_json, sha256_json, write_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings import StudySettings
-from sam2vss_lib.study.stages.provenance import (
-    Provenance,
-    collect_provenance,
-    device_name,
-)
+from sam2vss_lib.study.settings.paths import path_from, weights_from
+from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance
 
 _log = logging.getLogger(__name__)
+Progress = Callable[[str], None]  # is told the name of every clip that is done
+Work = Callable[..., int]  # takes `progress`, returns how many clips were there already
 KEY_DIGITS = 10  # digits of a hash in a folder's name
 
 
@@ -37,13 +37,20 @@ class StageRun:
     seconds: float
 
 
+def open_split(settings: StudySettings, split: str) -> Dataset:
+    """A split of the data set that the settings name, generated or at a place."""
+    return open_dataset(
+        path_from(settings.dataset, PROJECT),
+        split,
+        mask_offset=settings.mask_offset,
+        stray_labels=settings.stray_labels,
+    )
+
+
 class StudyContext:
     """What the stages of one study work with and on.
 
     Relative paths in the settings start at the project's folder.
-
-    Args:
-        settings: of the notebook.
     """
 
     def __init__(self, settings: StudySettings) -> None:
@@ -61,12 +68,7 @@ class StudyContext:
 
     def open_split(self, split: str, max_clips: int | None) -> Dataset:
         """A split of the study's data set, or its first clips."""
-        settings = self.settings
-        demo = settings.dataset in GENERATED
-        root = settings.dataset if demo else PROJECT / settings.dataset
-        strays, offset = settings.stray_labels, settings.mask_offset
-        opened = open_dataset(root, split, mask_offset=offset, stray_labels=strays)
-        return opened.take(max_clips)
+        return open_split(self.settings, split).take(max_clips)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -91,7 +93,7 @@ class StudyContext:
     @cached_property
     def sam2(self) -> Sam2Model:
         """The SAM2 model."""
-        return load_sam2(self.settings.checkpoint, device=self.device)
+        return load_sam2(weights_from(self.settings.checkpoint, PROJECT), device=self.device)
 
     def uses(self, checkpoints: dict[str, str], predictions: dict[str, str]) -> None:
         """Remember what the study's numbers follow from, for `provenance`."""
@@ -112,11 +114,6 @@ class StudyContext:
         )
 
     @property
-    def device_name(self) -> str:
-        """The device in words."""
-        return device_name(self.device)
-
-    @property
     def sam2_checkpoint(self) -> dict[str, str]:
         """Hash of the SAM2 weights, by name."""
         return {self.sam2.name: self.sam2.checkpoint_sha256}
@@ -131,21 +128,15 @@ class StudyContext:
         self,
         stage: str,
         key: str,
-        work: Callable[[Callable[[str], None]], int],
+        work: Work,
         dataset: Dataset | None = None,
         *,
         whole: bool = False,
     ) -> None:
         """Run a stage with a progress bar over clips and log it.
 
-        Notebooks that run at the same time share the clips of a stage.
-
-        Args:
-            stage: what is done.
-            key: of its outputs.
-            work: does it, calling its argument after every clip; returns how many were reused.
-            dataset: the clips, when not the study's own.
-            whole: for a stage that is made as a whole: notebooks then wait for each other here.
+        Notebooks that run at the same time share the clips of a stage, by default all of the
+        study; for one that is made as a whole they wait for each other here.
         """
         total, started = len(dataset or self.dataset), time.perf_counter()
         lock = self.root / "locks" / f"{stage}-{key}".replace(" ", "_")
@@ -154,10 +145,30 @@ class StudyContext:
             tqdm(total=total, desc=f"{stage} {key}", unit="clip", disable=None) as bar,
         ):
 
-            def tick(_clip: str) -> None:
+            def advance(_clip: str) -> None:
                 bar.update()
 
-            reused = work(tick)
+            reused = work(progress=advance)
         run = StageRun(stage, key, total, reused, time.perf_counter() - started)
         _log.info("%s %s: %d clips, %d reused, %.1f s", stage, key, total, reused, run.seconds)
         self.log.append(run)
+
+    def kept_values(
+        self,
+        stage: str,
+        folder: str,
+        key: str,
+        make: Callable[[Progress], Any],
+        dataset: Dataset | None = None,
+    ) -> Any:
+        """What a stage has made as a whole, JSON-able values in one file; logged as in `timed`."""
+        path = self.root / folder / f"{key}.json"
+
+        def work(*, progress: Progress) -> int:
+            if path.is_file():
+                return len(dataset or self.dataset)
+            write_json(path, make(progress))
+            return 0
+
+        self.timed(stage, key, work, dataset, whole=True)
+        return read_json(path)

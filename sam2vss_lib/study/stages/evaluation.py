@@ -51,11 +51,7 @@ def count_predictions(
 ) -> MetricSuite:
     """Compare predictions with ground truth, one pass over the frames that have some.
 
-    Args:
-        dataset: clips with ground truth.
-        predictions: labels of their annotated frames; others are not read.
-        device: where to count.
-        progress: called with each clip's name when it is done.
+    Predictions of other frames are not read.
 
     Raises:
         DataError: ground truth or predictions are missing or cannot be used.
@@ -120,16 +116,9 @@ def offset_warning(dataset: Dataset, predictions: PredictionFolder) -> str | Non
 def write_metrics(
     path: Path, suite: MetricSuite, provenance: Provenance, *, samples: int = 2000
 ) -> dict[str, Any]:
-    """Write `metrics.json` and, first, the sums beside it.
+    """Write `metrics.json`, which is returned, and first the sums beside it.
 
-    Args:
-        path: the JSON file.
-        suite: a suite that has seen all frames.
-        provenance: stored with the numbers; its seed draws the bootstrap.
-        samples: bootstrap resamples.
-
-    Returns:
-        What was written.
+    The seed of the provenance draws the intervals.
     """
     result = suite.compute(samples=samples, seed=provenance.seed)
     written = {

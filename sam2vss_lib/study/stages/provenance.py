@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from sam2vss_lib.metrics import PROTOCOL
 from sam2vss_lib.storage.files import sha256_json
@@ -17,34 +17,19 @@ from sam2vss_lib.storage.places import CHECKOUT
 _PACKAGES = ("sam2vss", "torch", "torchvision", "sam2", "transformers", "numpy", "pillow")
 
 
-class Provenance(BaseModel):
-    """The inputs a result follows from.
+class Provenance(BaseModel, frozen=True, extra="forbid"):
+    """The inputs a result follows from."""
 
-    Attributes:
-        commit: git commit of the code, None outside a checkout.
-        modified: whether tracked files differed from the commit.
-        settings_sha256: hash of the settings the result was made with.
-        data_sha256: hash over the paths and contents of all frames and masks in use.
-        checkpoint_sha256: model -> hash of its weights file.
-        predictions_sha256: predictions made elsewhere -> hash over their files.
-        protocol: id of the metric protocol.
-        versions: package -> version, Python included.
-        device: processor or GPU by name.
-        seed: of everything random.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    commit: str | None
-    modified: bool | None
-    settings_sha256: str
-    data_sha256: str
-    checkpoint_sha256: dict[str, str]
-    predictions_sha256: dict[str, str]
-    protocol: str
-    versions: dict[str, str]
-    device: str
-    seed: int
+    commit: str | None  # git commit of the code, None outside a checkout
+    modified: bool | None  # whether tracked files differed from the commit
+    settings_sha256: str  # hash of the settings the result was made with
+    data_sha256: str  # hash over the paths and contents of all frames and masks in use
+    checkpoint_sha256: dict[str, str]  # model -> hash of its weights file
+    predictions_sha256: dict[str, str]  # predictions made elsewhere -> hash over their files
+    protocol: str  # id of the metric protocol
+    versions: dict[str, str]  # package -> version, Python included
+    device: str  # processor or GPU by name
+    seed: int  # of everything random
 
 
 def collect_provenance(
@@ -56,15 +41,10 @@ def collect_provenance(
     device: str,
     seed: int,
 ) -> Provenance:
-    """Gather the provenance of a result made now.
+    """Gather the provenance of a result made now, see `Provenance`.
 
-    Args:
-        settings: JSON-able settings; paths that say only where files lie should be left out.
-        data_sha256: see `Dataset.content_sha256`.
-        checkpoints: weights by name of the model -> SHA-256.
-        predictions: predictions made elsewhere by name -> SHA-256 over their files.
-        device: "cpu", "cuda" or "cuda:N".
-        seed: of everything random.
+    The settings are JSON-able, without paths that say only where files lie; the device is "cpu",
+    "cuda" or "cuda:N".
     """
     return Provenance(
         commit=_git("rev-parse", "HEAD") or None,

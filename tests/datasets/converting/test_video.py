@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from sam2vss_lib.datasets import open_dataset, verify_dataset
 from sam2vss_lib.datasets.converting.video import convert_video
@@ -18,9 +18,11 @@ from sam2vss_lib.errors import DataError, SettingsError
 LEVELS = 8  # grey levels are that far apart, more than compression can blur
 
 
-def write_video(path: Path, times: list[Fraction], size: tuple[int, int] = (48, 64)) -> Path:
+def write_video(
+    path: Path, times: list[Fraction], size: tuple[int, int] = (48, 64), **options: str
+) -> Path:
     """A video whose frame n, shown at times[n] seconds, is grey of 16 + LEVELS n."""
-    with av.open(path, "w") as container:
+    with av.open(path, "w", options=options) as container:
         stream = container.add_stream("mpeg4", rate=30)
         stream.height, stream.width = size
         stream.bit_rate = 4_000_000
@@ -93,8 +95,10 @@ def test_images_become_a_clip_in_their_order(tmp_path: Path):
     folder.mkdir()
     for n in (10, 9, 100):
         Image.new("RGB", (40, 30), (n, n, n)).save(folder / f"{n}.png")
-    (folder / "notes.txt").write_text("not an image")
-    assert convert_video(folder, root) == ("images", False)
+    (folder / "Thumbs.db").write_text("not an image")
+    said = list[str]()
+    assert convert_video(folder, root, warn=said.append) == ("images", False)
+    assert said == [f"{folder}: frames are not numbered evenly: 100 comes after 10"]
     clip = open_dataset(root, "val").clips[0]
     assert clip.frames == ("00000001", "00000002", "00000003")
     assert [int(clip.frame(i)[0, 0, 0]) for i in range(3)] == [9, 10, 100]
@@ -157,6 +161,56 @@ def test_a_broken_video_leaves_nothing(video: Path, tmp_path: Path):
         convert_video(sound, root)
     assert not (root / "data").exists()
     assert not (root / "val.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])
+def test_a_video_that_ends_early_is_said(tmp_path: Path, name: str):
+    times = [Fraction(n, 10) for n in range(30)]
+    whole = write_video(tmp_path / name, times, movflags="faststart")
+    said = list[str]()
+    convert_video(whole, tmp_path / "data", clip="whole", warn=said.append)
+    assert said == []
+    with av.open(whole) as container:
+        starts = [int(packet.pos) for packet in container.demux() if packet.pos is not None]
+    path = tmp_path / f"early{whole.suffix}"
+    path.write_bytes(whole.read_bytes()[: starts[20]])
+    convert_video(path, tmp_path / "data", warn=said.append)
+    found = len(frame_numbers(tmp_path / "data", "early"))
+    assert 15 < found <= 20
+    assert said == [f"{path}: ends early: {found} frames found, 30 promised; fetch the file again"]
+    convert_video(path, tmp_path / "data", clip="part", max_frames=3, warn=said.append)
+    assert len(said) == 1  # so much was asked for
+
+
+def test_a_video_that_breaks_off_says_where(tmp_path: Path):
+    path = write_video(tmp_path / "broken.mp4", [Fraction(n, 30) for n in range(12)])
+    data = bytearray(path.read_bytes())
+    with av.open(path) as container:
+        packets = [p for p in container.demux() if p.pos is not None]
+    start = int(packets[7].pos or 0)
+    data[start : start + packets[7].size] = bytes(packets[7].size)
+    path.write_bytes(data)
+    words = r"broken.mp4: cannot be decoded after frame 7 of 12 promised \(Invalid data.*; fetch"
+    with pytest.raises(DataError, match=words):
+        convert_video(path, tmp_path / "data")
+    assert not (tmp_path / "data" / "val.txt").exists()
+    convert_video(path, tmp_path / "data", max_frames=7)
+    assert frame_numbers(tmp_path / "data", "broken") == list(range(7))
+
+
+def test_turned_photos_become_upright_frames(tmp_path: Path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    image, exif = Image.new("RGB", (40, 30), (20, 20, 20)), Image.Exif()
+    image.paste((230, 230, 230), (0, 0, 10, 10))
+    exif[ExifTags.Base.Orientation] = 6
+    image.save(folder / "1.jpg", exif=exif)
+    convert_video(folder, tmp_path / "data")
+    clip = open_dataset(tmp_path / "data", "val").clips[0]
+    assert clip.frame(0).shape == (*clip.size, 3) == (40, 30, 3)
+    assert clip.frame(0)[2:8, -8:-2].min() > 200
+    with Image.open(clip.frame_path(0)) as made:
+        assert not made.getexif()
 
 
 def test_what_cannot_be_converted(video: Path, tmp_path: Path):

@@ -13,8 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.isam2.encoders import load_encoder
-from sam2vss_lib.isam2.encoders.backbone import as_map
-from sam2vss_lib.isam2.encoders.hugging_face import load_transformers
+from sam2vss_lib.isam2.encoders.hugging_face import as_map, load_transformers, preprocessing
 from sam2vss_lib.storage.files import read_json, write_json
 
 SMALL: dict[str, Any] = {
@@ -125,7 +124,7 @@ def test_models_of_timm_say_size_colours_and_width_in_their_configuration(
     said = {"num_features": 12, "pretrained_cfg": timm}
     write_json(folder / "config.json", {**read_json(folder / "config.json"), **said})
     encoder = load_transformers(str(folder))
-    assert (encoder.mean, encoder.std) == ((0.4,) * 3, (0.3,) * 3)
+    assert preprocessing(folder)[:2] == ((0.4,) * 3, (0.3,) * 3)
     found = encoder.encode(image)
     assert found.shape == (12, 8, 8)
     forward: Any = transformers.ResNetModel.forward

@@ -172,6 +172,16 @@ FAULTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda p: shutil.copy(frame_path(p), frame_path(p).with_name("7.png")),
         "{clip}: prediction of what is no frame: 7; predictions must be named",
     ),
+    "two files": (
+        "grey",
+        lambda p: shutil.copy(frame_path(p), frame_path(p).with_suffix(".PNG")),
+        "{next}.png: same frame as {next}.PNG; keep one of the two files",
+    ),
+    "foreign": (
+        "grey",
+        lambda p: frame_path(p).with_name("log.txt").touch(),
+        "log.txt: is no image that is read here; move it away or convert it",
+    ),
     "size": (
         "vipseg",
         lambda p: save(frame_path(p), np.ones((30, 40), np.uint16)),

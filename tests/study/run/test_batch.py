@@ -21,7 +21,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, str | None]]:
     seen: list[tuple[str, int, str | None]] = []
     running: list[str] = []
 
-    def run(notebook: Path, parameters: dict[str, Any], *, progress: bool) -> Path:
+    def run(notebook: Path, parameters: dict[str, Any], **_: Any) -> Path:
         running.append(notebook.stem)
         time.sleep(0.05)
         seen.append((notebook.stem, len(running), os.environ.get("OMP_NUM_THREADS")))

@@ -1,6 +1,10 @@
 """The runner refuses what papermill would accept silently, before anything is started."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +197,57 @@ def test_notebook_without_a_data_set_takes_of_the_profile_what_it_knows(tmp_path
     cell = (cell[0] + "\nwindow = 3", cell[1])
     with pytest.raises(SettingsError, match="unknown parameter 'window'"):
         plan_notebook(write_notebook(tmp_path / "77_words.ipynb", cell), "demo", tmp_path, {})
+
+
+def test_a_system_that_the_caller_names_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (notebook,) = find_notebooks("01")
+    system = {"method": "X", "backbone": "", "segmentor": "segformer-micro:mine/w.safetensors"}
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"^base system X: no weights at .*mine/w.safetensors; "):
+        plan_notebook(notebook, "demo", tmp_path / "out", {"base_systems": [system]})
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "w.safetensors").touch()
+    plan = plan_notebook(notebook, "demo", tmp_path / "out", {"base_systems": [system]})
+    weights = tmp_path / "mine" / "w.safetensors"
+    assert plan["base_systems"][0]["segmentor"] == f"segformer-micro:{weights}"
+
+
+def test_braces_in_a_folder_and_a_long_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Papermill fills in braces; the path of a socket may have no more than 107 bytes."""
+    long = tmp_path / ("t" * 92)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    notebook = write_notebook(tmp_path / "n.ipynb", ("x = 1", ["parameters"]), ("print(x)", []))
+    done = run_notebook(notebook, {"out_dir": str(tmp_path / "st{x}"), "x": 2})
+    assert done == tmp_path / "st{x}" / "executed.ipynb"
+    assert nbformat.read(done, as_version=4).cells[-1].outputs[0].text == "2\n"
+
+
+WAIT = """
+import sys, time
+from pathlib import Path
+from sam2vss_lib.study.run.batch import run_notebooks
+notebook, out = map(Path, sys.argv[1:])
+run_notebooks({notebook: {"out_dir": str(out)}}, 2, print)
+"""
+
+
+def test_ctrl_c_ends_within_seconds_and_leaves_earlier_results(tmp_path: Path):
+    started = tmp_path / "started"
+    cell = f"import pathlib, time; pathlib.Path({str(started)!r}).touch(); time.sleep(600)"
+    notebook = write_notebook(tmp_path / "05_n.ipynb", ("", ["parameters"]), (cell, []))
+    out = tmp_path / "results" / "05_n"
+    out.mkdir(parents=True)
+    (out / "table.csv").write_text("earlier")
+    study = subprocess.Popen([sys.executable, "-c", WAIT, str(notebook), str(out)])
+    while not started.exists():
+        assert study.poll() is None
+        time.sleep(0.1)
+    study.send_signal(signal.SIGINT)
+    assert study.wait(timeout=30) != 0
+    assert [path.name for path in out.parent.iterdir()] == ["05_n"]
+    assert [path.name for path in out.iterdir()] == ["table.csv"]

@@ -40,7 +40,7 @@ def test_defaults_are_the_papers():
         ({"window": True}, ["'window'", "integer"]),
         ({"votes": ["pixel"]}, ["'votes.0'", "'pixel'"]),
         ({"votes": []}, ["'votes'"]),
-        ({"base_systems": [{"method": "X", "backbone": "b"}]}, ["either segmentor or predictions"]),
+        ({"base_systems": [{"method": "X", "backbone": "b"}]}, ["segmentor, predictions or both"]),
         ({"base_systems": [{"method": "X", "backbone": "b", "weights": "w"}]}, ["weights"]),
         ({"pred_iou_thresh": 1.5}, ["'pred_iou_thresh'", "1.5"]),
     ],

@@ -20,7 +20,7 @@ from sam2vss_lib.study.stages.evaluation import (
     write_metrics,
 )
 from sam2vss_lib.study.stages.provenance import collect_provenance, package_versions
-from sam2vss_lib.study.stages.stages import Evaluated
+from sam2vss_lib.study.stages.study import Evaluated
 
 
 @pytest.fixture
@@ -126,9 +126,7 @@ def test_a_table_leaves_a_missing_value_empty_and_says_why(dataset: Dataset, tmp
     metrics = write_metrics(tmp_path / "metrics.json", suite, provenance_of({}), samples=50)
     run = Evaluated(folder, metrics, suite)
     row = table_row(1, "CFFM", "MiT-B1", "run on 2 clips", evaluated=run)
-    assert row.status.startswith(
-        "run on 2 clips; no mVC8: windows of 8 frames need longer runs of "
-    )
+    assert row.status.startswith("run on 2 clips; no mVC8: windows of 8 frames need longer clips, ")
     (line,) = table_frame([row]).to_dict("records")
     assert line["mIoU"] == 100.0
     assert np.isnan(line["mVC8"])

@@ -109,9 +109,7 @@ def first_alike(masks: Tensor, iou: float) -> NDArray[np.int64]:
     A grid of points proposes many an object more than once, a little differently; SAM2 then draws
     the tracks together within a few frames, and `merge_iou` follows them as one from there.
 
-    Args:
-        masks: (n, H, W) bool, the best first.
-        iou: from which on two masks are taken for one.
+    The masks are (n, H, W) bool, the best first; from `iou` on two are taken for one.
 
     Returns:
         (n,) indices; an index that stands at its own place is of a mask that is kept.

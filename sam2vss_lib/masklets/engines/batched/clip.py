@@ -75,13 +75,8 @@ def write_clip(
 ) -> Work:
     """Compute a clip's masklets for every setting and hand their rows to the settings' writers.
 
-    Args:
-        clip: the clip.
-        writers: one per setting; the settings can share a pass (see `plan.passes`).
-        tracker: propagates the objects, by the model that makes the proposals too.
-
-    Returns:
-        What it took.
+    The settings can share a pass (see `plan.passes`), and the tracker's model makes the proposals
+    too.
     """
     work, model, first = Work(), tracker.model, next(iter(writers))
     anchors = {a for s in writers for a in range(0, clip.num_frames, s.window)}
@@ -155,7 +150,7 @@ class _Objects:
 
     def __init__(self, tracker: WindowTracker) -> None:
         self._tracker = tracker
-        self._slots: dict[tuple[object, int], int] = {}  # by proposal and span
+        self._slots: dict[tuple[object, int], int] = {}  # by proposal and age unit
         self.masks: list[NDArray[np.bool_]] = []
         self.lengths: list[int] = []
 
@@ -164,14 +159,14 @@ class _Objects:
 
         Windows are to be asked for in descending length.
         """
-        span = self._tracker.span(num_frames)
-        found = self._slots.setdefault((proposal, span), len(self.masks))
+        age_unit = self._tracker.age_unit(num_frames)
+        found = self._slots.setdefault((proposal, age_unit), len(self.masks))
         if found == len(self.masks):
             self.masks.append(mask)
             self.lengths.append(num_frames)
         if num_frames > 1:
             # on its first frame a masklet does not depend on what follows
-            self._slots.setdefault((proposal, self._tracker.span(1)), found)
+            self._slots.setdefault((proposal, self._tracker.age_unit(1)), found)
         return found
 
 

@@ -60,13 +60,7 @@ def model_input(image: NDArray[np.uint8], side_px: int, resizing: Resizing) -> T
 def encode(
     model: Sam2Model, inputs: Sequence[Tensor], *, precision: str = "float32"
 ) -> EncodedFrames:
-    """Run the image encoder once over several frames.
-
-    Args:
-        model: the SAM2 model.
-        inputs: n tensors of `model_input`.
-        precision: "float32" or "bfloat16" (autocast).
-    """
+    """Run the image encoder once over several frames, each as `model_input` gives them."""
     batch = torch.stack(list(inputs)).to(model.device)
     with torch.inference_mode(), model.autocast(precision):
         return EncodedFrames(*model.predictor.forward_image(batch)["backbone_fpn"])

@@ -40,10 +40,7 @@ class Candidates:
         stability: (n,) float32, NaN where no logit is above minus the offset.
         boxes_xyxy: (n, 4) int64, in pixels, last ones included; zeros for an empty mask.
         size_px: (height, width) of the frame.
-        pred_iou_thresh: loosest threshold for which these are all.
-        stability_score_thresh: likewise.
-        stability_score_offset: that of `stability`.
-        points_per_side: of the grid.
+        loosest: the grid, and the loosest thresholds for which these are all.
     """
 
     packed: Tensor
@@ -51,10 +48,7 @@ class Candidates:
     stability: Tensor
     boxes_xyxy: Tensor
     size_px: tuple[int, int]
-    pred_iou_thresh: float
-    stability_score_thresh: float
-    stability_score_offset: float
-    points_per_side: int
+    loosest: MaskletSettings
 
     def masks(self, index: Tensor) -> NDArray[np.bool_]:
         """(k, H, W) masks of some candidates."""
@@ -70,14 +64,10 @@ def propose(
     size_px: tuple[int, int],
     loosest: MaskletSettings,
 ) -> Candidates:
-    """Make the masks of a grid of points.
+    """Make the masks of a grid of points on a frame of (height, width) px.
 
-    Args:
-        model: the SAM2 model.
-        features: one frame's, in the "image" resizing.
-        size_px: (height, width) of the frame.
-        loosest: grid and precision, and thresholds no stricter than any of the settings that the
-            candidates are for.
+    Features are the frame's, in the "image" resizing. `loosest` says grid and precision, and
+    thresholds no stricter than any of the settings that the candidates are for.
     """
     parts: list[_Part] = []
     with torch.inference_mode(), model.autocast(loosest.precision):
@@ -92,14 +82,7 @@ def propose(
                 stable = _at_least(part.stability, loosest.stability_score_thresh)
                 parts.append(_Part(*(x[stable] for x in part)))
         whole = _Part(*(torch.cat(column) for column in zip(*parts, strict=True)))
-    return Candidates(
-        *whole,
-        size_px,
-        loosest.pred_iou_thresh,
-        loosest.stability_score_thresh,
-        loosest.stability_score_offset,
-        loosest.points_per_side,
-    )
+    return Candidates(*whole, size_px, loosest)
 
 
 def select(
@@ -107,21 +90,20 @@ def select(
 ) -> tuple[Proposals, NDArray[np.int64]]:
     """What stock's generator proposes at `settings`, without running the model.
 
-    Args:
-        candidates: of the same grid and stability offset, at thresholds no stricter.
-        settings: the thresholds, and the IoU of boxes at which one of them is dropped.
-
     Returns:
         The proposals in stock's order, and the index of each among the candidates.
 
     Raises:
-        ValueError: the candidates do not hold all that the settings ask for.
+        ValueError: the candidates, which may be of looser thresholds, do not hold all that the
+            settings ask for.
     """
-    wanted = (settings.points_per_side, settings.stability_score_offset)
-    looser = settings.pred_iou_thresh < candidates.pred_iou_thresh or (
-        settings.stability_score_thresh < candidates.stability_score_thresh
-    )
-    if looser or wanted != (candidates.points_per_side, candidates.stability_score_offset):
+    loosest = candidates.loosest
+    if (
+        settings.pred_iou_thresh < loosest.pred_iou_thresh
+        or settings.stability_score_thresh < loosest.stability_score_thresh
+        or settings.points_per_side != loosest.points_per_side
+        or settings.stability_score_offset != loosest.stability_score_offset
+    ):
         raise ValueError(f"these candidates are for another grid or thresholds than {settings}")
     with torch.inference_mode():
         passed = _above(candidates.predicted_iou, settings.pred_iou_thresh)

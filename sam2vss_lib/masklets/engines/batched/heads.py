@@ -17,6 +17,7 @@ from sam2vss_lib.masklets.engines.batched.memory.attention import (
     image_to_tokens,
     in_blocks,
     tokens_to_image,
+    tokens_to_tokens,
 )
 from sam2vss_lib.masklets.engines.batched.upscaling import Upscaler, image_order
 
@@ -63,9 +64,7 @@ class Heads:
     def decode(self, image: Tensor, features: EncodedFrames) -> Decoded:
         """Masks, pointers and scores on a frame after the first.
 
-        Args:
-            image: (n, p, C) features of the frame seen through each object's memories.
-            features: the frame's own features.
+        `image` is the frame seen through each object's memories, (n, p, C); `features` are its own.
         """
         no_mask = self._predictor.sam_prompt_encoder.no_mask_embed.weight
         tokens = self._transform(image + no_mask)
@@ -80,14 +79,9 @@ class Heads:
         return Decoded(image_order(masks.float()), self._pointers(token, scores), scores)
 
     def pointers_of_masks(self, masks: Tensor, features: EncodedFrames) -> Tensor:
-        """Object pointers of masks that were given rather than predicted.
+        """Object pointers (n, C) of given masks, as `SAM2Base._use_mask_as_output` makes them.
 
-        Args:
-            masks: (n, 1, S, S) float32 of zeros and ones.
-            features: the frame's features.
-
-        Returns:
-            (n, C), as `SAM2Base._use_mask_as_output` makes them.
+        Masks are (n, 1, S, S) float32 of zeros and ones; `features` are the frame's.
         """
         predictor = self._predictor
         downscale = predictor.sam_prompt_encoder.mask_downscaling
@@ -97,10 +91,7 @@ class Heads:
         scores, _ = self._presence(tokens)
         pointers = self._pointers(tokens.masks[:, 0], scores)
         if predictor.pred_obj_scores:  # a second time, now by the given masks
-            present = masks.flatten(1).any(1, keepdim=True).float()
-            if predictor.fixed_no_obj_ptr:
-                pointers = present * pointers
-            pointers = pointers + (1 - present) * predictor.no_obj_ptr
+            pointers = self._or_none(pointers, masks.flatten(1).any(1, keepdim=True).float())
         return pointers
 
     def _transform(self, image: Tensor) -> _Tokens:
@@ -109,12 +100,7 @@ class Heads:
         prompt, tokens = self._prompt, self._prompt
         image_k = image + self._pixel_codes
         for layer in transformer.layers:
-            if layer.skip_first_layer_pe:
-                tokens = layer.self_attn(tokens, tokens, tokens)
-            else:
-                with_codes = tokens + prompt
-                tokens = tokens + layer.self_attn(with_codes, with_codes, tokens)
-            tokens = layer.norm1(tokens)
+            tokens = tokens_to_tokens(layer, tokens, prompt)
             seen = tokens_to_image(layer.cross_attn_token_to_image, tokens + prompt, image_k, image)
             tokens = layer.norm2(tokens + seen)
             tokens = layer.norm3(tokens + in_blocks(layer.mlp, tokens))
@@ -146,10 +132,15 @@ class Heads:
         pointers = in_blocks(predictor.obj_ptr_proj, token)
         if predictor.pred_obj_scores:
             present = scores.sigmoid() if predictor.soft_no_obj_ptr else (scores > 0).float()
-            if predictor.fixed_no_obj_ptr:
-                pointers = present * pointers
-            pointers = pointers + (1 - present) * predictor.no_obj_ptr
+            pointers = self._or_none(pointers, present)
         return pointers
+
+    def _or_none(self, pointers: Tensor, present: Tensor) -> Tensor:
+        """The pointers of objects as far as they are present, (n, 1) in 0..1."""
+        predictor = self._predictor
+        if predictor.fixed_no_obj_ptr:
+            pointers = present * pointers
+        return pointers + (1 - present) * predictor.no_obj_ptr
 
     def _masks(self, tokens: _Tokens, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """(n, 16 p) logits of the mask that stock would choose, and (n,) the best of the three."""

@@ -11,7 +11,11 @@ import torch
 from torch import Tensor
 
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
-from sam2vss_lib.masklets.engines.batched.memory.attention import image_to_tokens, tokens_to_image
+from sam2vss_lib.masklets.engines.batched.memory.attention import (
+    image_to_tokens,
+    tokens_to_image,
+    tokens_to_tokens,
+)
 from sam2vss_lib.masklets.engines.batched.upscaling import Upscaler, image_order
 
 
@@ -32,9 +36,7 @@ class Prompted(NamedTuple):
 class PointDecoder:
     """Stock `SAM2ImagePredictor._predict` of foreground points with multi-mask output.
 
-    Args:
-        predictor: a sam2 `SAM2Base`.
-        features: one frame's, in the "image" resizing.
+    Features are one frame's, in the "image" resizing.
     """
 
     def __init__(self, predictor: Any, features: EncodedFrames) -> None:
@@ -53,8 +55,7 @@ class PointDecoder:
     def decode(self, points: Tensor) -> Prompted:
         """Let points and image look at each other.
 
-        Args:
-            points: (n, 2) float32 x and y in pixels of the model's input.
+        Points are (n, 2) float32, x and y in pixels of the model's input.
         """
         labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
         sparse, _ = self._encoder(points=(points[:, None], labels), boxes=None, masks=None)
@@ -71,14 +72,9 @@ class PointDecoder:
         return Prompted(predicted_iou, tokens[:, 1:], image)
 
     def masks(self, prompted: Prompted, keep: Tensor) -> Tensor:
-        """Logits of some of the masks; points of which none is kept cost nothing.
+        """Logits (k, 1, S/4, S/4) float32 of the masks to keep, (n, 3) bool, of n points.
 
-        Args:
-            prompted: n points.
-            keep: (n, 3) bool.
-
-        Returns:
-            (k, 1, S/4, S/4) float32, masks of one point side by side.
+        Masks of one point are side by side; points of which none is kept cost nothing.
         """
         rows = keep.any(1).nonzero()[:, 0]
         keep, tokens = keep[rows], prompted.mask_tokens[rows]
@@ -92,12 +88,7 @@ class PointDecoder:
         tokens, image, coded = prompt, self._image, self._coded
         n, t, _ = prompt.shape
         for index, layer in enumerate(self._decoder.transformer.layers):
-            if layer.skip_first_layer_pe:
-                tokens = layer.self_attn(tokens, tokens, tokens)
-            else:
-                with_codes = tokens + prompt
-                tokens = tokens + layer.self_attn(with_codes, with_codes, tokens)
-            tokens = layer.norm1(tokens)
+            tokens = tokens_to_tokens(layer, tokens, prompt)
             attention = layer.cross_attn_token_to_image
             if index == 0:  # one image, so all tokens of all points are its queries alike
                 q = (tokens + prompt).flatten(0, 1)[None]

@@ -58,8 +58,8 @@ class WindowTracker:
 
     Attributes:
         model: the SAM2 model, its encoder compiled where that is asked for.
-        max_objects_per_batch: objects that run together at most; halved whenever the device runs
-            out of memory.
+        max_objects_per_batch: objects that run together at most, a number that suits the device
+            where none is given; halved whenever the device runs out of memory.
         halvings: how often that has happened.
     """
 
@@ -71,13 +71,7 @@ class WindowTracker:
         precision: str = "float32",
         approximations: Approximations = EXACT,
     ) -> None:
-        """Prepare what is the same for all windows.
-
-        Args:
-            model: the SAM2 model.
-            max_objects_per_batch: None takes a number that suits the device.
-            precision: "float32" or "bfloat16" (autocast).
-            approximations: what may be left out; none by default.
+        """Prepare what is the same for all windows; `precision` is of autocast.
 
         Raises:
             SettingsError: the configuration has an option that is not covered here, or the number
@@ -98,12 +92,12 @@ class WindowTracker:
         self.max_objects_per_batch = max_objects_per_batch or suitable_size(self.model)
         self.halvings = 0
 
-    def span(self, num_frames: int) -> int:
+    def age_unit(self, num_frames: int) -> int:
         """What a track depends on of its window's length.
 
         SAM2 divides the ages of object pointers by the length of the window, up to a limit. So
         from one anchor, the tracks of two windows agree on the frames they share if and only if
-        their spans are equal; a window of one frame agrees with any.
+        their age units are equal; a window of one frame agrees with any.
         """
         predictor = self.model.predictor
         if not (predictor.use_obj_ptrs_in_encoder and predictor.add_tpos_enc_to_obj_ptrs):
@@ -120,7 +114,7 @@ class WindowTracker:
 
         Frames are asked for once each and in order, and are not kept: memory grows with the number
         of objects, not with the length of a window. Each object runs as it would in a window of
-        its own length (see `span`).
+        its own length (see `age_unit`).
 
         Args:
             features: gives a frame of the window by its offset, in the resizing "video".
@@ -197,9 +191,9 @@ class WindowTracker:
             scores = (given.flatten(1).any(1, keepdim=True) * 2.0 - 1.0) * _GIVEN_LOGIT
             pointers = None if last else self._heads.pointers_of_masks(given, features)
         else:
-            spans = torch.tensor([float(self.span(n)) for n in chunk.lengths])
+            age_units = torch.tensor([float(self.age_unit(n)) for n in chunk.lengths])
             image = self._reader.read(
-                offset, features.s16, chunk.memories, spans.to(self.model.device)
+                offset, features.s16, chunk.memories, age_units.to(self.model.device)
             )
             low, pointers, scores = self._heads.decode(image, features)
         if last or pointers is None:

@@ -16,12 +16,7 @@ from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
 
 
 class Upscaler:
-    """`output_upscaling` of a sam2 `MaskDecoder` for any number of prompts on one frame.
-
-    Args:
-        decoder: the mask decoder.
-        features: the frame's features.
-    """
+    """`output_upscaling` of a sam2 `MaskDecoder` for any number of prompts on one frame."""
 
     def __init__(self, decoder: Any, features: EncodedFrames) -> None:
         first, self._norm, self._act1, second, self._act2 = decoder.output_upscaling

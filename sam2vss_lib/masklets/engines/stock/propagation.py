@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from sam2 import sam2_video_predictor
 from sam2.utils import misc
 from torch import Tensor
 from tqdm import tqdm
 
+from sam2vss_lib.datasets.images import is_turned, read_frame
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
 
@@ -59,7 +61,11 @@ def propagate(
     with tempfile.TemporaryDirectory(prefix="sam2vss-window-") as folder:
         for offset, path in enumerate(frame_paths):
             # sam2 lists *.jpg only, but tells the format from the contents: a PNG is read as well
-            (Path(folder) / f"{offset:06d}.jpg").symlink_to(path.resolve())
+            file = Path(folder) / f"{offset:06d}.jpg"
+            if is_turned(path):  # which sam2 would not see
+                Image.fromarray(read_frame(path)).save(file, format="PNG")
+            else:
+                file.symlink_to(path.resolve())
         with _quiet_sam2(), model.autocast(precision):
             state = predictor.init_state(folder)
             for index, mask in enumerate(masks):

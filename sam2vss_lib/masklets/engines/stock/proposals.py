@@ -15,12 +15,7 @@ from sam2vss_lib.masklets.settings import MaskletSettings
 
 
 class ProposalGenerator:
-    """Stock `SAM2AutomaticMaskGenerator` with the study's settings.
-
-    Args:
-        model: the SAM2 model.
-        settings: grid, thresholds and batch size are read.
-    """
+    """Stock `SAM2AutomaticMaskGenerator` with grid, thresholds and batch size of the settings."""
 
     def __init__(self, model: Sam2Model, settings: MaskletSettings) -> None:
         self._model, self._settings = model, settings

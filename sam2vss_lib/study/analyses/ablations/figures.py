@@ -7,22 +7,18 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sam2vss_lib.study.paper import PAPER_METRICS
 from sam2vss_lib.study.results.claims import SMALL_POINTS
 from sam2vss_lib.study.results.style import BETTER, NEUTRAL
+from sam2vss_lib.study.results.tables import table_metrics
 
 
 def figure_differences(frame: pd.DataFrame, heading: str) -> Figure:
-    """One panel per metric: difference to the default value, ours with intervals, the paper's.
-
-    Args:
-        frame: of `ablations.difference_frame`.
-        heading: label of the varied setting.
-    """
+    """One panel per metric: differences of `difference_frame`, ours with intervals, the paper's."""
     order = list(dict.fromkeys(frame["setting"]))
-    figure = Figure(figsize=(2.1 * len(PAPER_METRICS) + 0.6, 2.7), layout="constrained")
-    axes = figure.subplots(1, len(PAPER_METRICS), sharey=True)
-    for axis, metric in zip(axes, PAPER_METRICS, strict=True):
+    metrics = table_metrics()
+    figure = Figure(figsize=(2.1 * len(metrics) + 0.6, 2.7), layout="constrained")
+    axes = figure.subplots(1, len(metrics), sharey=True)
+    for axis, metric in zip(axes, metrics, strict=True):
         axis.axhspan(-SMALL_POINTS, SMALL_POINTS, color="#eeeeee", zorder=0)
         axis.axhline(0, color=NEUTRAL, linewidth=0.8, zorder=1)
         part = frame.query("metric == @metric")
@@ -58,12 +54,7 @@ def _draw(
 
 
 def figure_masklets(facts: pd.DataFrame, heading: str) -> Figure:
-    """Number of masklets and share of the frame they cover, by setting.
-
-    Args:
-        facts: of `ablations.masklet_facts`.
-        heading: label of the varied setting.
-    """
+    """Number of masklets and share of the frame they cover, by setting; of `masklet_facts`."""
     figure = Figure(figsize=(6.2, 2.5), layout="constrained")
     for axis, (column, label) in zip(
         figure.subplots(1, 2),

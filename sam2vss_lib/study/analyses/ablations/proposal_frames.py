@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.masklets.store import MaskletStore
@@ -20,27 +19,16 @@ from sam2vss_lib.study.stages import Study
 
 
 class FrameKind(NamedTuple):
-    """Frames of the longest window that masklets are proposed on, or those they are followed to.
-
-    Attributes:
-        frames: number of them that have ground truth.
-        purity: share of the masklets' pixels that are of the masklet's most frequent class.
-        right: share of right pixels before refinement.
-        gain: of right pixels by refinement, percentage points.
-    """
+    """Frames of the longest window that masklets are proposed on, or those they are followed to."""
 
     frames: int
-    purity: float
-    right: float
-    gain: Gain
+    purity: float  # share of the masklets' pixels that are of the masklet's most frequent class
+    right: float  # share of right pixels before refinement
+    gain: Gain  # of right pixels by refinement, percentage points
 
 
 def frame_kinds(study: Study) -> list[FrameKind]:
-    """First frames of the longest window of the sweep, and its later ones.
-
-    Args:
-        study: of an ablation; nothing is returned if its first base system cannot be run.
-    """
+    """First frames of the longest window of the sweep, and later ones; [] if it cannot be run."""
     settings = study.settings
     if study.why_not(settings.base_systems[0]):
         return []
@@ -48,21 +36,19 @@ def frame_kinds(study: Study) -> list[FrameKind]:
     store = study.masklets_for([masklets])[masklets]
     base = study.base(settings.base_systems[0])
     refined = study.refined(settings.base_systems[0], settings.votes[0], store)
-    counts = np.array([_counts(clip, store, base.folder, refined.folder) for clip in study.dataset])
-    return [_kind(study, counts[:, kind]) for kind in (0, 1)]
+    lines = (_counts(clip, store, base.folder, refined.folder) for clip in study.dataset)
+    counts = pd.DataFrame([line for of_clip in lines for line in of_clip])
+    both = pd.MultiIndex.from_product([[False, True], [clip.name for clip in study.dataset]])
+    per_clip: Any = counts.groupby(["followed", "clip"]).sum()
+    per_clip = per_clip.reindex(both, fill_value=0)
+    return [_kind(study, per_clip.loc[followed]) for followed in (False, True)]
 
 
 def _counts(
     clip: Clip, store: MaskletStore, base: PredictionFolder, refined: PredictionFolder
-) -> NDArray[np.int64]:
-    """Frames, labelled pixels, those right before and after, masklets' pixels, those of main class.
-
-    Only frames that have ground truth count.
-
-    Returns:
-        (2, 6) int64: on first frames of windows, and on later ones.
-    """
-    counts, annotated = np.zeros((2, 6), np.int64), {*clip.annotated}
+) -> Iterator[dict[str, Any]]:
+    """Pixels of annotated frames: labelled, right, under masklets, and of their main class."""
+    annotated = {*clip.annotated}
     for window in store.read(clip.name).windows():
         for part in (part for part in window if part.frame in annotated):
             truth = clip.ground_truth(part.frame)
@@ -70,28 +56,31 @@ def _counts(
             votes = count_votes(
                 torch.from_numpy(part.masks()), torch.from_numpy(truth), base.num_classes
             )
-            counts[int(part.frame > window[0].frame)] += [
-                1,
-                labelled.sum(),
-                *(((f.read(clip, part.frame) == truth) & labelled).sum() for f in (base, refined)),
-                int(votes.sum()),
-                int(votes.amax(1).sum()),
-            ]
-    return counts
+            yield {
+                "followed": part.frame > window[0].frame,
+                "clip": clip.name,
+                "frames": 1,
+                "labelled": labelled.sum(),
+                "right_before": ((base.read(clip, part.frame) == truth) & labelled).sum(),
+                "right_after": ((refined.read(clip, part.frame) == truth) & labelled).sum(),
+                "masked": int(votes.sum()),
+                "main_class": int(votes.amax(1).sum()),
+            }
 
 
-def _kind(study: Study, counts: NDArray[np.int64]) -> FrameKind:
-    """(clips, 6) counts of one kind of frames."""
-    frames, labelled, before, after, masked, main = counts.T
-    settings = study.settings
-    gain = paired_share_gain(
-        before, after, labelled, samples=settings.bootstrap_samples, seed=settings.seed
+def _kind(study: Study, counts: pd.DataFrame) -> FrameKind:
+    """One kind of frames, of which the counts have a line a clip."""
+    settings, total = study.settings, counts.sum().to_dict()
+    before, after, labelled = (
+        counts[name].to_numpy() for name in ("right_before", "right_after", "labelled")
     )
     return FrameKind(
-        int(frames.sum()),
-        100 * float(main.sum() / max(masked.sum(), 1)),
-        100 * float(before.sum() / max(labelled.sum(), 1)),
-        gain,
+        int(total["frames"]),
+        100 * float(total["main_class"] / max(total["masked"], 1)),
+        100 * float(total["right_before"] / max(total["labelled"], 1)),
+        paired_share_gain(
+            before, after, labelled, samples=settings.bootstrap_samples, seed=settings.seed
+        ),
     )
 
 
@@ -122,6 +111,9 @@ def kinds_reading(kinds: list[FrameKind]) -> str:
         f"{interval_text(later.gain)} on frames they are followed to; {first.purity:.1f} % and "
         f"{later.purity:.1f} % of the masklets' pixels are of their main class there."
     )
-    if (later.gain.gain or 0.0) > (first.gain.gain or 0.0):
+    difference = (later.gain.gain or 0.0) - (first.gain.gain or 0.0)
+    if not difference:
+        return f"{said} Neither kind is the worse one."
+    if difference > 0:
         return f"{said} Longer windows have fewer frames of the first kind, the worse one here."
     return f"{said} Longer windows have more frames of the second kind, the worse one here."

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import Gain
-from sam2vss_lib.study.paper import PAPER_METRICS
 from sam2vss_lib.study.results.claims import Direction, judge
 from sam2vss_lib.study.results.schema import Claim, Row
 from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
@@ -27,36 +25,21 @@ FIGURE_CAPTION = (
 FIGURE_ALT = "One panel per metric: lines of our and of the paper's differences by setting."
 
 
-@dataclass(frozen=True)
-class Statement:
-    """A direction that the paper reports: what happens to metrics from one value to another.
+class Statement(NamedTuple):
+    """A direction that the paper reports: what happens to metrics from one value to another."""
 
-    Attributes:
-        start: value of the setting to start from; "first" and "last" are the sweep's.
-        end: value to go to.
-        metrics: which metrics.
-        direction: what they do.
-    """
-
-    start: Value | str
-    end: Value | str
+    start: Value | str  # value of the setting to start from; "first" and "last" are the sweep's
+    end: Value | str  # value to go to
     metrics: tuple[str, ...]
     direction: Direction
 
 
-@dataclass(frozen=True)
-class Ablation:
-    """One of the paper's ablation tables.
-
-    Attributes:
-        table: its number.
-        heading: what varies, with its unit.
-        statements: the paper's reading of the table (section 4.1.2).
-    """
+class Ablation(NamedTuple):
+    """One of the paper's ablation tables."""
 
     table: int
-    heading: str
-    statements: tuple[Statement, ...]
+    heading: str  # what varies, with its unit
+    statements: tuple[Statement, ...]  # the paper's reading of the table (section 4.1.2)
 
 
 _OVERLAP, _STABLE = ("mIoU", "FWIoU"), ("mVC8", "mVC16")
@@ -129,8 +112,8 @@ def ablation_rows(study: Study) -> list[Row]:
         gains = gains_between(settings, runs.get(default), run) if name != reference else {}
         over = reference if gains else None
         rows.append(table_row(table, *name, study.status, over, run, gains))
-    profile = settings.profile
-    return rows + rows_not_run(table, rows, f"profile {profile} does not vary it to {{row}}")
+    reason = f"profile {settings.profile} does not vary it to {{row}}"
+    return rows + rows_not_run(table, rows, reason)
 
 
 def ablation_claims(study: Study, rows: list[Row]) -> list[Claim]:
@@ -162,29 +145,21 @@ def masklet_facts(study: Study) -> pd.DataFrame:
         Columns `setting`, `masklets_per_frame`, `coverage` (share of pixels under any masklet).
     """
     sweep, _ = ablation_of(study)
-    stores = study.masklets_for(list(study.settings.masklet_sweep().values()))
-    lines: list[dict[str, object]] = []
-    for value, settings in study.settings.masklet_sweep().items():
-        per_clip = [_clip_facts(stores[settings], clip.name, clip.size) for clip in study.dataset]
-        frames = sum(clip.num_frames for clip in study.dataset)
-        masks, covered = np.sum(per_clip, axis=0)
-        lines.append(
-            {
-                "setting": printed(sweep, value),
-                "masklets_per_frame": masks / frames,
-                "coverage": covered / frames,
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def _clip_facts(store: MaskletStore, clip: str, size: tuple[int, int]) -> tuple[float, float]:
-    """Masks that are not empty, and covered share of the frame, summed over a clip's frames."""
-    table, (height, width) = store.read(clip).table, size
-    masks = float(np.count_nonzero(table["area"].to_numpy()))
-    # visible parts are disjoint, so their areas add up to what is covered
-    visible = mask_areas(table["rle_visible"].to_pylist(), height, width)
-    return masks, float(visible.sum()) / (height * width)
+    settings = study.settings.masklet_sweep()
+    stores = study.masklets_for(list(settings.values()))
+    frames = sum(clip.num_frames for clip in study.dataset)
+    lines: list[tuple[str, float, float]] = []
+    for value, masklets in settings.items():
+        masks = covered = 0.0
+        for clip in study.dataset:
+            height, width = clip.size
+            table = stores[masklets].read(clip.name).table
+            masks += np.count_nonzero(table["area"].to_numpy())  # those that are not empty
+            # visible parts are disjoint, so their areas add up to what is covered
+            visible = mask_areas(table["rle_visible"].to_pylist(), height, width)
+            covered += float(visible.sum()) / (height * width)
+        lines.append((printed(sweep, value), masks / frames, covered / frames))
+    return pd.DataFrame(lines, columns=["setting", "masklets_per_frame", "coverage"])
 
 
 def difference_frame(rows: list[Row]) -> pd.DataFrame:
@@ -196,7 +171,7 @@ def difference_frame(rows: list[Row]) -> pd.DataFrame:
     """
     lines: list[tuple[object, ...]] = []
     for row in rows:
-        for metric in PAPER_METRICS if row.method != UNREFINED else ():
+        for metric in row.ours if row.method != UNREFINED else ():
             if row.evaluated is not None:
                 gain = row.gains.get(metric, Gain(0.0, 0.0, 0.0))  # the default over itself
                 lines.append((row.method, metric, "ours", gain.gain, gain.low, gain.high))

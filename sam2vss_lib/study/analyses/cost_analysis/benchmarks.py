@@ -2,122 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel
 from pydantic.dataclasses import dataclass
 
-from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings import StudySettings
+from sam2vss_lib.validation import parsed
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One line of the table: this program (ours) beside another.
+    """One line of the table: this program (ours) beside another."""
 
-    Attributes:
-        section: which benchmark.
-        case: what was computed.
-        other: what ours is compared with.
-        unit: of `ours` and `baseline`.
-        ours: best of the repeats; a count where the unit is one.
-        baseline: likewise, of the other program.
-        ratio_best: baseline over ours, best over best: above 1 ours is better.
-        ratio_median: median over median.
-        repeats: timed runs of each.
-        objects: number of objects, or of proposals.
-        frames: number of frames.
-        object_frames: objects propagated times frames, of ours.
-        image_encodings: frames through the image encoder, of ours.
-        ours_peak_mib: growth of resident memory during the first run, or all of it where the unit
-            is MiB.
-        baseline_peak_mib: likewise.
-        mean_iou: of the masks that both found, 1 where both are empty.
-        target: what the project promises, empty where nothing.
-        met: whether it holds.
-        note: what else is to be known.
-        details: further numbers by name.
-    """
-
-    section: str
-    case: str
-    other: str
-    unit: str
-    ours: float
-    baseline: float | None = None
-    ratio_best: float | None = None
-    ratio_median: float | None = None
-    repeats: int = 1
-    objects: int | None = None
+    section: str  # which benchmark
+    case: str  # what was computed
+    other: str  # what ours is compared with
+    unit: str  # of `ours` and `baseline`
+    ours: float  # best of the repeats; a count where the unit is one
+    baseline: float | None = None  # likewise, of the other program
+    ratio_best: float | None = None  # baseline over ours, best over best: above 1 ours is better
+    ratio_median: float | None = None  # median over median
+    repeats: int = 1  # timed runs of each
+    objects: int | None = None  # number of objects, or of proposals
     frames: int | None = None
-    object_frames: int | None = None
-    image_encodings: int | None = None
+    object_frames: int | None = None  # objects propagated times frames, of ours
+    image_encodings: int | None = None  # frames through the image encoder, of ours
+    # growth of resident memory during the first run, or all of it where the unit is MiB
     ours_peak_mib: float | None = None
-    baseline_peak_mib: float | None = None
-    mean_iou: float | None = None
-    target: str = ""
+    baseline_peak_mib: float | None = None  # likewise
+    mean_iou: float | None = None  # of the masks that both found, 1 where both are empty
+    target: str = ""  # what the project promises, empty where nothing
     met: bool | None = None
-    note: str = ""
-    details: dict[str, float] = field(default_factory=dict)
+    note: str = ""  # what else is to be known
+    details: dict[str, float] = field(default_factory=dict)  # further numbers by name
 
 
-class Machine(BaseModel, frozen=True):
-    """Where it was measured.
+class Machine(BaseModel, frozen=True, extra="forbid"):
+    """Where it was measured."""
 
-    Attributes:
-        cpu: name of the processor.
-        cpus: its logical processors.
-        torch_threads: threads that torch used.
-        gpu: name of the GPU, None without one.
-        system: operating system.
-        load_average: programs running just before.
-        quiet: whether that is so few that times mean something.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    cpu: str
-    cpus: int | None
-    torch_threads: int
-    gpu: str | None
-    system: str
-    load_average: float
-    quiet: bool
+    cpu: str  # name of the processor
+    cpus: int | None  # its logical processors
+    torch_threads: int  # threads that torch used
+    gpu: str | None  # name of the GPU, None without one
+    system: str  # operating system
+    load_average: float  # programs running just before
+    quiet: bool  # whether that is so few that times mean something
 
 
-class Section(BaseModel, frozen=True):
-    """The rows of one benchmark, and what they were measured with.
+class Section(BaseModel, frozen=True, extra="forbid"):
+    """The rows of one benchmark, and what they were measured with."""
 
-    Attributes:
-        date: day of the measurement, ISO 8601.
-        quick: whether it was the short form, whose numbers only show that it runs.
-        machine: where.
-        versions: package -> version, Python included.
-        commit: of the code, None outside a checkout.
-        modified: whether tracked files differed from it.
-        rows: the measurements.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    date: str
-    quick: bool
+    date: str  # day of the measurement, ISO 8601
+    quick: bool  # whether it was the short form, whose numbers only show that it runs
     machine: Machine
-    versions: dict[str, str]
-    commit: str | None
-    modified: bool
+    versions: dict[str, str]  # package -> version, Python included
+    commit: str | None  # of the code, None outside a checkout
+    modified: bool  # whether tracked files differed from it
     rows: tuple[Comparison, ...] = ()
 
 
-class BenchmarkFile(BaseModel, frozen=True):
+class BenchmarkFile(BaseModel, frozen=True, extra="forbid"):
     """Sections by name; each keeps its own facts, since not all are measured at once."""
-
-    model_config = ConfigDict(extra="forbid")
 
     format_version: Literal[1] = 1
     sections: dict[str, Section] = {}
@@ -134,14 +85,7 @@ def read_benchmarks(path: Path) -> BenchmarkFile:
     Raises:
         DataError: it is missing or no such file.
     """
-    try:
-        return BenchmarkFile.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DataError(
-            f"{path}: {place}: {first['msg']}; delete it and run make bench again"
-        ) from None
+    return parsed(BenchmarkFile, read_json(path), str(path), "; delete it and run make bench again")
 
 
 def study_benchmarks(settings: StudySettings) -> BenchmarkFile:
@@ -157,23 +101,14 @@ def benchmark_frame(found: BenchmarkFile) -> pd.DataFrame:
         Columns `benchmark`, `case`, `beside`, `unit`, `ours`, `other`, `ratio`, `mean_iou`,
         `target` and `met`; numbers are NaN and texts empty where there are none.
     """
-    return pd.DataFrame(
-        [
-            {
-                "benchmark": row.section,
-                "case": row.case,
-                "beside": row.other,
-                "unit": row.unit,
-                "ours": row.ours,
-                "other": row.baseline,
-                "ratio": row.ratio_best,
-                "mean_iou": row.mean_iou,
-                "target": row.target,
-                "met": {None: "", True: "yes", False: "no"}[row.met],
-            }
-            for row in found.rows
-        ]
-    )
+    names = {
+        "section": "benchmark", "case": "case", "other": "beside", "unit": "unit", "ours": "ours",
+        "baseline": "other", "ratio_best": "ratio", "mean_iou": "mean_iou", "target": "target",
+        "met": "met",
+    }  # fmt: skip
+    rows = pd.DataFrame([asdict(row) for row in found.rows], columns=[*names])
+    met = [{None: "", True: "yes", False: "no"}[met] for met in rows["met"].tolist()]
+    return rows.assign(met=met).rename(columns=names)
 
 
 def benchmark_words(settings: StudySettings, found: BenchmarkFile) -> str:

@@ -18,15 +18,9 @@ def figure_parts(measured: CostMeasurement) -> Figure:
     times = time_frame(measured)
     figure = Figure(figsize=(6.2, 2.8), layout="constrained")
     axis = figure.subplots()
-    axis.barh(
-        times["part"],
-        times["seconds_per_frame"] * 1000,
-        color=sns.color_palette("colorblind", len(times)),
-    )
-    for place, (milliseconds, share) in enumerate(
-        zip(times["seconds_per_frame"] * 1000, times["share"], strict=True)
-    ):
-        axis.text(milliseconds, place, f" {share:.0%}", va="center", fontsize=8)
+    colours = sns.color_palette("colorblind", len(times))
+    bars = axis.barh(times["part"], times["seconds_per_frame"] * 1000, color=colours)
+    axis.bar_label(bars, [f" {share:.0%}" for share in times["share"]], fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel("ms per frame", fontsize=9)
     axis.margins(x=0.12)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -40,37 +41,43 @@ def measure_cost(
     objects: Sequence[int],
     frames: int = 4,
 ) -> CostMeasurement:
-    """Time every part of refining a clip, one after the other.
+    """Time every part of refining a clip's first frames, as the engine does it with `settings`.
 
-    Args:
-        clip: its first frames are used.
-        model: the SAM2 model.
-        settings: grid, thresholds and window.
-        base: (H, W) base labels of the first frame.
-        num_classes: C.
-        objects: numbers of objects to track; the clip's own proposals, repeated as needed.
-        frames: tracked frames, without the prompted one.
+    `base` holds the (H, W) base labels of the first frame. Objects to track are the clip's own
+    proposals, repeated as needed; the prompted frame is not counted among the tracked `frames`.
     """
+    tracker = WindowTracker(
+        model, precision=settings.precision, approximations=settings.approximations
+    )
+    model = tracker.model  # compiled, if that is set
+    encoded = partial(encode, model, precision=settings.precision)
     timer = _Timer(model)
     images = [clip.frame(i) for i in range(min(frames + 1, clip.num_frames))]
     side = model.predictor.image_size
     decode = timer("decode", lambda: model_input(clip.frame(0), side, "video"))[0]
-    encoding, _ = timer("encode", lambda: encode(model, [model_input(images[0], side, "video")]))
-    features = encode(model, [model_input(images[0], side, "image")])
-    prompting, found = timer("propose", lambda: _proposals(model, features, clip, settings))
-    videos = [encode(model, [model_input(image, side, "video")]) for image in images]
-    masks = found if len(found) else _whole_frame(clip)
-    per_count = [_tracking(timer, model, videos, _repeated(masks, count)) for count in objects]
-    tracking = _tracking(timer, model, videos, masks)
+    encoding, _ = timer("encode", lambda: encoded([model_input(images[0], side, "video")]))
+    features = encoded([model_input(images[0], side, "image")])
+    prompting, found = timer(
+        "propose",
+        lambda: select(propose(model, features, clip.size, settings), settings)[0].masks,
+    )
+    videos = [encoded([model_input(image, side, "video")]) for image in images]
+    # something to track where nothing was proposed
+    masks = found if len(found) else np.ones((1, *clip.size), np.bool_)
+    per_count = [
+        _tracking(timer, tracker, videos, masks[np.arange(count) % len(masks)]) for count in objects
+    ]
+    tracking = _tracking(timer, tracker, videos, masks)
     storing, _ = timer("store", lambda: _stored(masks))
     voting, refined = timer("refine", lambda: _refined(masks, base, num_classes, model.device))
     truth = torch.from_numpy(base).to(model.device)
     counting = timer("metrics", lambda: _counted(refined, truth, num_classes))[0]
     per_window = 1 / settings.window
+    twice = 0 if settings.share_anchor_encoding else per_window  # anchors, for their proposals
     return CostMeasurement(
         parts=(
             decode,
-            encoding.model_copy(update={"per_frame": 1 + per_window}),
+            encoding.model_copy(update={"per_frame": 1 + twice}),
             prompting.model_copy(update={"per_frame": per_window}),
             tracking,
             storing,
@@ -96,9 +103,8 @@ class _Timer:
             result = work()
         seconds = [self._seconds(work) for _ in range(_REPEATS)]
         gflop = counter.get_total_flops() / _GIGA
-        return PartCost(part=part, per_frame=1, gflop=gflop, seconds=float(np.median(seconds))), (
-            result
-        )
+        median = float(np.median(seconds))
+        return PartCost(part=part, per_frame=1, gflop=gflop, seconds=median), result
 
     def _seconds(self, work: Callable[[], Any]) -> float:
         self._wait()
@@ -112,26 +118,10 @@ class _Timer:
             torch.cuda.synchronize()
 
 
-def _proposals(
-    model: Sam2Model, features: EncodedFrames, clip: Clip, settings: MaskletSettings
-) -> Mask:
-    return select(propose(model, features, clip.size, settings), settings)[0].masks
-
-
-def _whole_frame(clip: Clip) -> Mask:
-    """Something to track where nothing was proposed."""
-    return np.ones((1, *clip.size), np.bool_)
-
-
-def _repeated(masks: Mask, count: int) -> Mask:
-    return masks[np.arange(count) % len(masks)]
-
-
 def _tracking(
-    timer: _Timer, model: Sam2Model, videos: Sequence[EncodedFrames], masks: Mask
+    timer: _Timer, tracker: WindowTracker, videos: Sequence[EncodedFrames], masks: Mask
 ) -> PartCost:
     """Cost of one tracked frame, the prompted one left out."""
-    tracker = WindowTracker(model)
 
     def run() -> Iterator[Any]:
         return tracker.track(lambda offset: videos[offset], masks, len(videos))

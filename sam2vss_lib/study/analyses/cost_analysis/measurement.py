@@ -4,47 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 
-class PartCost(BaseModel):
-    """One part of the work on a frame.
-
-    Attributes:
-        part: its name.
-        per_frame: how often it is done per frame, such as 1/32 for proposals.
-        gflop: floating point work of one time, in 10^9; 0 where no network runs.
-        seconds: time of one time, median of three.
-    """
-
-    model_config = ConfigDict(frozen=True)
+class PartCost(BaseModel, frozen=True):
+    """One part of the work on a frame."""
 
     part: str
-    per_frame: float
-    gflop: float
-    seconds: float
+    per_frame: float  # how often it is done per frame, such as 1/32 for proposals
+    gflop: float  # floating point work of one time, in 10^9; 0 where no network runs
+    seconds: float  # time of one time, median of three
 
 
-class CostMeasurement(BaseModel):
-    """Costs on one clip.
+class CostMeasurement(BaseModel, frozen=True):
+    """Costs on one clip."""
 
-    Attributes:
-        parts: in the order of the data.
-        objects: numbers of objects tracked together.
-        track_seconds: per frame, for each of `objects`.
-        peak_memory_mib: of the device, or of the process on a CPU.
-        masklets: in the measured window.
-        window: frames between proposals.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    parts: tuple[PartCost, ...]
-    objects: tuple[int, ...]
-    track_seconds: tuple[float, ...]
-    peak_memory_mib: float
-    masklets: int
-    window: int
+    parts: tuple[PartCost, ...]  # in the order of the data
+    objects: tuple[int, ...]  # numbers of objects tracked together
+    track_seconds: tuple[float, ...]  # per frame, for each of `objects`
+    peak_memory_mib: float  # of the device, or of the process on a CPU
+    masklets: int  # in the measured window
+    window: int  # frames between proposals
 
     @property
     def seconds_per_frame(self) -> float:
@@ -63,17 +43,9 @@ def work_frame(measured: CostMeasurement) -> pd.DataFrame:
     Returns:
         Columns `part`, `per_frame`, `gflop` (of one time) and `gflop_per_frame`.
     """
-    return pd.DataFrame(
-        [
-            {
-                "part": part.part,
-                "per_frame": round(part.per_frame, 6),
-                "gflop": round(part.gflop, 6),
-                "gflop_per_frame": round(part.gflop * part.per_frame, 6),
-            }
-            for part in measured.parts
-        ]
-    )
+    parts = _parts(measured)
+    parts["gflop_per_frame"] = parts["gflop"] * parts["per_frame"]
+    return parts.drop(columns="seconds").round(6)
 
 
 def time_frame(measured: CostMeasurement) -> pd.DataFrame:
@@ -82,15 +54,11 @@ def time_frame(measured: CostMeasurement) -> pd.DataFrame:
     Returns:
         Columns `part`, `seconds` (of one time), `seconds_per_frame` and `share` of the whole.
     """
-    total = measured.seconds_per_frame
-    return pd.DataFrame(
-        [
-            {
-                "part": part.part,
-                "seconds": part.seconds,
-                "seconds_per_frame": part.seconds * part.per_frame,
-                "share": part.seconds * part.per_frame / total,
-            }
-            for part in measured.parts
-        ]
-    )
+    parts = _parts(measured)
+    parts["seconds_per_frame"] = parts["seconds"] * parts["per_frame"]
+    parts["share"] = parts["seconds_per_frame"] / measured.seconds_per_frame
+    return parts.drop(columns=["per_frame", "gflop"])
+
+
+def _parts(measured: CostMeasurement) -> pd.DataFrame:
+    return pd.DataFrame([part.model_dump() for part in measured.parts])

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.storage.files import read_json, sha256_json, write_json
+from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
     BenchmarkFile,
     benchmark_frame,
@@ -24,7 +24,8 @@ from sam2vss_lib.study.analyses.cost_analysis.measurement import (
 )
 from sam2vss_lib.study.results.tables import text_table
 from sam2vss_lib.study.stages import Study
-from sam2vss_lib.study.stages.provenance import package_versions
+from sam2vss_lib.study.stages.context import Progress
+from sam2vss_lib.study.stages.provenance import device_name, package_versions
 
 #: the paper on an A100, for 480p VSPW (section 4.1.1): what its refiner and its base models reach
 PAPER_FPS = (1.1, 3.5)
@@ -41,37 +42,32 @@ def study_cost(study: Study) -> CostMeasurement:
         settings.masklets.sha256(),
         study.sam2.checkpoint_sha256,
         clip.name,
-        sha256_json([study.device_name, os.cpu_count(), package_versions(), OBJECTS]),
+        sha256_json([device_name(study.device), os.cpu_count(), package_versions(), OBJECTS]),
     )
-    path = study.root / "cost" / f"{key}.json"
 
-    def work(tick: Any) -> int:
-        reused = path.is_file()
-        if not reused:
-            base = study.base(settings.base_systems[0]).folder.read(clip, 0)
-            measured = measure_cost(
-                clip, study.sam2, settings.masklets, base, study.dataset.num_classes, OBJECTS
-            )
-            write_json(path, measured.model_dump(mode="json"))
-        tick(clip.name)
-        return int(reused)
+    def measure(_progress: Progress) -> dict[str, Any]:
+        base = study.base(settings.base_systems[0]).folder.read(clip, 0)
+        classes = study.dataset.num_classes
+        measured = measure_cost(clip, study.sam2, settings.masklets, base, classes, OBJECTS)
+        return measured.model_dump(mode="json")
 
     study.uses(study.sam2_checkpoint, {})
-    study.timed("cost", key, work, study.dataset.take(1), whole=True)
-    return CostMeasurement.model_validate(read_json(path))
+    kept = study.kept_values("cost", "cost", key, measure, study.dataset.take(1))
+    return CostMeasurement.model_validate(kept)
 
 
-def caption(study: Study, measured: CostMeasurement) -> str:
+def cost_caption(study: Study, measured: CostMeasurement) -> str:
     """What was measured on what."""
     height, width = study.dataset.clips[0].size
     return (
         f"Refining one frame of {width}x{height} px with SAM2 ({study.sam2.name}), window "
-        f"{measured.window}, {measured.masklets} masklets, on {study.device_name}. Times are of "
-        "this machine; counts and floating point work are not."
+        f"{measured.window}, {measured.masklets} masklets, on "
+        f"{device_name(study.device)}. Times are of this machine; counts and floating point work "
+        "are not."
     )
 
 
-def reading(measured: CostMeasurement) -> str:
+def cost_reading(measured: CostMeasurement) -> str:
     """The cost in a few sentences, from the numbers alone."""
     start, slope = measured.fitted()
     times = time_frame(measured).sort_values("seconds_per_frame", ascending=False)
@@ -82,10 +78,17 @@ def reading(measured: CostMeasurement) -> str:
         f"the paper gives {low} to {high} for the official model on an A100, which cannot be "
         f"compared with another model on another machine. Most of it is {first} "
         f"({times['share'].iloc[0]:.0%}), then {second} ({times['share'].iloc[1]:.0%}). Tracking "
-        f"takes {start * 1000:.1f} ms a frame and {slope * 1000:.2f} ms more for each object, so "
-        "the number of objects decides, as the paper says. "
+        f"takes {start * 1000:.1f} ms a frame and {slope * 1000:.2f} ms more for each object: with "
+        f"{measured.masklets} masklets, {_of_objects(measured):.0%} of it grow with their number"
+        f"{', which decides, as the paper says' if _of_objects(measured) > 0.5 else ''}. "
         f"Peak memory was {measured.peak_memory_mib:,.0f} MiB."
     )
+
+
+def _of_objects(measured: CostMeasurement) -> float:
+    """Share of tracking's time that grows with the number of objects, 0 to 1."""
+    start, slope = (max(seconds, 0.0) for seconds in measured.fitted())
+    return slope * measured.masklets / ((start + slope * measured.masklets) or 1.0)
 
 
 def ratio_figures(found: BenchmarkFile) -> dict[str, Figure]:
@@ -93,7 +96,7 @@ def ratio_figures(found: BenchmarkFile) -> dict[str, Figure]:
     return {"ratios": figure_ratios(found.rows)} if found.sections else {}
 
 
-def result_values(
+def cost_values(
     study: Study, measured: CostMeasurement, found: BenchmarkFile, text: str
 ) -> dict[str, Any]:
     """The notebook's values for `result.json`; `text` is its caption."""
@@ -110,7 +113,7 @@ def result_values(
         "tables": [
             text_table(title, frame.map(_text)).model_dump() for title, frame in tables.items()
         ],
-        "reading": reading(measured),
+        "reading": cost_reading(measured),
         "notes": [
             "Times differ from run to run and between machines; they carry no interval.",
             *circumstances(found),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -30,19 +29,12 @@ _OF_THE_DATA = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class FirstResults:
-    """Rows of the first data set, or why there are none.
+class FirstResults(NamedTuple):
+    """Rows of the first data set, or why there are none."""
 
-    Attributes:
-        dataset: name of the first data set.
-        rows: base and refined rows.
-        source: where the rows come from, in words.
-    """
-
-    dataset: str
-    rows: tuple[Row, ...]
-    source: str
+    dataset: str  # name of the first data set
+    rows: tuple[Row, ...]  # base and refined rows
+    source: str  # where the rows come from, in words
 
 
 def data_name(dataset: str) -> str:
@@ -55,9 +47,6 @@ def first_results(study: Study) -> FirstResults:
 
     They are read from notebook 01's result where that was made with these settings; else they are
     computed by the shared stages, where the profile's data and base systems are at hand.
-
-    Args:
-        study: of notebook 02.
     """
     settings = study.settings
     profile = _FIRST_PROFILE.get(settings.profile, settings.profile)
@@ -70,8 +59,7 @@ def _kept_result(path: Path, settings: StudySettings) -> FirstResults | None:
     """Notebook 01's rows; None if there are none or the refiner was set differently."""
     if not path.is_file():
         return None
-    values: dict[str, Any] = read_json(path)
-    result = parse_result(values, str(path))
+    result = parse_result(read_json(path), str(path))
     if refiner_settings(result.settings) != refiner_settings(settings.identity()):
         return None
     dataset = data_name(str(result.settings.get("dataset")))
@@ -109,12 +97,7 @@ def _computed(second: Study, profile: str) -> FirstResults:
 
 
 def gains_by_data(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
-    """All gains by refinement: ours on both data sets, and the paper's on its two.
-
-    Args:
-        first: of `first_results`.
-        rows: of the second data set.
-        dataset: its name.
+    """All gains by refinement: `first` and `rows` of the second `dataset`, and the paper's on two.
 
     Returns:
         Columns `data`, `system`, `metric`, `gain`, `low`, `high`, `source` ("ours" or "paper");
@@ -141,12 +124,7 @@ def gains_by_data(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.
 
 
 def transfer_table(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
-    """Systems that were run on both data sets: base mIoU and the gains of refinement, to read.
-
-    Args:
-        first: of `first_results`.
-        rows: of the second data set.
-        dataset: its name.
+    """Systems run on both data sets, as in `gains_by_data`: base mIoU and gains, to read.
 
     Returns:
         Two-level columns; two lines a refined system, one for each data set.
@@ -171,16 +149,13 @@ def transfer_table(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd
 
 def transfer_reading(first: FirstResults, rows: Sequence[Row], dataset: str) -> str:
     """In a sentence: how many of the first data set's gains have the same sign on the second."""
-    before = {row.name: row for row in first.rows}
+    before = {row.name: row.gains for row in first.rows}
     gains = [
-        (old, new)
+        (old.gain, new.gain)
         for row in rows
-        if row.name in before
         for metric in METRICS
-        if metric in row.gains
-        and metric in before[row.name].gains
-        and (old := before[row.name].gains[metric].gain) is not None
-        and (new := row.gains[metric].gain) is not None
+        if (old := before.get(row.name, {}).get(metric)) and (new := row.gains.get(metric))
+        if old.gain is not None and new.gain is not None
     ]
     if not gains:
         return f"No system was refined on both {first.dataset} and {dataset} ({first.source})."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -24,16 +23,12 @@ _LINE_IN = 0.09  # inches a system
 
 
 def figure_transfer(gains: pd.DataFrame) -> Figure:
-    """One panel per metric, one band per data set; colours are votes, marks are base systems.
-
-    Args:
-        gains: of `transfer.gains_by_data`.
-    """
+    """Of `gains_by_data`: a panel a metric, a band a data set; colours are votes, marks systems."""
     bands = list(dict.fromkeys(gains["data"]))
     of_ours = gains[gains["source"] == "ours"]
     bases = list(dict.fromkeys(_parts(system)[0] for system in of_ours["system"]))
     markers = {base: _MARKERS[i % len(_MARKERS)] for i, base in enumerate(bases)}
-    most = max(Counter(zip(gains["data"], gains["metric"], strict=True)).values())
+    most = int(gains.value_counts(["data", "metric"]).max())
     height = max(0.65, _LINE_IN * most / _BAND)
     figure = Figure(figsize=(9.0, height * len(bands) + 1.5), layout="constrained")
     axes = figure.subplots(1, len(METRICS), sharey=True)

@@ -23,10 +23,6 @@ METRIC = "mVC8"
 def flipped_votes(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
     """Per base system and clip: how often votes change, and what each vote does to consistency.
 
-    Args:
-        study: whose masklets vote.
-        rows: of `refinement_rows`.
-
     Returns:
         Columns `system`, `clip`, `flips` (`flipped_percent`), and for each vote of the settings,
         `frame` or `masklet`, the clip's gain in mVC8, percentage points. Clips without a window
@@ -62,12 +58,6 @@ def flipped_percent(
 
     Every masklet votes on every frame of its window (Eq. 2), and counts with its pixels from its
     second vote on. A vote for the whole window cannot flip.
-
-    Args:
-        clip: the clip.
-        predictions: what the masklets vote on.
-        stored: the clip's masklets.
-        device: where to count.
 
     Returns:
         Percent; None if no masklet votes twice.

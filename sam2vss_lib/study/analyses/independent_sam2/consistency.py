@@ -10,35 +10,23 @@ import pandas as pd
 
 from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun
 from sam2vss_lib.study.results.text import range_text
-from sam2vss_lib.study.stages.stages import Evaluated
+from sam2vss_lib.study.stages.study import Evaluated
 
 METRIC, EQ4 = "mVC8", "vc_eq4"
 
 
 class Consistency(NamedTuple):
-    """mVC8 of one encoder's rows, percent; means over seeds where a classifier is trained.
+    """mVC8 of one encoder's rows, percent; means over seeds where a classifier is trained."""
 
-    Attributes:
-        label: I-X.
-        base: of X.
-        bound: of the same masklets with their true classes.
-        alone: of I-X.
-        filled: of I-X_base.
-        base_eq4: of X by Eq. 4 of the paper, where a constant label must also be the right one.
-        alone_eq4: of I-X by Eq. 4.
-        raised_clips: clips in which I-X (first seed) is above X.
-        clips: clips in which both are defined.
-    """
-
-    label: str
-    base: float
-    bound: float
-    alone: float
-    filled: float
-    base_eq4: float
-    alone_eq4: float
-    raised_clips: int
-    clips: int
+    label: str  # I-X
+    base: float  # of X
+    bound: float  # of the same masklets with their true classes
+    alone: float  # of I-X
+    filled: float  # of I-X_base
+    base_eq4: float  # of X by Eq. 4 of the paper, where a constant label must also be the right one
+    alone_eq4: float  # of I-X by Eq. 4
+    raised_clips: int  # clips in which I-X (first seed) is above X
+    clips: int  # clips in which both are defined
 
 
 def consistencies(runs: Sequence[EncoderRun]) -> list[Consistency]:

@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.style import BETTER, INK, NEUTRAL, WORSE
 
 PARTS_CAPTION = (
@@ -25,12 +24,7 @@ _PARTS: dict[str, tuple[str, str, str, bool, float]] = {
 
 
 def figure_parts(frame: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:
-    """One panel per metric, one row per encoder: base, I-X, I-X_base and their bounds.
-
-    Args:
-        frame: of `independent_tables.seeds_frame`.
-        metrics: in order of panels.
-    """
+    """One panel per metric, one row per encoder: base, I-X, I-X_base and their bounds."""
     systems = list(dict.fromkeys(frame["system"]))
     size = (2.6 * len(metrics) + 1.2, 0.85 * max(len(systems), 1) + 1.2)
     figure = Figure(figsize=size, layout="constrained")
@@ -72,8 +66,3 @@ def _dots(axis: Axes, part: pd.DataFrame, systems: list[str], name: str) -> None
         for system, values in part.groupby("system")["value"]:
             middle = systems.index(str(system)) + offset
             axis.vlines(values.mean(), middle - 0.1, middle + 0.1, color=colour, linewidth=1.5)
-
-
-def over_base(pairs: list[tuple[Row, Row]]) -> list[tuple[Row, Row]]:
-    """The pairs of base system and I-X among those of `tables.pairs`."""
-    return [(base, row) for base, row in pairs if base.reference is None]

@@ -12,7 +12,7 @@ from sam2vss_lib.study.results.schema import Claim, Row
 from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
 from sam2vss_lib.study.results.text import number_text
 from sam2vss_lib.study.settings import BaseSystem, EncoderSystem
-from sam2vss_lib.study.stages.stages import Evaluated
+from sam2vss_lib.study.stages.study import Evaluated
 
 TABLE = 3
 _WHERE = "Table 3, section 4.1.1"
@@ -21,29 +21,18 @@ _STABLE = ("mVC8", "mVC16")
 
 @dataclass(frozen=True)
 class EncoderRun:
-    """What one encoder gave.
+    """What one encoder gave."""
 
-    Attributes:
-        system: the encoder and its base system.
-        base_system: X.
-        reason: why I-X was not run; "" when it was.
-        base_reason: why X was not run; "" when it was.
-        base: numbers of X.
-        alone: numbers of I-X by seed of the classifier.
-        filled: numbers of I-X_base by seed.
-        bound: numbers of the masklets with their true classes.
-        bound_filled: the same with X below them.
-    """
-
-    system: EncoderSystem
-    base_system: BaseSystem
-    reason: str = ""
-    base_reason: str = ""
-    base: Evaluated | None = None
+    system: EncoderSystem  # the encoder and its base system
+    base_system: BaseSystem  # X
+    reason: str = ""  # why I-X was not run; "" when it was
+    base_reason: str = ""  # why X was not run; "" when it was
+    base: Evaluated | None = None  # numbers of X
+    # numbers of I-X by seed of the classifier
     alone: dict[int, Evaluated] = field(default_factory=dict)
-    filled: dict[int, Evaluated] = field(default_factory=dict)
-    bound: Evaluated | None = None
-    bound_filled: Evaluated | None = None
+    filled: dict[int, Evaluated] = field(default_factory=dict)  # numbers of I-X_base by seed
+    bound: Evaluated | None = None  # numbers of the masklets with their true classes
+    bound_filled: Evaluated | None = None  # the same with X below them
 
 
 def encoder_runs(study: IndependentStudy) -> list[EncoderRun]:
@@ -77,18 +66,13 @@ def independent_rows(study: IndependentStudy, runs: list[EncoderRun]) -> list[Ro
     """The rows of Table 3, trained ones with the numbers of the first seed.
 
     Gains are I-X over X and I-X_base over I-X.
-
-    Args:
-        study: the study.
-        runs: of `encoder_runs`.
     """
     rows: dict[tuple[str, str], Row] = {}
     for run in runs:
         for row in _rows(study, run):
             rows.setdefault(row.name, row)
     have = [*rows.values()]
-    profile = study.settings.profile
-    return have + rows_not_run(TABLE, have, f"profile {profile} has no {{row}}")
+    return have + rows_not_run(TABLE, have, f"profile {study.settings.profile} has no {{row}}")
 
 
 def _rows(study: IndependentStudy, run: EncoderRun) -> list[Row]:

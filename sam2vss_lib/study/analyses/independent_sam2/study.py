@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 from sam2vss_lib.datasets import Dataset
@@ -23,8 +22,11 @@ from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import sha256_json
+from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings import EncoderSystem, IndependentSettings, StudySettings
-from sam2vss_lib.study.stages.stages import Evaluated, Labelled, Study
+from sam2vss_lib.study.settings.paths import missing_weights, model_from
+from sam2vss_lib.study.stages.context import Progress
+from sam2vss_lib.study.stages.study import Labelled, Study
 
 #: gives a class to every masklet: the classifier of a seed, or the ground truth under the masklet
 Labeller = int | Literal["ground_truth"]
@@ -32,9 +34,6 @@ Labeller = int | Literal["ground_truth"]
 
 class IndependentStudy(Study):
     """A study with the stages of I-SAM2 (section 3.1.2), which share its masklets.
-
-    Args:
-        settings: of a notebook with `encoders`.
 
     Raises:
         SettingsError: the settings name no encoders.
@@ -48,13 +47,6 @@ class IndependentStudy(Study):
         self._encoders: dict[str, Encoder] = {}
         self._classifiers: dict[tuple[str, int], Classifier] = {}
         self._features: dict[tuple[str, bool], FeatureStore] = {}
-        self._evaluated: dict[str, Evaluated] = {}
-
-    def evaluated(self, labelled: Labelled) -> Evaluated:
-        """Metrics of predictions, drawn once where several encoders share them."""
-        if labelled.key not in self._evaluated:
-            self._evaluated[labelled.key] = super().evaluated(labelled)
-        return self._evaluated[labelled.key]
 
     def why_not_encoder(self, system: EncoderSystem) -> str | None:
         """Why an encoder's rows cannot be run here; None when they can.
@@ -64,6 +56,8 @@ class IndependentStudy(Study):
         """
         if system.encoder is None:
             return f"no encoder of {system.base} to take features from"
+        if missing := missing_weights(system.encoder, PROJECT):
+            return f"no weights at {missing}"
         try:
             self.encoder(system)
             _ = self.training_frames
@@ -76,15 +70,13 @@ class IndependentStudy(Study):
 
         Raises:
             DataError: its weights are missing or cannot be used.
-            SettingsError: its name is wrong, or there is none.
+            SettingsError: its name is wrong.
         """
-        if system.encoder is None:
-            raise SettingsError(f"encoders: {system.label} has no encoder")
-        if system.encoder not in self._encoders:
-            encoder = load_encoder(system.encoder, self.device)
-            self._encoders[system.encoder] = encoder
+        name = str(system.encoder)
+        if name not in self._encoders:
+            encoder = self._encoders[name] = load_encoder(model_from(name, PROJECT), self.device)
             self.uses({f"encoder {encoder.name}": encoder.sha256}, {})
-        return self._encoders[system.encoder]
+        return self._encoders[name]
 
     @cached_property
     def training_frames(self) -> Dataset:
@@ -107,8 +99,8 @@ class IndependentStudy(Study):
         identity = (settings.sha256(), model.checkpoint_sha256, model.config_sha256, step)
         store = MaskletStore(self.root / "masklets" / self.key(*identity, dataset=frames))
 
-        def work(tick: Callable[[str], None]) -> int:
-            return generate_masklets(frames, model, settings, store.root, progress=tick).reused
+        def work(*, progress: Progress) -> int:
+            return generate_masklets(frames, model, settings, store.root, progress=progress).reused
 
         self.timed("training masklets", store.root.name, work, frames)
         self.uses(self.sam2_checkpoint, {})
@@ -117,63 +109,52 @@ class IndependentStudy(Study):
     def features(self, system: EncoderSystem, *, training: bool = False) -> FeatureStore:
         """Pooled features with labels, of the study's own masklets or of those to train on."""
         name = (str(system.encoder), training)
-        if name not in self._features:
-            self._features[name] = self._pooled(self.encoder(system), training)
-        return self._features[name]
-
-    def _pooled(self, encoder: Encoder, training: bool) -> FeatureStore:
-        settings = FeatureSettings()
-        if not training:
-            own = self.independent
+        if name in self._features:
+            return self._features[name]
+        encoder, own = self.encoder(system), self.independent
+        if training:
+            stage, settings = "training features", FeatureSettings()
+            clips, masklets = self.training_frames, self.training_masklets
+        else:
+            stage, clips, masklets = "features", self.dataset, self.masklets
             settings = FeatureSettings(pool=own.feature_pool, frame_stride=own.feature_frame_stride)
-        clips = self.training_frames if training else self.dataset
-        masklets = self.training_masklets if training else self.masklets
         made_from = (encoder.sha256, masklets.root.name, sha256_json(settings.model_dump()))
         key = self.key(*made_from, dataset=clips)
         store = FeatureStore(self.root / "features" / key)
-        stage = "training features" if training else "features"
-
-        def work(tick: Callable[[str], None]) -> int:
-            return extract_features(clips, masklets, encoder, store, settings, progress=tick)
-
-        self.timed(stage, key, work, clips)
+        extract = partial(extract_features, clips, masklets, encoder, store, settings)
+        self.timed(stage, key, extract, clips)
+        self._features[name] = store
         return store
-
-    @property
-    def _training_clips(self) -> list[str]:
-        return [clip.name for clip in self.training_frames]
 
     def training_set(self, system: EncoderSystem) -> TrainingSet:
         """The masklets that the classifiers of an encoder are trained on, validation included."""
         store = self.features(system, training=True)
-        return read_training_set(store, self._training_clips, self.independent.classifier)
+        clips = [clip.name for clip in self.training_frames]
+        return read_training_set(store, clips, self.independent.classifier)
 
     def classifier(self, system: EncoderSystem, seed: int) -> Classifier:
         """The classifier of an encoder and a seed."""
         name = (system.label, seed)
-        if name not in self._classifiers:
-            trained = self._classifiers[name] = self._trained(system, seed)
-            self.uses({f"classifier {system.label} seed {seed}": trained.sha256()}, {})
-        return self._classifiers[name]
-
-    def _trained(self, system: EncoderSystem, seed: int) -> Classifier:
+        if name in self._classifiers:
+            return self._classifiers[name]
         store = self.features(system, training=True)
         settings = self.independent.classifier.model_copy(update={"seed": seed})
-        clips, frames = self._training_clips, self.training_frames
+        frames = self.training_frames
+        clips = [clip.name for clip in frames]
         made_from = (store.root.name, sha256_json(clips), sha256_json(settings.model_dump()))
         key = self.key(*made_from, dataset=frames)
         folder = self.root / "classifiers" / key
-        made: list[Classifier] = []
 
-        def work(_tick: Callable[[str], None]) -> int:
-            trained, reused = train_classifier(
+        def work(*, progress: Progress) -> int:
+            self._classifiers[name], reused = train_classifier(
                 store, clips, self.class_names, settings, folder, device=self.device
             )
-            made.append(trained)
             return len(frames) if reused else 0
 
         self.timed("classifier", key, work, frames, whole=True)
-        return made[0]
+        trained = self._classifiers[name]
+        self.uses({f"classifier {system.label} seed {seed}": trained.sha256()}, {})
+        return trained
 
     def painted(
         self, system: EncoderSystem, labeller: Labeller, fill: Labelled | None = None
@@ -193,20 +174,9 @@ class IndependentStudy(Study):
         key = self.key(features.root.name, self.masklets.root.name, digest, below, overlap)
         out = PredictionFolder(self.root / "independent" / key, self.dataset.num_classes)
 
-        def work(tick: Callable[[str], None]) -> int:
-            return segment_masklets(
-                self.dataset,
-                self.masklets,
-                features,
-                classifier,
-                out,
-                fill=fill and fill.folder,
-                overlap=overlap,
-                device=self.device,
-                progress=tick,
-            )
-
-        self.timed("paint", key, work)
+        made_from = (self.dataset, self.masklets, features, classifier, out)
+        how = {"fill": fill and fill.folder, "overlap": overlap, "device": self.device}
+        self.timed("paint", key, partial(segment_masklets, *made_from, **how))
         encoder = self.encoder(system)
         checkpoints = {**self.sam2_checkpoint, f"encoder {encoder.name}": encoder.sha256}
         if not isinstance(classifier, str):

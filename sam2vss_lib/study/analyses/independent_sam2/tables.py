@@ -10,7 +10,7 @@ import pandas as pd
 from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun, spread
 from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
-from sam2vss_lib.study.paper import PAPER_METRICS
+from sam2vss_lib.study.results.tables import table_metrics
 from sam2vss_lib.study.results.text import DASH, number_text, range_text
 
 
@@ -21,13 +21,13 @@ def seeds_table(runs: list[EncoderRun]) -> pd.DataFrame:
         system = run.system
         for label, by_seed in ((system.label, run.alone), (system.filled_label, run.filled)):
             if by_seed:
-                found = {metric: spread(by_seed, metric) for metric in PAPER_METRICS}
                 numbers = {
-                    metric: DASH if pair is None else f"{pair[0]:.2f} ± {pair[1]:.2f}"
-                    for metric, pair in found.items()
+                    metric: f"{pair[0]:.2f} ± {pair[1]:.2f}" if pair else DASH
+                    for metric in table_metrics()
+                    for pair in [spread(by_seed, metric)]
                 }
                 lines.append({"Row": label, "Seeds": str(len(by_seed)), **numbers})
-    return pd.DataFrame(lines, columns=["Row", "Seeds", *PAPER_METRICS])
+    return pd.DataFrame(lines, columns=["Row", "Seeds", *table_metrics()])
 
 
 def seeds_frame(runs: list[EncoderRun]) -> pd.DataFrame:
@@ -49,27 +49,19 @@ def seeds_frame(runs: list[EncoderRun]) -> pd.DataFrame:
         )
         for seed, evaluated in by_seed.items()
         if evaluated is not None
-        for metric in PAPER_METRICS
+        for metric in table_metrics()
     ]
     return pd.DataFrame(lines, columns=["system", "part", "seed", "metric", "value"])
 
 
 class Gap(NamedTuple):
-    """Where a row's mIoU differs from its base system's, percentage points.
+    """Where a row's mIoU differs from its base system's, percentage points."""
 
-    Attributes:
-        label: the row.
-        filled: whether it is I-X_base.
-        base: mIoU of the base system X.
-        bound: mIoU of the same masklets with their true classes.
-        value: mean mIoU over seeds.
-    """
-
-    label: str
-    filled: bool
-    base: float
-    bound: float
-    value: float
+    label: str  # the row
+    filled: bool  # whether it is I-X_base
+    base: float  # mIoU of the base system X
+    bound: float  # mIoU of the same masklets with their true classes
+    value: float  # mean mIoU over seeds
 
     @property
     def of_row(self) -> float:
@@ -105,48 +97,43 @@ def gaps(runs: list[EncoderRun]) -> list[Gap]:
 
 def bound_table(runs: list[EncoderRun]) -> pd.DataFrame:
     """The parts of the gap to the base system that are the masklets' and the classifier's."""
-    columns = [
-        "Row", "Base system X", "Masklets with true classes", "Row, mean of seeds",
-        "Masklets' part", "Classifier's part",
-    ]  # fmt: skip
     lines = [
-        (
-            gap.label,
-            *(number_text(value) for value in (gap.base, gap.bound, gap.value)),
-            *(number_text(part, sign=True) for part in (gap.of_masklets, gap.of_classifier)),
-        )
+        {
+            "Row": gap.label,
+            "Base system X": number_text(gap.base),
+            "Masklets with true classes": number_text(gap.bound),
+            "Row, mean of seeds": number_text(gap.value),
+            "Masklets' part": number_text(gap.of_masklets, sign=True),
+            "Classifier's part": number_text(gap.of_classifier, sign=True),
+        }
         for gap in gaps(runs)
     ]
-    return pd.DataFrame(lines, columns=columns)
+    return pd.DataFrame(lines)
 
 
 def training_table(study: IndependentStudy, runs: list[EncoderRun]) -> pd.DataFrame:
     """Encoders, what their classifiers were trained on, and how they did on clips set apart."""
-    columns = [
-        "Row", "Encoder", "Features", "Stride (px)", "Masklets", "Left out: void",
-        "Left out: mixed", "Best epochs", "Validation accuracy (%)",
-    ]  # fmt: skip
-    lines: list[list[str]] = []
-    for run in runs:
-        if not run.alone:
-            continue
+    lines: list[dict[str, str]] = []
+    for run in (run for run in runs if run.alone):
         encoder, training = study.encoder(run.system), study.training_set(run.system)
         trained = [study.classifier(run.system, seed) for seed in run.alone]
         best = [classifier.history[classifier.best_epoch - 1] for classifier in trained]
         lines.append(
-            [
-                run.system.label,
-                encoder.name,
-                str(encoder.dim),
-                str(encoder.stride),
-                str(len(training.labels)),
-                str(training.left_out["void"]),
-                str(training.left_out["mixed"]),
-                ", ".join(str(classifier.best_epoch) for classifier in trained),
-                ", ".join(_percent(entry.get("accuracy")) for entry in best),
-            ]
+            {
+                "Row": run.system.label,
+                "Encoder": encoder.name,
+                "Features": str(encoder.dim),
+                "Stride (px)": str(encoder.stride),
+                "Masklets": str(len(training.labels)),
+                "Left out: void": str(training.left_out["void"]),
+                "Left out: mixed": str(training.left_out["mixed"]),
+                "Best epochs": ", ".join(str(classifier.best_epoch) for classifier in trained),
+                "Validation accuracy (%)": ", ".join(
+                    _percent(entry.get("accuracy")) for entry in best
+                ),
+            }
         )
-    return pd.DataFrame(lines, columns=columns)
+    return pd.DataFrame(lines)
 
 
 def uncovered_percent(study: IndependentStudy) -> float:
@@ -161,7 +148,7 @@ def uncovered_percent(study: IndependentStudy) -> float:
     return 100 * (1 - covered / total)
 
 
-def reading(runs: list[EncoderRun]) -> str:
+def gap_reading(runs: list[EncoderRun]) -> str:
     """Where the gap to the base systems comes from, in words, from the numbers alone."""
     found = gaps(runs)
     sentences = list[str]()

@@ -29,11 +29,7 @@ _PANELS_A_ROW = 4
 
 
 def figure_boundary(frame: pd.DataFrame) -> Figure:
-    """One panel per base system, all with the same axes.
-
-    Args:
-        frame: of `boundary_accuracy.boundary_accuracy`.
-    """
+    """One panel per base system of `accuracy_by_distance`, all with the same axes."""
     if frame.empty:
         return note("no base system was run: no boundaries to look at")
     systems = frame["base_system"].unique().tolist()

@@ -13,17 +13,11 @@ _REFINED = "SAM2-"
 
 
 def refinement_rows(study: Study, table: int) -> list[Row]:
-    """Compute every row of the settings' base systems and add the paper's other rows as not run.
-
-    Args:
-        study: the study.
-        table: number of the paper's table, 1 or 2.
-    """
+    """Compute all rows of Table 1 or 2 that the settings name; the paper's others are not run."""
     rows: list[Row] = []
     for system in study.settings.base_systems:
         rows += _system_rows(study, system, table)
-    profile = study.settings.profile
-    return rows + rows_not_run(table, rows, f"profile {profile} has no {{row}}")
+    return rows + rows_not_run(table, rows, f"profile {study.settings.profile} has no {{row}}")
 
 
 def _system_rows(study: Study, system: BaseSystem, table: int) -> list[Row]:

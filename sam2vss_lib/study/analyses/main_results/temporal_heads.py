@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.results.claims import judge
@@ -15,19 +15,12 @@ _SINGLE_FRAME = "SegFormer"
 _CONSISTENCY, _ACCURACY = "mVC8", "FWIoU"
 
 
-@dataclass(frozen=True)
-class TemporalGain:
-    """A temporal base model beside the SegFormer of the same encoder.
+class TemporalGain(NamedTuple):
+    """A temporal base model beside the SegFormer of the same encoder."""
 
-    Attributes:
-        row: of the temporal model.
-        other: of the SegFormer.
-        gains: of the temporal model over it, by metric.
-    """
-
-    row: Row
-    other: Row
-    gains: dict[str, Gain]
+    row: Row  # of the temporal model
+    other: Row  # of the SegFormer
+    gains: dict[str, Gain]  # of the temporal model over it, by metric
 
     @property
     def claim(self) -> Claim:
@@ -37,12 +30,7 @@ class TemporalGain:
 
 
 def temporal_gains(rows: Sequence[Row], settings: StudySettings) -> list[TemporalGain]:
-    """Compare every base row that was run with the SegFormer row of the same backbone, if any.
-
-    Args:
-        rows: of `refinement_rows`.
-        settings: bootstrap and seed.
-    """
+    """Compare every base row that was run with the SegFormer row of the same backbone, if any."""
     bases = [row for row in rows if row.reference is None and row.evaluated is not None]
     single = {row.backbone: row for row in bases if row.method == _SINGLE_FRAME}
     found = list[TemporalGain]()

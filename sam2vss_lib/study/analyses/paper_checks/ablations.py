@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -21,58 +20,27 @@ from sam2vss_lib.study.results.schema import Claim
 _CONSISTENCY = ("mVC8", "mVC16")
 
 
-class Best(NamedTuple):
-    """The best value of one ablated setting by one metric, beside the one that the paper chose.
-
-    Attributes:
-        table: number of the paper's table.
-        setting: what is varied.
-        metric: such as mIoU.
-        chosen: the paper's value of the setting.
-        at_chosen: the metric there, percent.
-        best: the value with the highest metric; comma-separated where several tie.
-        at_best: the metric there, percent.
-        deficit: `at_best` minus `at_chosen`, points.
-        range: highest minus lowest over all values, points.
-    """
-
-    table: int
-    setting: str
-    metric: str
-    chosen: str
-    at_chosen: float
-    best: str
-    at_best: float
-    deficit: float
-    range: float
-
-
 def best_settings() -> pd.DataFrame:
-    """One line per ablation and metric, with the fields of `Best` as columns."""
-    return pd.DataFrame(best_lines())
+    """The best value of every ablated setting by every metric, beside the one the paper chose.
 
-
-def best_lines() -> list[Best]:
-    """The best value by every metric, for every ablation."""
-    lines: list[Best] = []
-    for table, name in ABLATION_NAMES.items():
+    Returns:
+        Columns `table`, `setting` (what is varied), `metric`, `chosen` (the paper's value of the
+        setting), `at_chosen` (the metric there, percent), `best` (the value with the highest
+        metric; comma-separated where several tie), `at_best` (percent), `deficit` (`at_best` minus
+        `at_chosen`, points) and `range` (highest minus lowest over all values, points).
+    """
+    columns = ["table", "setting", "metric", "chosen", "at_chosen", "best", "at_best"]
+    columns += ["deficit", "range"]
+    lines: list[tuple[object, ...]] = []
+    for table, chosen in DEFAULTS.items():
         for metric in ABLATION_METRICS:
-            values, chosen = sweep(table, metric), DEFAULTS[table]
-            top = max(values.values())
-            lines.append(
-                Best(
-                    table,
-                    name,
-                    metric,
-                    chosen,
-                    values[chosen],
-                    ", ".join(v for v in values if values[v] == top),
-                    top,
-                    round(top - values[chosen], 2),
-                    round(top - min(values.values()), 2),
-                )
-            )
-    return lines
+            values = sweep(table, metric)
+            low, top = min(values.values()), max(values.values())
+            best = ", ".join(value for value in values if values[value] == top)
+            beside = (round(top - values[chosen], 2), round(top - low, 2))
+            setting = (table, ABLATION_NAMES[table], metric)
+            lines.append((*setting, chosen, values[chosen], best, top, *beside))
+    return pd.DataFrame(lines, columns=columns)
 
 
 def ablation_checks() -> list[Claim]:
@@ -97,14 +65,14 @@ def _chosen(table: int) -> Claim:
         6: "“0.6 for confidence ... to establish an optimal balance”",
         7: "“0.8 for stability to establish an optimal balance”",
     }
-    best = [line for line in best_lines() if line.table == table]
+    best = best_settings().query("table == @table").to_dict("records")
     values = {metric: sweep(table, metric) for metric in ABLATION_METRICS}
     sums = {v: round(sum(values[m][v] for m in values), 2) for v in values["mIoU"]}
     top, chosen = max(sums.values()), DEFAULTS[table]
     ties = [v for v in sums if sums[v] == top]
     by_metric = "; ".join(
-        f"{line.metric} {line.at_best} at {line.best}"
-        + (f" ({line.at_chosen} at {chosen})" if line.deficit else "")
+        f"{line['metric']} {line['at_best']} at {line['best']}"
+        + (f" ({line['at_chosen']} at {chosen})" if line["deficit"] else "")
         for line in best
     )
     alone = ties == [chosen]

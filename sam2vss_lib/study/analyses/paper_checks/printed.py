@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_refinements, paper_rows, paper_value
 from sam2vss_lib.study.results.text import range_text
@@ -13,21 +13,13 @@ ABLATION_NAMES = {4: "window", 5: "point grid", 6: "confidence", 7: "stability"}
 ABLATION_METRICS = ("mIoU", "FWIoU", "mVC8", "mVC16")
 
 
-@dataclass(frozen=True)
-class Change:
-    """One metric of one system before and after.
+class Change(NamedTuple):
+    """One metric of one system before and after."""
 
-    Attributes:
-        system: such as CFFM MiT-B0.
-        metric: such as mBIoU.
-        before: as printed.
-        after: as printed.
-    """
-
-    system: str
-    metric: str
-    before: float
-    after: float
+    system: str  # such as CFFM MiT-B0
+    metric: str  # such as mBIoU
+    before: float  # as printed
+    after: float  # as printed
 
     @property
     def points(self) -> float:
@@ -44,12 +36,12 @@ def changes(
     table: int, before: tuple[str, str], after: tuple[str, str], metrics: Iterable[str]
 ) -> list[Change]:
     """Changes between two rows of a table, of the metrics that both have."""
-    found: list[Change] = []
-    for metric in metrics:
-        values = [paper_value(table, *row, metric) for row in (before, after)]
-        if values[0] is not None and values[1] is not None:
-            found.append(Change(" ".join(before).strip(), metric, values[0], values[1]))
-    return found
+    return [
+        Change(" ".join(before).strip(), metric, start, end)
+        for metric in metrics
+        if (start := paper_value(table, *before, metric)) is not None
+        and (end := paper_value(table, *after, metric)) is not None
+    ]
 
 
 def gains(table: int, metrics: Iterable[str] = PAPER_METRICS) -> list[Change]:
@@ -60,12 +52,11 @@ def gains(table: int, metrics: Iterable[str] = PAPER_METRICS) -> list[Change]:
 
 def sweep(table: int, metric: str) -> dict[str, float]:
     """A column of Tables 4 to 7: setting -> value, in printed order."""
-    found: dict[str, float] = {}
-    for setting, _ in paper_rows(table):
-        value = paper_value(table, setting, "", metric)
-        if value is not None:
-            found[setting] = value
-    return found
+    return {
+        setting: value
+        for setting, _ in paper_rows(table)
+        if (value := paper_value(table, setting, "", metric)) is not None
+    }
 
 
 def in_points(found: Iterable[Change]) -> str:

@@ -10,7 +10,10 @@ import pandas as pd
 
 from sam2vss_lib.storage.files import sha256_file
 from sam2vss_lib.storage.places import manifest_path
-from sam2vss_lib.study.analyses.paper_checks.ablations import best_settings
+from sam2vss_lib.study.analyses.paper_checks.ablations import ablation_checks, best_settings
+from sam2vss_lib.study.analyses.paper_checks.cells import cell_checks
+from sam2vss_lib.study.analyses.paper_checks.refiner import refiner_checks
+from sam2vss_lib.study.analyses.paper_checks.segmentor import segmentor_checks
 from sam2vss_lib.study.results.schema import Claim
 from sam2vss_lib.study.results.tables import text_table
 from sam2vss_lib.study.settings import NotebookSettings
@@ -24,11 +27,7 @@ CAPTION = (
 
 
 class PaperStudy:
-    """What the checks come from: the table of printed numbers, and no data set or model.
-
-    Args:
-        settings: of the notebook.
-    """
+    """What the checks come from: the table of printed numbers, and no data set or model."""
 
     def __init__(self, settings: NotebookSettings) -> None:
         self.settings = settings
@@ -46,6 +45,11 @@ class PaperStudy:
         )
 
 
+def run_checks() -> list[Claim]:
+    """All checks, in the order of the paper's tables."""
+    return [*cell_checks(), *refiner_checks(), *ablation_checks(), *segmentor_checks()]
+
+
 def checks_frame(checks: Sequence[Claim]) -> pd.DataFrame:
     """One line per check: `check` (from 1), `statement`, `where`, `evidence`, `verdict`, `why`."""
     columns = ["statement", "where", "evidence", "verdict", "why"]
@@ -56,7 +60,7 @@ def checks_frame(checks: Sequence[Claim]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["check", *columns])
 
 
-def reading(checks: Sequence[Claim]) -> str:
+def checks_reading(checks: Sequence[Claim]) -> str:
     """What the checks say, in a few sentences, from their verdicts alone."""
     counts = Counter(check.verdict for check in checks)
     against = [check.statement.rstrip(".") for check in checks if check.verdict == "inconsistent"]
@@ -70,7 +74,7 @@ def reading(checks: Sequence[Claim]) -> str:
     return text
 
 
-def result_values(checks: Sequence[Claim]) -> dict[str, Any]:
+def checks_values(checks: Sequence[Claim]) -> dict[str, Any]:
     """The notebook's values for `result.json`."""
     best = best_settings().rename(columns=lambda name: name.replace("_", " "))
     return {
@@ -80,7 +84,7 @@ def result_values(checks: Sequence[Claim]) -> dict[str, Any]:
             for check in checks
         ],
         "tables": [text_table("Chosen and best value of every ablated setting", best).model_dump()],
-        "reading": reading(checks),
+        "reading": checks_reading(checks),
         "notes": [
             "Differences of printed numbers are uncertain by 0.1 points. The paper gives no "
             "intervals and no seeds, so small differences can be compared but not judged.",

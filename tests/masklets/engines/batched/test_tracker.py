@@ -247,7 +247,7 @@ def test_span_says_which_windows_share_tracks(
 ) -> None:
     tracker = WindowTracker(demo_model)
     limit = demo_model.predictor.max_obj_ptrs_in_encoder  # 8
-    assert [tracker.span(n) for n in (2, 4, limit, limit + 1, 32)] == [1, 3, 7, 7, 7]
+    assert [tracker.age_unit(n) for n in (2, 4, limit, limit + 1, 32)] == [1, 3, 7, 7, 7]
     masks = some_masks((120, 160), 4)
     runs = {n: list(tracker.track(features.__getitem__, masks, n)) for n in (4, 8, 9)}
     assert torch.equal(runs[8][7].logits, runs[9][7].logits)

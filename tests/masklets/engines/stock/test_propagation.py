@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import tqdm
-from PIL import Image
+from PIL import ExifTags, Image
 from sam2 import sam2_video_predictor
 from sam2.utils import misc
 
@@ -38,6 +38,24 @@ def found(demo_model: Sam2Model, frames: list[Path], masks: np.ndarray) -> list[
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
     return (a & b).sum() / (a | b).sum()
+
+
+def test_turned_frames_are_seen_upright(
+    demo_model: Sam2Model, frames: list[Path], masks: np.ndarray, tmp_path: Path
+) -> None:
+    """sam2 reads the files itself and knows of no orientation."""
+    upright, turned = (
+        [tmp_path / f"{kind}{i}.png" for i in range(2)] for kind in ("upright", "turned")
+    )
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for path, plain, lying in zip(frames, upright, turned, strict=False):
+        image = Image.open(path)
+        image.save(plain)
+        image.transpose(Image.Transpose.ROTATE_90).save(lying, exif=exif)
+    expected, found = (list(propagate(demo_model, paths, masks)) for paths in (upright, turned))
+    for one, other in zip(expected, found, strict=True):
+        assert torch.equal(one.logits, other.logits)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -22,7 +22,7 @@ from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
 )
 from sam2vss_lib.study.analyses.cost_analysis.figures import figure_ratios
 from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, PartCost
-from sam2vss_lib.study.analyses.cost_analysis.results import ratio_figures, result_values
+from sam2vss_lib.study.analyses.cost_analysis.results import cost_values, ratio_figures
 from sam2vss_lib.study.results.schema import parse_result
 from sam2vss_lib.study.settings import make_settings
 
@@ -147,7 +147,7 @@ def test_the_result_carries_them_with_their_circumstances() -> None:
         window=2,
     )
     study: Any = SimpleNamespace()
-    values = result_values(study, measured, FOUND, "caption")
+    values = cost_values(study, measured, FOUND, "caption")
     assert values["tables"][-1]["rows"][1][:2] == ["profile", "mask decoder"]
     assert "nan" not in str(values["tables"][-1]["rows"])
     assert values["notes"][1:] == circumstances(FOUND)

@@ -21,7 +21,7 @@ from sam2vss_lib.study.analyses.cost_analysis.measurement import (
     time_frame,
     work_frame,
 )
-from sam2vss_lib.study.analyses.cost_analysis.results import reading, result_values
+from sam2vss_lib.study.analyses.cost_analysis.results import cost_reading, cost_values
 
 PARTS = ["decode", "encode", "propose", "track", "store", "refine", "metrics"]
 
@@ -57,6 +57,27 @@ def test_twice_the_objects_are_twice_the_work_of_tracking(measured: Any) -> None
     assert len(cost.track_seconds) == len(cost.objects) == 2
 
 
+def test_parts_are_measured_with_the_precision_and_approximations_that_are_set(
+    measured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, model, clip = measured
+    used: set[str] = set()
+    autocast = Sam2Model.autocast
+
+    def noted(self: Sam2Model, precision: str) -> Any:
+        used.add(precision)
+        return autocast(self, precision)
+
+    monkeypatch.setattr(Sam2Model, "autocast", noted)
+    settings = MaskletSettings(
+        window=8, points_per_side=2, precision="bfloat16", share_anchor_encoding=True
+    )
+    base = np.zeros(clip.size, np.uint8)
+    cost = measure_cost(clip, model, settings, base, 12, objects=(1,), frames=1)
+    assert used == {"bfloat16"}
+    assert work_frame(cost).set_index("part").loc["encode", "per_frame"] == 1
+
+
 def made_up(track: tuple[float, ...] = (0.03, 0.05, 0.09)) -> CostMeasurement:
     parts = tuple(PartCost(part=name, per_frame=0.5, gflop=1, seconds=0.2) for name in PARTS)
     return CostMeasurement(
@@ -76,7 +97,7 @@ def test_the_fit_finds_a_straight_line() -> None:
 
 def test_shares_add_up_and_the_reading_names_the_numbers() -> None:
     assert sum(time_frame(made_up())["share"].tolist()) == pytest.approx(1)
-    text = reading(made_up())
+    text = cost_reading(made_up())
     assert "A frame takes 700 ms, 1.4 frames a second" in text
     assert "10.0 ms a frame and 20.00 ms more for each object" in text
     assert "cannot be compared" in text
@@ -84,7 +105,7 @@ def test_shares_add_up_and_the_reading_names_the_numbers() -> None:
 
 def test_result_holds_fit_and_paper_apart() -> None:
     study: Any = SimpleNamespace()
-    values = result_values(study, made_up(), BenchmarkFile(), "caption")
+    values = cost_values(study, made_up(), BenchmarkFile(), "caption")
     assert values["tracking_fit"]["seconds_per_object"] == pytest.approx(0.02)
     assert values["paper_frames_per_second"] == [1.1, 3.5]
     assert [table["title"] for table in values["tables"]] == ["Work per frame", "Time per frame"]

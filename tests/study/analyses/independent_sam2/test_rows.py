@@ -192,14 +192,14 @@ def test_tables_beside_the_table_add_up(study: IndependentStudy):
         assert gap.of_masklets + gap.of_classifier == pytest.approx(gap.value - gap.base)
         assert gap.of_classifier < 0 < gap.of_masklets
     assert len(independent_tables.bound_table(runs)) == 4
-    assert "the masklets +" in independent_tables.reading(runs)
+    assert "the masklets +" in independent_tables.gap_reading(runs)
     whole = text_table("Seeds", independent_tables.seeds_table(runs))
     assert (len(whole.rows), whole.columns[0]) == (4, "Row")
 
     nothing = [replace(run, alone={}, filled={}, base=None, bound=None) for run in runs]
     assert independent_claims(study, nothing) == []
     assert independent_tables.seeds_table(nothing).empty
-    assert independent_tables.reading(nothing) == ""
+    assert independent_tables.gap_reading(nothing) == ""
 
 
 def test_consistency_is_told_apart_from_constant_labels(study: IndependentStudy):

@@ -17,7 +17,7 @@ from sam2vss_lib.study.analyses.main_results.boundary_accuracy import (
 from sam2vss_lib.study.analyses.main_results.boundary_figures import figure_boundary
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.settings import make_settings
-from sam2vss_lib.study.stages.stages import Evaluated, Study
+from sam2vss_lib.study.stages.study import Evaluated, Study
 from tests.metrics.test_boundary_distance import brute_bins
 
 SAMPLES, SEED = 60, 3

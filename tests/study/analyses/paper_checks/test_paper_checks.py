@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from sam2vss_lib.storage.places import manifest_path
-from sam2vss_lib.study.analyses import paper_checks
-from sam2vss_lib.study.analyses.paper_checks import cells, refiner, segmentor
+from sam2vss_lib.study.analyses.paper_checks import cells, figures, refiner, segmentor
+from sam2vss_lib.study.analyses.paper_checks.ablations import best_settings
+from sam2vss_lib.study.analyses.paper_checks.results import checks_frame, checks_values, run_checks
 from sam2vss_lib.study.paper import paper_value
 from sam2vss_lib.study.results.schema import Claim, parse_result
 
@@ -18,13 +19,13 @@ PAPER_FOLDER = Path(__file__).resolve().parents[5] / "shared" / "paper"
 
 
 def found(words: str) -> Claim:
-    (check,) = [c for c in paper_checks.run_checks() if words in c.statement]
+    (check,) = [c for c in run_checks() if words in c.statement]
     return check
 
 
 def test_verdicts_on_the_paper_as_printed():
     verdicts: dict[str, int] = defaultdict(int)
-    for check in paper_checks.run_checks():
+    for check in run_checks():
         verdicts[check.verdict] += 1
         assert check.where
         assert check.evidence
@@ -109,7 +110,7 @@ def test_best_settings_agree_with_the_file():
     with manifest_path("paper_tables.csv").open(encoding="utf-8") as file:
         for line in csv.DictReader(file):
             columns[int(line["table"]), line["metric"]][line["row"]] = float(line["value"])
-    frame = paper_checks.best_settings()
+    frame = best_settings()
     assert len(frame) == 16
     for line in frame.to_dict("records"):
         values = columns[line["table"], line["metric"]]
@@ -126,26 +127,26 @@ def test_quotes_are_the_papers_words():
     paper = " ".join(
         texts[0].read_text(encoding="utf-8").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split()
     )
-    for check in paper_checks.run_checks():
+    for check in run_checks():
         for quote in re.findall("“(.*?)”", check.where):
             for part in quote.split("..."):
                 assert part.strip() in paper, (check.statement, part)
 
 
 def test_values_follow_the_schema_and_the_reading_names_what_disagrees():
-    checks = paper_checks.run_checks()
-    result = parse_result(paper_checks.result_values(checks), "result.json")
+    checks = run_checks()
+    result = parse_result(checks_values(checks), "result.json")
     assert len(result.claims) == len(checks)
     assert not result.demo
     assert result.reading.count("Table 1 and Table 3") == 1
-    assert paper_checks.checks_frame(checks)["check"].tolist() == [*range(1, len(checks) + 1)]
+    assert checks_frame(checks)["check"].tolist() == [*range(1, len(checks) + 1)]
 
 
 def test_figures_mark_the_choice_and_every_system():
-    axes = paper_checks.ablation_figure().axes
+    axes = figures.ablation_figure().axes
     assert [axis.get_title() for axis in axes] == [
         "Table 4: window", "Table 5: point grid", "Table 6: confidence", "Table 7: stability",
     ]  # fmt: skip
-    (axis,) = paper_checks.boundary_figure().axes
+    (axis,) = figures.boundary_figure().axes
     arrows = [text for text in axis.texts if getattr(text, "arrow_patch", None)]
     assert len(arrows) == 15

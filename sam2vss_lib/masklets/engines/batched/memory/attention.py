@@ -19,6 +19,14 @@ _SCORES = 300_000  # attention weights worked on at a time by a CPU: about a MB
 _BLOCK = 8  # objects per product of few rows on a CPU
 
 
+def tokens_to_tokens(layer: Any, tokens: Tensor, prompt: Tensor) -> Tensor:
+    """Self-attention and first norm of a sam2 `TwoWayAttentionBlock`: (n, t, C) to the same."""
+    if layer.skip_first_layer_pe:
+        return layer.norm1(layer.self_attn(tokens, tokens, tokens))
+    with_codes = tokens + prompt
+    return layer.norm1(tokens + layer.self_attn(with_codes, with_codes, tokens))
+
+
 def tokens_to_image(attention: Any, tokens: Tensor, image_k: Tensor, image_v: Tensor) -> Tensor:
     """Let few tokens attend to many pixels, moving the tokens into pixel space, not vice versa.
 

@@ -26,12 +26,7 @@ class _Tokens(NamedTuple):
 
 
 class MemoryReader:
-    """The stock memory attention for many objects on one frame.
-
-    Args:
-        predictor: a sam2 `SAM2Base`.
-        reach: which memories are read.
-    """
+    """The stock memory attention for many objects on one frame; `reach` says what is read."""
 
     def __init__(self, predictor: Any, reach: Reach) -> None:
         self._predictor, self._reach = predictor, reach
@@ -46,20 +41,20 @@ class MemoryReader:
             maps = predictor.memory_encoder.position_encoding(square)
             self._map_codes = maps.flatten(2).transpose(1, 2)  # (1, p, M)
 
-    def read(self, frame: int, s16: Tensor, memories: Memories, spans: Tensor) -> Tensor:
+    def read(self, frame: int, s16: Tensor, memories: Memories, age_units: Tensor) -> Tensor:
         """Features of a frame seen through each object's memories.
 
         Args:
             frame: index in the window, at least 1.
             s16: (1, C, h, w) the frame's features.
             memories: of n objects.
-            spans: (n,) float32, the number of frames by which times of pointers are divided.
+            age_units: (n,) float32 frames, by which the ages of pointers are divided.
 
         Returns:
             (n, p, C).
         """
         attention = self._predictor.memory_attention
-        past = self._tokens(frame, memories, spans)
+        past = self._tokens(frame, memories, age_units)
         x = s16.flatten(2).transpose(1, 2)
         if attention.pos_enc_at_input:
             x = x + 0.1 * self._codes
@@ -85,9 +80,9 @@ class MemoryReader:
         k = attention.k_proj(past.keys if layer.pos_enc_at_cross_attn_keys else past.values)
         return x + attend(attention, q, rotate(attention, k, past.pixels), past.values)
 
-    def _tokens(self, frame: int, memories: Memories, spans: Tensor) -> _Tokens:
+    def _tokens(self, frame: int, memories: Memories, age_units: Tensor) -> _Tokens:
         """All memories that a frame reads: the first frame's map, later ones, pointers."""
-        predictor, n = self._predictor, len(spans)
+        predictor, n = self._predictor, len(age_units)
         frames = self._reach.map_frames(frame)
         times = predictor.maskmem_tpos_enc[[index for _, index in frames]].flatten(1, 2)
         codes = (self._map_codes + times).flatten(0, 1).expand(n, -1, -1)  # (n, k p, M)
@@ -98,8 +93,8 @@ class MemoryReader:
             pointers = torch.stack([memories.pointers[t] for t in past], 1)  # (n, f, C)
             split = pointers.shape[2] // predictor.mem_dim
             tokens.append(pointers.reshape(n, -1, predictor.mem_dim))
-            ages = torch.tensor([frame - t for t in past], dtype=torch.float32, device=spans.device)
-            ages = self._time_codes(ages / spans[:, None])
+            ages = age_units.new_tensor([frame - t for t in past])
+            ages = self._time_codes(ages / age_units[:, None])
             codes = torch.cat([codes, ages.repeat_interleave(split, 1)], 1)
         values = torch.cat(tokens, 1)
         return _Tokens(values, values + codes, pixels)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.storage.records import is_finished, mark_finished
 from sam2vss_lib.study.settings import BaseSystem, StudySettings
-from sam2vss_lib.study.stages.context import KEY_DIGITS, StudyContext
+from sam2vss_lib.study.settings.paths import model_from
+from sam2vss_lib.study.stages.context import KEY_DIGITS, Progress, StudyContext
 from sam2vss_lib.study.stages.evaluation import (
     count_predictions,
     offset_warning,
@@ -39,36 +40,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Labelled:
-    """Predictions of the data set and what they follow from.
+    """Predictions of the data set and what they follow from."""
 
-    Attributes:
-        name: for people, as in the tables.
-        folder: the labels.
-        key: for folders of what is made from them; differs whenever the labels may.
-        checkpoints: weights behind them, by model.
-        predictions_sha256: hash over their files where they were made elsewhere, by name.
-    """
-
-    name: str
+    name: str  # for people, as in the tables
     folder: PredictionFolder
-    key: str
-    checkpoints: dict[str, str]
+    key: str  # for folders of what is made from them; differs whenever the labels may
+    checkpoints: dict[str, str]  # weights behind them, by model
+    # hash over their files where they were made elsewhere, by name
     predictions_sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Predictions with their numbers.
+    """Predictions with their numbers."""
 
-    Attributes:
-        predictions: the labels that were evaluated.
-        metrics: contents of their `metrics.json`.
-        suite: their per-clip sums, for paired intervals.
-    """
-
-    predictions: PredictionFolder
-    metrics: dict[str, Any]
-    suite: MetricSuite
+    predictions: PredictionFolder  # the labels that were evaluated
+    metrics: dict[str, Any]  # contents of their `metrics.json`
+    suite: MetricSuite  # their per-clip sums, for paired intervals
 
     def gains_by_clip(self, before: Evaluated, metric: str) -> dict[str, float]:
         """How far a metric is above another run's, of every clip in which both are defined."""
@@ -90,6 +78,7 @@ class Study(StudyContext):
         super().__init__(settings)
         self._bases: dict[str, Labelled] = {}
         self._sources: dict[str, PredictionSource] = {}
+        self._evaluated: dict[str, Evaluated] = {}
 
     @cached_property
     def masklets(self) -> MaskletStore:
@@ -108,23 +97,17 @@ class Study(StudyContext):
         }
 
     def masklets_for(
-        self, settings: Sequence[MaskletSettings], dataset: Dataset | None = None
+        self, settings: Sequence[MaskletSettings]
     ) -> dict[MaskletSettings, MaskletStore]:
-        """Masklets of several settings, which share whatever work they have in common.
-
-        Args:
-            settings: all that are wanted.
-            dataset: the clips, when not the study's own.
-        """
-        model, dataset = self.sam2, dataset or self.dataset
-        outs = self.masklet_folders(settings, dataset)
+        """Masklets of several settings, which share whatever work they have in common."""
+        outs = self.masklet_folders(settings, self.dataset)
         key = next(iter(outs.values())).name if len(outs) == 1 else f"{len(outs)} settings"
 
-        def work(tick: Callable[[str], None]) -> int:
-            run = generate_shared(dataset, model, outs, progress=tick)
+        def work(*, progress: Progress) -> int:
+            run = generate_shared(self.dataset, self.sam2, outs, progress=progress)
             return min(one.reused for one in run.by_settings.values())
 
-        self.timed("masklets", key, work, dataset)
+        self.timed("masklets", key, work)
         self.uses(self.sam2_checkpoint, {})
         return {s: MaskletStore(out) for s, out in outs.items()}
 
@@ -134,12 +117,8 @@ class Study(StudyContext):
         Raises:
             DataError: there are predictions, but a list of them cannot be read.
         """
-        if system.predictions is None:
-            _, _, weights = str(system.segmentor).partition(":")
-            missing = weights and not (PROJECT / weights).exists()
-            return f"no weights at {weights}" if missing else None
-        if not (PROJECT / system.predictions).exists():
-            return f"no predictions at {system.predictions}"
+        if (lack := system.lacks(PROJECT)) or system.predicts_here(PROJECT):
+            return lack
         source = self._source(system)
         lacking = [clip.name for clip in self.dataset if source.missing(clip)]
         if lacking:
@@ -156,7 +135,7 @@ class Study(StudyContext):
             DataError: they are missing or cannot be used.
         """
         if system.label not in self._bases:
-            make = self._external if system.segmentor is None else self._segmented
+            make = self._segmented if system.predicts_here(PROJECT) else self._external
             made = self._bases[system.label] = make(system)
             self.uses(made.checkpoints, made.predictions_sha256)
         return self._bases[system.label]
@@ -174,11 +153,7 @@ class Study(StudyContext):
         sources = (system.format, digest, str(system.label_offset))
         key = f"{_slug(system.label)}-{self.key(*sources)}"
         folder = PredictionFolder(self.root / "base" / key, self.dataset.num_classes)
-        self.timed(
-            "convert",
-            key,
-            lambda tick: convert_predictions(self.dataset, source, folder, progress=tick),
-        )
+        self.timed("convert", key, partial(convert_predictions, self.dataset, source, folder))
         return Labelled(system.label, folder, key, {}, {system.label: digest})
 
     def _source(self, system: BaseSystem) -> PredictionSource:
@@ -199,10 +174,10 @@ class Study(StudyContext):
         return self.dataset if whole else self.open_split(self.settings.split, None)
 
     def _segmented(self, system: BaseSystem) -> Labelled:
-        model = load_segmentor(str(system.segmentor), self.device)
+        model = load_segmentor(model_from(str(system.segmentor), PROJECT), self.device)
         key = f"{_slug(system.label)}-{self.key(model.checkpoint_sha256, model.name)}"
         folder = PredictionFolder(self.root / "base" / key, self.dataset.num_classes)
-        self.timed("segment", key, lambda tick: segment(self.dataset, model, folder, progress=tick))
+        self.timed("segment", key, partial(segment, self.dataset, model, folder))
         return Labelled(system.label, folder, key, {system.label: model.checkpoint_sha256}, {})
 
     def refined(
@@ -214,28 +189,22 @@ class Study(StudyContext):
         sources = (base.key, masklets.root.name, sha256_json(settings.model_dump(mode="json")))
         key = f"{_slug(system.label)}-{vote}-{self.key(*sources)}"
         out = PredictionFolder(self.root / "refined" / key, self.dataset.num_classes)
-        self.timed(
-            "refine",
-            key,
-            lambda tick: refine(
-                self.dataset,
-                base.folder,
-                masklets,
-                out,
-                settings,
-                device=self.device,
-                progress=tick,
-            ),
-        )
+        made_from = (self.dataset, base.folder, masklets, out, settings)
+        self.timed("refine", key, partial(refine, *made_from, device=self.device))
         checkpoints = {**base.checkpoints, **self.sam2_checkpoint}
         name = f"SAM2-{system.label} ({vote} vote)"
         return Labelled(name, out, key, checkpoints, base.predictions_sha256)
 
     def evaluated(self, labelled: Labelled) -> Evaluated:
-        """Metrics of predictions; frames are counted once, intervals drawn anew every time."""
+        """Metrics of predictions; frames are counted once, intervals are drawn anew by a study."""
+        if labelled.key not in self._evaluated:
+            self._evaluated[labelled.key] = self._evaluate(labelled)
+        return self._evaluated[labelled.key]
+
+    def _evaluate(self, labelled: Labelled) -> Evaluated:
         folder, dataset = labelled.folder, self.dataset
         made_from = {
-            "predictions_sha256": predictions_sha256(self.dataset, folder),
+            "predictions_sha256": predictions_sha256(dataset, folder),
             "label_offset": folder.label_offset,
             "data_sha256": self.data_sha256,
             "class_names": list(self.class_names),
@@ -245,10 +214,10 @@ class Study(StudyContext):
         key = f"{labelled.key}-{sha256_json(made_from)[:KEY_DIGITS]}"
         path = self.root / "metrics" / key / "metrics.json"
 
-        def count(tick: Callable[[str], None]) -> int:
+        def count(*, progress: Progress) -> int:
             if is_finished(path.parent, made_from):
                 return len(dataset)
-            suite = count_predictions(dataset, folder, device=self.device, progress=tick)
+            suite = count_predictions(dataset, folder, device=self.device, progress=progress)
             if warning := offset_warning(dataset, folder):
                 _log.warning(warning)
             suite.save(sums_path(path))

@@ -1,0 +1,71 @@
+"""Relative paths in settings: from the caller's folder on the command line, else the project's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from sam2vss_lib.storage.places import GENERATED
+
+_WEIGHTS = (".pt", ".pth", ".safetensors", ".bin")
+Located = Callable[[str, Path], str]
+
+
+def path_from(text: str, base: Path) -> str:
+    """A path, from `base` where it is relative; generated data sets and "" are no paths."""
+    return text if text in ("", *GENERATED) else str(base / text)
+
+
+def weights_from(text: str, base: Path) -> str:
+    """Weights: a path as of `path_from`, or the name of a checkpoint or hub model, as it is."""
+    is_file = Path(text).suffix in _WEIGHTS or (text and (base / text).exists())
+    return path_from(text, base) if is_file else text
+
+
+def model_from(text: str, base: Path) -> str:
+    """A model as settings name it, `NAME[:WEIGHTS][@PART]`, with its weights by `weights_from`.
+
+    Example:
+        >>> model_from("cffm-mit_b1:cffm.pth@fuse", Path("/study"))
+        'cffm-mit_b1:/study/cffm.pth@fuse'
+        >>> model_from("sam2:sam2.1_hiera_large", Path("/study"))
+        'sam2:sam2.1_hiera_large'
+    """
+    name, colon, rest = text.partition(":")
+    weights, at, part = rest.rpartition("@") if "@" in rest else (rest, "", "")
+    return f"{name}{colon}{weights_from(weights, base)}{at}{part}"
+
+
+def missing_weights(text: str, base: Path) -> str | None:
+    """The file of a model as of `model_from`, as it is written, where there is none."""
+    weights = text.partition(":")[2].rpartition("@")[0] or text.partition(":")[2]
+    is_file = Path(weights).suffix in _WEIGHTS and not (base / weights).exists()
+    return weights if is_file else None
+
+
+_PATHS: dict[str, Located] = {
+    "dataset": path_from,
+    "benchmarks": path_from,
+    "checkpoint": weights_from,
+    "predictions": path_from,
+    "segmentor": model_from,
+    "encoder": model_from,
+}
+
+
+def parameters_from(parameters: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Parameters whose paths, those of systems in them too, start at `base`; none is checked."""
+
+    def located(name: str, value: Any) -> Any:
+        match value:
+            case str() if name in _PATHS:
+                return _PATHS[name](value, base)
+            case dict():
+                return parameters_from(cast(dict[str, Any], value), base)
+            case list():
+                return [located(name, item) for item in cast(list[Any], value)]
+            case _:
+                return value
+
+    return {name: located(name, value) for name, value in parameters.items()}
