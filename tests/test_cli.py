@@ -89,7 +89,7 @@ def test_segment_writes_labels_and_probabilities_once(tmp_path: Path):
 def test_verify_and_list(tiny_vspw: Path):
     good = call("data", "verify", tiny_vspw, "--split", "val")
     assert good.exit_code == 0, good.output
-    (tiny_vspw / "data" / "first" / "mask" / "00000009.png").unlink()
+    (tiny_vspw / "data" / "first" / "mask" / "00000009.png").write_bytes(b"")
     bad = call("data", "verify", tiny_vspw, "--split", "val")
     assert bad.exit_code == 3
     assert "00000009" in bad.output

@@ -38,7 +38,7 @@ Clips = Sequence[Sequence[LabelledFrame]]
 def read_clips(dataset: Dataset) -> list[list[LabelledFrame]]:
     """Read all clips of a data set with their ground truth (about 0.3 MB a frame of 240x320)."""
     return [
-        [LabelledFrame(clip.frame(i), clip.ground_truth(i)) for i in range(clip.num_frames)]
+        [LabelledFrame(clip.frame(i), clip.ground_truth(i)) for i in clip.annotated]
         for clip in dataset
     ]
 

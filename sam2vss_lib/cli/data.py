@@ -97,7 +97,7 @@ def data_fetch(
 
 
 @app.command("convert")
-@with_settings(SplitOptions, without=["split", "num_classes"])
+@with_settings(SplitOptions, without=["split", "num_classes", "mask_offset"])
 def data_convert(
     options: SplitOptions,
     kind: Annotated[str, typer.Argument(help="vspw-480p, vipseg-720p or video.")],

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sam2vss_lib.masklets.generate import MaskletRun
 
 
-@with_settings(StageOptions, without=["stray_labels"])
+@with_settings(StageOptions, without=["mask_offset", "stray_labels"])
 @with_settings(InferenceOptions, without=["cache_references"])
 def segment_command(
     options: InferenceOptions,
@@ -61,7 +61,7 @@ def _segmenting(
     return partial(segment, segmentor=segmentor, out=folder, save_probabilities=probabilities)
 
 
-@with_settings(StageOptions, without=["num_classes", "stray_labels"])
+@with_settings(StageOptions, without=["num_classes", "mask_offset", "stray_labels"])
 @with_settings(
     MaskletSettings,
     without=["fill_hole_area_px"],

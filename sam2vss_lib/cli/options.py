@@ -34,6 +34,7 @@ class SplitOptions(BaseModel, frozen=True):
 
     split: str = in_study("split")
     num_classes: int | None = Field(None, description="Where the data set has no class list.")
+    mask_offset: int | None = in_study("mask_offset")
     stray_labels: Literal["error", "void"] = in_study("stray_labels")
 
 
@@ -47,7 +48,7 @@ class DatasetOptions(SplitOptions, frozen=True):
         """The split's clips, or its first `max_clips`."""
         from sam2vss_lib.datasets import open_dataset
 
-        facts = self.model_dump(include={"num_classes", "stray_labels"})
+        facts = self.model_dump(include={"num_classes", "mask_offset", "stray_labels"})
         return open_dataset(self.dataset, self.split, **facts).take(self.max_clips)
 
 

@@ -31,7 +31,7 @@ def formats(json_output: JsonOption = False) -> None:
 
 
 @app.command("convert")
-@with_settings(DatasetOptions, without=["max_clips", "stray_labels"])
+@with_settings(DatasetOptions, without=["max_clips", "mask_offset", "stray_labels"])
 def convert(
     options: DatasetOptions,
     format_name: Annotated[str, option_of(BaseSystem, "format")],

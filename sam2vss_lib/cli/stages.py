@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sam2vss_lib.predictions.folder import PredictionFolder
 
 
-@with_settings(StageOptions, without=["stray_labels"])
+@with_settings(StageOptions, without=["mask_offset", "stray_labels"])
 @with_settings(RefineSettings)
 def refine_command(
     settings: RefineSettings,
@@ -80,7 +80,11 @@ def evaluate_command(
     """
     from sam2vss_lib.metrics import MetricSuite
     from sam2vss_lib.predictions.folder import PredictionFolder
-    from sam2vss_lib.study.stages.evaluation import predictions_sha256, write_metrics
+    from sam2vss_lib.study.stages.evaluation import (
+        offset_warning,
+        predictions_sha256,
+        write_metrics,
+    )
     from sam2vss_lib.study.stages.provenance import collect_provenance
     from sam2vss_lib.validation import resolve_device
 
@@ -92,7 +96,11 @@ def evaluate_command(
     suite = MetricSuite(dataset.num_classes)
     for part in run_stage(dataset, partial(_counting, folder, stage.device), pool, "evaluate"):
         suite.merge(part)
+    if warning := offset_warning(dataset, folder):
+        typer.echo(f"warning: {warning}", err=True)
     given = {"label_offset": label_offset, "stray_labels": stage.stray_labels}
+    if stage.mask_offset is not None:
+        given["mask_offset"] = stage.mask_offset
     provenance = collect_provenance(
         settings={"split": stage.split, **given},
         data_sha256=dataset.content_sha256(),
@@ -106,7 +114,15 @@ def evaluate_command(
         f"{name} {'-' if value is None else format(value, '.2f')}"
         for name, value in result["metrics"].items()
     )
-    print_result(result, json_output, f"{text}\n{result['frames']} frames; everything in {out}")
+    reasons = [
+        f"{name}: {result['notes'][name]}" for name in result["metrics"] if name in result["notes"]
+    ]
+    counted = f"{result['frames']} frames"
+    if "annotated_frames" in result:
+        counted = f"{result['annotated_frames']} of {counted} are annotated and scored"
+    print_result(
+        result, json_output, "\n".join((text, *reasons, f"{counted}; everything in {out}"))
+    )
 
 
 def _counting(folder: PredictionFolder, device: str) -> ClipWork[MetricSuite]:

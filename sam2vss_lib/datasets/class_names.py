@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import MAX_CLASSES
@@ -15,31 +15,42 @@ CLASS_FILES = ("classes.json", "label_num_dic_final.json")
 """Names under which a data set root may hold its class list; the first found is used."""
 
 
-def find_class_names(root: Path) -> tuple[str, ...] | None:
-    """Read the class list of a data set root.
+_VOID_NAMES = ("others", "void", "ignore", "unlabeled", "unlabelled")
+"""Names that say that 0 is void, as VSPW calls it, and no class."""
 
-    Returns:
-        The C class names, label 0 first; None if the root has no class list.
+
+class ClassList(NamedTuple):
+    """A class list: C names, label 0 first, and the id of the first in masks, 1 or 0."""
+
+    names: tuple[str, ...]
+    mask_offset: int
+
+
+def find_class_list(root: Path) -> ClassList | None:
+    """Read the class list of a data set root; None if it has none.
 
     Raises:
         DataError: the class list cannot be used.
     """
     for file in CLASS_FILES:
         if (root / file).exists():
-            return read_class_names(root / file)
+            return read_class_list(root / file)
     return None
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
+    """The C names of a class list, label 0 first; see `read_class_list`."""
+    return read_class_list(path).names
+
+
+def read_class_list(path: Path) -> ClassList:
     """Read a class list, either `{"1": "wall", ...}` or VSPW's `{"others": "0", "wall": "1", ...}`.
 
-    Which of the two forms it has is told by its keys.
-
-    Returns:
-        The C class names in the order of their ids 1..C, that is, label 0 first.
+    Which of the two forms it has is told by its keys. In the first, `{"0": "wall", ...}` says that
+    masks hold 0..C-1, so that 0 is a class.
 
     Raises:
-        DataError: not such a file, names repeated, or ids not 1..C without gaps.
+        DataError: not such a file, names repeated, or ids not 1..C or 0..C-1 without gaps.
     """
     hint = 'write one name for each id without gaps: {"1": "wall", "2": "ceiling", ...}'
     try:
@@ -62,14 +73,19 @@ def read_class_names(path: Path) -> tuple[str, ...]:
         names[class_id] = name
     if not 1 <= len(names) <= MAX_CLASSES:
         raise FileFault(path, f"lists {len(names)} classes, not 1..{MAX_CLASSES}", hint)
-    wrong = sorted(set(names) ^ set(range(1, len(names) + 1)))
+    first = 0 if 0 in names else 1
+    if names.get(0, "").strip().lower() in _VOID_NAMES:
+        problem = f"class id 0 is named {names[0]!r}, which is no class"
+        raise FileFault(path, problem, "give it its own name if it is a class, else leave it out")
+    last = len(names) - 1 + first
+    wrong = sorted(set(names) ^ set(range(first, last + 1)))
     if wrong:
-        raise FileFault(path, f"class ids are not 1..{len(names)} (see id {wrong[0]})", hint)
+        raise FileFault(path, f"class ids are not {first}..{last} (see id {wrong[0]})", hint)
     # tables name classes: two rows of one name could not be told apart
     repeated = sorted(name for name, times in Counter(names.values()).items() if times > 1)
     if repeated:
         raise FileFault(path, f"two classes are named {repeated[0]!r}", "give each its own name")
-    return tuple(names[class_id] for class_id in sorted(names))
+    return ClassList(tuple(names[class_id] for class_id in sorted(names)), first)
 
 
 def _class_id(value: object) -> int | None:

@@ -127,7 +127,13 @@ class Clip:
         match layout.mask_values:
             case "labels":
                 mask = read_label_image(path)
-                return ground_truth_from_mask(mask, num_classes, stray_labels=strays, source=path)
+                return ground_truth_from_mask(
+                    mask,
+                    num_classes,
+                    stray_labels=strays,
+                    source=path,
+                    offset=layout.mask_offset,
+                )
             case "panoptic":
                 return labels_from_panoptic(
                     read_id_image(path, "grey"),

@@ -1,4 +1,4 @@
-"""Label values: masks on disk (1..C), labels in the library (0..C-1), void (255), and colours."""
+"""Label values: masks on disk (1..C or 0..C-1), labels in the library (0..C-1), void, colours."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from sam2vss_lib.errors import SettingsError
 
 VOID = 255
 """Label of pixels without a class, in masks as in predictions."""
+
+MASK_OFFSET = 1
+"""Number of the first class in mask files, as in VSPW; 0 where 0 is a class."""
 
 MAX_CLASSES = 254
 """Masks number the classes from 1 in 8 bits and keep 255 for void."""
@@ -40,11 +43,13 @@ def ground_truth_from_mask(
     *,
     stray_labels: StrayLabels = "error",
     source: Path | str = "mask",
+    offset: int = MASK_OFFSET,
 ) -> Labels:
     """Convert the values of a mask file to ground truth labels.
 
-    A mask is (H, W) uint8; 0 and 255 are void, 1..C are classes. Any other value is refused as an
-    "error" or read as "void" (published VSPW masks hold a few stray values).
+    A mask is (H, W) uint8; 1..C are classes, 0 and 255 void, or with the offset 0, 0..C-1 are
+    classes and 255 void. Any other value is refused as an "error" or read as "void" (published
+    VSPW masks hold a few stray values).
 
     Returns:
         (H, W) uint8; 0..C-1 are classes, 255 is void.
@@ -53,14 +58,19 @@ def ground_truth_from_mask(
         DataError: the mask holds stray values and `stray_labels` is "error".
         SettingsError: `num_classes` or `stray_labels` cannot be used.
     """
-    check_mask_values(_values_above(mask, num_classes), num_classes, stray_labels, source)
+    strays = _values_above(mask, num_classes - 1 + offset)
+    check_mask_values(strays, num_classes, stray_labels, source, offset)
     table = np.full(256, VOID, dtype=np.uint8)
-    table[1 : num_classes + 1] = np.arange(num_classes, dtype=np.uint8)
+    table[offset : num_classes + offset] = np.arange(num_classes, dtype=np.uint8)
     return table[mask]
 
 
 def check_mask_values(
-    values: Iterable[int], num_classes: int, stray_labels: StrayLabels, source: Path | str
+    values: Iterable[int],
+    num_classes: int,
+    stray_labels: StrayLabels,
+    source: Path | str,
+    offset: int = MASK_OFFSET,
 ) -> None:
     """Check the distinct values that a mask file holds, in ascending order.
 
@@ -69,9 +79,10 @@ def check_mask_values(
         SettingsError: `num_classes` or `stray_labels` cannot be used.
     """
     check_num_classes(num_classes)
-    strays = [value for value in values if num_classes < value < VOID]
-    wanted = f"class (1..{num_classes}) nor void (0, 255)"
-    check_strays(strays, f"mask value {listing(strays)} is neither {wanted}", stray_labels, source)
+    last, void = num_classes - 1 + offset, "0, 255" if offset else "255"
+    strays = [value for value in values if last < value < VOID]
+    problem = f"mask value {listing(strays)} is neither class ({offset}..{last}) nor void ({void})"
+    check_strays(strays, problem, stray_labels, source)
 
 
 def check_strays(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from sam2vss_lib.datasets.faults import FileFault
+from sam2vss_lib.datasets.labels import MASK_OFFSET
 from sam2vss_lib.datasets.listing import MASK_SUFFIXES, list_frames, list_images
 
 _PLAIN_NAME = re.compile(r"[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*")
@@ -33,6 +34,7 @@ class Layout:
             "segments" for RGB-coded ids that `segments_file` maps to categories (COCO panoptic).
         segments_file: that JSON file, relative to the root; None for the other kinds.
         things: the mask labels (1..C) of countable classes; None where no list is known.
+        mask_offset: for "labels", the number of the first class: 1, or 0 for masks of 0..C-1.
     """
 
     frames: str
@@ -40,6 +42,7 @@ class Layout:
     mask_values: Literal["labels", "panoptic", "segments"] = "labels"
     segments_file: str | None = None
     things: frozenset[int] | None = None
+    mask_offset: int = MASK_OFFSET
 
     def frame_folder(self, root: Path, clip: str) -> Path:
         """Folder of a clip's frames."""
@@ -115,7 +118,7 @@ def list_clip(root: Path, name: str, layout: Layout) -> ClipListing:
     """
     frames, masks = layout.frame_folder(root, name), layout.mask_folder(root, name)
     # in VSPW layout a clip's folder holds both, elsewhere its frames alone
-    folder = frames.parent if layout == VSPW_LAYOUT else frames
+    folder = frames.parent if layout.frames == VSPW_LAYOUT.frames else frames
     if not folder.is_dir():
         hint = f"check the split list and {layout.frames.split('/')[0]}/"
         return ClipListing((), {}, [FileFault(folder, "no such clip folder", hint)])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sam2vss_lib.datasets.class_names import find_class_names, read_class_names
+from sam2vss_lib.datasets.class_names import find_class_list, read_class_names
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.labels import check_num_classes
+from sam2vss_lib.datasets.labels import MASK_OFFSET, check_num_classes
 from sam2vss_lib.datasets.layout import (
     VIPSEG_720P_LAYOUT,
     VSPW_LAYOUT,
@@ -34,13 +34,18 @@ class Split:
     faults: list[FileFault]  # of the lists
 
 
-def find_split(root: str | Path, name: str, num_classes: int | None = None) -> Split:
+def find_split(
+    root: str | Path,
+    name: str,
+    num_classes: int | None = None,
+    mask_offset: int | None = None,
+) -> Split:
     """Read the lists of a split of a data set root, or of one of `GENERATED`.
 
     Raises:
         DataError: the root or the split list does not exist.
-        SettingsError: `name` is not a plain name, or `num_classes` cannot be used or disagrees with
-            the class list.
+        SettingsError: `name` is not a plain name, or `num_classes` or `mask_offset` cannot be used
+            or disagrees with the class list.
     """
     if str(root) in GENERATED:
         # Imported here: no other data set should wait for the generator's imports.
@@ -53,7 +58,7 @@ def find_split(root: str | Path, name: str, num_classes: int | None = None) -> S
     clips, faults = read_split(path)
     class_names: tuple[str, ...] | None = None
     try:
-        class_names, layout = find_classes(root, layout)
+        class_names, layout = find_classes(root, layout, mask_offset)
     except FileFault as fault:
         faults.append(fault)
     found_count = None if class_names is None else len(class_names)
@@ -119,19 +124,35 @@ def read_split(path: Path) -> tuple[tuple[str, ...], list[FileFault]]:
     return tuple(first_line), faults
 
 
-def find_classes(root: Path, layout: Layout) -> tuple[tuple[str, ...] | None, Layout]:
+def find_classes(
+    root: Path, layout: Layout, mask_offset: int | None = None
+) -> tuple[tuple[str, ...] | None, Layout]:
     """Find the class names of a root; without a list of its own, VIPSeg has its official ones.
 
     Returns:
         The C class names, label 0 first, None if unknown; and the layout with its things, which are
-        known for the official classes.
+        known for the official classes, and with the masks' offset, by default that of the list.
 
     Raises:
         DataError: the root's class list cannot be used.
+        SettingsError: `mask_offset` cannot be used or disagrees with the class list.
     """
-    names = find_class_names(root)
+    found = find_class_list(root)
+    names, listed = (None, None) if found is None else found
+    if mask_offset not in (None, 0, 1):
+        raise SettingsError(f"mask_offset is {mask_offset}; it must be 0 or 1")
+    if mask_offset is not None and listed not in (None, mask_offset):
+        raise SettingsError(
+            f"mask_offset is {mask_offset} but the class list in {root} starts at {listed}; "
+            "leave mask_offset out or correct the list"
+        )
+    offset = next((one for one in (mask_offset, listed) if one is not None), MASK_OFFSET)
     if layout.mask_values == "labels":
-        return names, layout
+        return names, replace(layout, mask_offset=offset)
+    if offset != MASK_OFFSET:
+        raise SettingsError(
+            f"{root}: masks in VIPSeg layout number the classes from 1, not {offset}"
+        )
     official = read_class_names(manifest_path("vspw_classes.json"))
     if names not in (None, official):
         return names, layout

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sam2vss_lib.datasets.clips import Clip, known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.labels import StrayLabels, check_num_classes
+from sam2vss_lib.datasets.labels import MASK_OFFSET, StrayLabels, check_num_classes
 from sam2vss_lib.datasets.layout import Layout, is_plain_name, list_clip
 from sam2vss_lib.datasets.splits import Split, find_split
 from sam2vss_lib.errors import SettingsError
@@ -36,6 +36,11 @@ class Dataset:
             DataError: it is unknown.
         """
         return known_num_classes(self.class_count, self.root)
+
+    @property
+    def mask_offset(self) -> int:
+        """Number of the first class in mask files: 1, or 0 where 0 is a class."""
+        return self.clips[0].layout.mask_offset if self.clips else MASK_OFFSET
 
     def __iter__(self) -> Iterator[Clip]:
         """Iterate over the clips."""
@@ -69,6 +74,8 @@ class Dataset:
     def content_sha256(self) -> str:
         """Hash what is read: relative path and SHA-256 of every frame, mask and list in use.
 
+        Masks of 0..C-1 are another content than the same files read as 1..C.
+
         Returns:
             SHA-256 as hexadecimal; the same wherever the root lies and however clips are ordered.
 
@@ -84,6 +91,8 @@ class Dataset:
         except OSError as error:
             problem = f"not readable ({error.strerror})"
             raise FileFault(str(error.filename), problem, "check the file") from None
+        if self.mask_offset != MASK_OFFSET:
+            found.append(("mask_offset", str(self.mask_offset)))
         return sha256_json(sorted(found))
 
 
@@ -92,6 +101,7 @@ def open_dataset(
     split: str,
     *,
     num_classes: int | None = None,
+    mask_offset: int | None = None,
     stray_labels: StrayLabels = "error",
     clips: Sequence[str] | None = None,
 ) -> Dataset:
@@ -101,6 +111,8 @@ def open_dataset(
         root: the data set root, or "demo" or "demo-b" for generated data.
         split: name of the split: `<root>/<split>.txt` lists its clips.
         num_classes: C; by default that of the root's class list. Only ground truth needs it.
+        mask_offset: 0 for masks of 0..C-1 where 0 is a class, 1 for 1..C where it is void; by
+            default as the root's class list numbers them, else 1.
         stray_labels: "error" refuses mask values that are no class, "void" reads them as void.
         clips: names of the clips to use, in this order; by default all of the split.
 
@@ -111,7 +123,7 @@ def open_dataset(
         DataError: root, split list or clip folders are missing, or frames and masks do not pair up.
         SettingsError: an argument cannot be used, or disagrees with the class list.
     """
-    found = find_split(root, split, num_classes)
+    found = find_split(root, split, num_classes, mask_offset)
     if found.faults:
         raise found.faults[0]
     chosen = found.clips if clips is None else tuple(dict.fromkeys(clips))

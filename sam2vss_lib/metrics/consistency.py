@@ -120,6 +120,14 @@ class Consistency(Metric):
     def add(self, counts: NDArray[np.int64]) -> None:
         """Nothing per class."""
 
+    def skip(self) -> None:
+        """Runs start anew behind the frame, so no window around it has a constant pixel (0/0)."""
+        self._before = None
+        self._frames += 1
+        for n in (n for n in self.settings.window_lengths if n <= self._frames):
+            for name in RATIOS:
+                self._ratios[f"{name}_{n}"].append(np.nan)
+
     def sums(self) -> Sums:
         """The clip's sums; a window without any pixel to judge (0/0) is in none of them."""
         sums: dict[str, Any] = {}

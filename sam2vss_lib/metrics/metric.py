@@ -59,7 +59,7 @@ class Metric(ABC):
     @classmethod
     @abstractmethod
     def reasons(cls, settings: MetricSettings, longest_frames: int) -> dict[str, str]:
-        """Why each metric would have no value in clips of at most so many frames."""
+        """Why each metric would have no value in clips of at most so many annotated frames."""
 
     @abstractmethod
     def count(self, prediction: Tensor, ground_truth: Tensor) -> Tensor:
@@ -76,6 +76,9 @@ class Metric(ABC):
     @abstractmethod
     def add(self, counts: NDArray[np.int64]) -> None:
         """Take in what `count` gave, (k, C)."""
+
+    def skip(self) -> None:  # noqa: B027 - most metrics need not know
+        """Take in that the clip's next frame has no ground truth; by default it is as if absent."""
 
     @abstractmethod
     def sums(self) -> Sums:

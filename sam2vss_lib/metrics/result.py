@@ -9,7 +9,7 @@ import numpy as np
 
 from sam2vss_lib.metrics.bootstrap import FEW_CLIPS, confidence_interval
 from sam2vss_lib.metrics.iou import REGION_SUMS, class_iou
-from sam2vss_lib.metrics.metric import Floats
+from sam2vss_lib.metrics.metric import Floats, Sums
 from sam2vss_lib.metrics.protocol import PROTOCOL
 from sam2vss_lib.metrics.registry import metric_kinds
 from sam2vss_lib.metrics.sums import ClipSums, headline_values, variant_values
@@ -22,17 +22,21 @@ class MetricsResult:
     Attributes:
         protocol: id, headline definitions, definitions in words and settings.
         frames: number of frames.
+        annotated_frames: number of those with ground truth, which are scored; None, and not in the
+            file, if all have some.
         clips: number of clips.
         metrics: headline metric -> value.
         variants: metric -> definition -> value.
         per_class: for every class `class` (index), `iou` and `support` (ground-truth pixels).
-        per_clip: for every clip, sorted, `clip`, `frames` and the headline metrics of it alone.
+        per_clip: for every clip, sorted, `clip`, `frames` (and `annotated_frames`) and the headline
+            metrics of it alone.
         confidence_95: headline metric -> [low, high], percentile bootstrap over clips.
         notes: reason for each None, by `metric`, `metric.variant` or `confidence_95.metric`.
     """
 
     protocol: dict[str, Any]
     frames: int
+    annotated_frames: int | None
     clips: int
     metrics: dict[str, float | None]
     variants: dict[str, dict[str, float | None]]
@@ -43,7 +47,8 @@ class MetricsResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain dictionaries and lists that `json` writes as they are."""
-        return asdict(self)
+        left_out = "annotated_frames" if self.annotated_frames is None else ""
+        return {key: value for key, value in asdict(self).items() if key != left_out}
 
 
 def build_result(sums: ClipSums, samples: int = 2000, seed: int = 0) -> MetricsResult:
@@ -61,6 +66,7 @@ def build_result(sums: ClipSums, samples: int = 2000, seed: int = 0) -> MetricsR
     return MetricsResult(
         protocol=PROTOCOL.describe(settings),
         frames=int(total["frames"]),
+        annotated_frames=int(total["annotated_frames"]) if _is_sparse(total) else None,
         clips=len(sums.clips),
         metrics=metrics,
         variants=variants,
@@ -82,11 +88,18 @@ def _plain(value: Floats | np.float64) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
+def _is_sparse(total: Sums) -> bool:
+    """Whether a frame has no ground truth."""
+    return bool(total["annotated_frames"] < total["frames"])
+
+
 def _clip_rows(sums: ClipSums) -> list[dict[str, str | int | float | None]]:
     stacked = sums.stacked()
     values = headline_values(stacked, sums.settings)
+    counted = ("frames", "annotated_frames") if _is_sparse(sums.total()) else ("frames",)
     return [
-        {"clip": name, "frames": int(stacked["frames"][row])}
+        {"clip": name}
+        | {key: int(stacked[key][row]) for key in counted}
         | {metric: _plain(column[row]) for metric, column in values.items()}
         for row, name in enumerate(sums.names)
     ]
@@ -106,8 +119,12 @@ def _notes(
     }
     if not sums.clips:
         return dict.fromkeys(missing, "no clip was evaluated")
-    longest = int(sums.stacked()["frames"].max())
+    longest, total = int(sums.stacked()["longest_run"].max()), sums.total()
+    limits = ""
+    if _is_sparse(total):
+        share = f"{total['annotated_frames']} of {total['frames']} frames are annotated"
+        limits = f" ({share}; a clip counts as long as its longest run of these)"
     reasons: dict[str, str] = {}
     for kind in metric_kinds():
         reasons |= kind.reasons(sums.settings, longest)
-    return {place: reasons[metric] for place, metric in missing.items()}
+    return {place: reasons[metric] + limits for place, metric in missing.items()}

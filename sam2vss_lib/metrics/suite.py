@@ -15,7 +15,7 @@ from sam2vss_lib.metrics.metric import Sums
 from sam2vss_lib.metrics.protocol import MetricSettings
 from sam2vss_lib.metrics.registry import metric_kinds
 from sam2vss_lib.metrics.result import MetricsResult, build_result
-from sam2vss_lib.metrics.sums import ClipSums
+from sam2vss_lib.metrics.sums import COVERAGE, ClipSums
 
 
 class MetricSuite:
@@ -62,16 +62,36 @@ class MetricSuite:
             DataError: a clip comes back after another or after `finish`; a map has a wrong shape,
                 size, dtype or device, or a label out of range. Nothing is counted then.
         """
-        current = self._current
-        if current is None or current.clip != clip:
-            if clip in self._finished.clips:
-                raise DataError(f"clip {clip}: finished before, its frames must come in one run")
-            current = _ClipCounter(clip, self.settings)
+        current = self._counter(clip)
         current.check(prediction, ground_truth)
-        if current is not self._current:
-            self.finish()
-            self._current = current
+        self._go_on_with(current)
         current.count(prediction, ground_truth)
+
+    def skip(self, clip: str) -> None:
+        """Pass over the next frame of a clip, which has no ground truth.
+
+        It is not scored, and no window of mVC_n that it belongs to counts.
+
+        Raises:
+            DataError: the clip comes back after another or after `finish`.
+        """
+        current = self._counter(clip)
+        self._go_on_with(current)
+        current.skip()
+
+    def _counter(self, clip: str) -> _ClipCounter:
+        """The counter under way if it is of this clip, else a new one."""
+        if self._current is not None and self._current.clip == clip:
+            return self._current
+        if clip in self._finished.clips:
+            raise DataError(f"clip {clip}: finished before, its frames must come in one run")
+        return _ClipCounter(clip, self.settings)
+
+    def _go_on_with(self, counter: _ClipCounter) -> None:
+        """Finish the clip under way unless the counter is its own."""
+        if counter is not self._current:
+            self.finish()
+            self._current = counter
 
     def finish(self) -> None:
         """Finish the clip under way; everything that reads the suite does so by itself."""
@@ -125,7 +145,7 @@ class _ClipCounter:
     def __init__(self, clip: str, settings: MetricSettings) -> None:
         self.clip = clip
         self._settings = settings
-        self._frames = 0
+        self._frames = self._annotated = self._run = self._longest_run = 0
         self._metrics = [kind(settings) for kind in metric_kinds()]
         self._size: torch.Size | None = None
 
@@ -155,10 +175,21 @@ class _ClipCounter:
         for metric, own in zip(self._metrics, on_host.split([*map(len, counts)]), strict=True):
             metric.add(own.numpy())
         self._frames += 1
+        self._annotated += 1
+        self._run += 1
+        self._longest_run = max(self._longest_run, self._run)
+
+    def skip(self) -> None:
+        """Pass over one frame."""
+        for metric in self._metrics:
+            metric.skip()
+        self._frames += 1
+        self._run = 0
 
     def finished_sums(self) -> Sums:
         """The clip's sums."""
-        found: Sums = {"frames": np.array(self._frames)}
+        coverage = (self._frames, self._annotated, self._longest_run)
+        found: Sums = dict(zip(("frames", *COVERAGE), map(np.array, coverage), strict=True))
         for metric in self._metrics:
             found |= metric.sums()
         return found

@@ -21,6 +21,10 @@ from sam2vss_lib.storage.files import atomic_path
 
 FORMAT_VERSION = 1
 
+COVERAGE = ("annotated_frames", "longest_run")
+"""Of a clip's `frames`, how many have ground truth, and how many of these at most in a row; kept in
+files only where a frame has none."""
+
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -37,7 +41,7 @@ _UNREADABLE = (
 
 def empty_sums(settings: MetricSettings) -> Sums:
     """Zeros of every sum's shape and dtype: (C,) or () int64 counts, () float64 ratio sums."""
-    found: Sums = {"frames": np.zeros((), np.int64)}
+    found: Sums = {name: np.zeros((), np.int64) for name in ("frames", *COVERAGE)}
     for kind in metric_kinds():
         found |= kind.zeros(settings)
     return found
@@ -98,7 +102,10 @@ class ClipSums:
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
             # The header is bytes: numpy strips trailing NULs from its own string arrays.
             encoded = np.frombuffer(json.dumps(header).encode(), np.uint8)
-            arrays: dict[str, Any] = {"header": encoded, **self.stacked()}
+            sums = self.stacked()
+            if np.array_equal(sums["annotated_frames"], sums["frames"]):
+                sums = {key: values for key, values in sums.items() if key not in COVERAGE}
+            arrays: dict[str, Any] = {"header": encoded, **sums}
             np.savez_compressed(stream, **arrays)
 
     @classmethod
@@ -133,6 +140,8 @@ class ClipSums:
         if len(set(names)) < len(names):
             raise ValueError("a clip is listed twice")
         expected = empty_sums(settings)
+        if not arrays.keys() & {*COVERAGE}:
+            arrays = {**arrays, **dict.fromkeys(COVERAGE, arrays["frames"])}
         if arrays.keys() - {"header"} != expected.keys():
             raise ValueError("its sums are not those of its settings")
         for key, zero in expected.items():

@@ -10,7 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2vss_lib.datasets.class_names import find_class_names, read_class_names
+from sam2vss_lib.datasets.class_names import (
+    ClassList,
+    find_class_list,
+    read_class_names,
+)
 from sam2vss_lib.datasets.labels import (
     VOID,
     check_prediction,
@@ -26,6 +30,8 @@ BAD_CLASS_LISTS = {
     "empty": "{}",
     "gap": '{"1": "wall", "3": "door"}',
     "from zero": '{"0": "void", "1": "wall"}',
+    "VSPW's others": '{"0": "others", "1": "wall"}',
+    "gap after zero": '{"0": "wall", "2": "door"}',
     "no name": '{"1": ""}',
     "not a name": '{"1": 7}',
     "repeated id": '{"1": "wall", "01": "door"}',
@@ -78,14 +84,16 @@ def test_prediction_values_are_checked() -> None:
 
 
 def test_class_lists_of_both_forms_are_read(tmp_path: Path) -> None:
-    assert find_class_names(tmp_path) is None
+    assert find_class_list(tmp_path) is None
     vspw = {"door": "2", "others": "0", "wall": "1"}
     (tmp_path / "label_num_dic_final.json").write_text(json.dumps(vspw))
-    assert find_class_names(tmp_path) == ("wall", "door")
+    assert find_class_list(tmp_path) == (("wall", "door"), 1)
     (tmp_path / "label_num_dic_final.json").write_text('{"others": 0, "wall": 1}')
-    assert find_class_names(tmp_path) == ("wall",)
+    assert find_class_list(tmp_path) == (("wall",), 1)
     (tmp_path / "classes.json").write_text('{"2": "b", "1": "a"}')
-    assert find_class_names(tmp_path) == ("a", "b")
+    assert find_class_list(tmp_path) == (("a", "b"), 1)
+    (tmp_path / "classes.json").write_text('{"2": "c", "0": "a", "1": "b"}')
+    assert find_class_list(tmp_path) == ClassList(("a", "b", "c"), mask_offset=0)
 
 
 @pytest.mark.parametrize("text", BAD_CLASS_LISTS.values(), ids=BAD_CLASS_LISTS.keys())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,8 +14,8 @@ from tests.oracles.consistency import vc_code, vc_eq4
 from tests.oracles.iou import region_metrics
 
 Maps = list[NDArray[np.uint8]]
-Clips = dict[str, tuple[Maps, Maps]]
-"""clip -> (predictions, ground truths)."""
+Clips = dict[str, tuple[Maps, Sequence[NDArray[np.uint8] | None]]]
+"""clip -> (predictions, ground truths, None for a frame without)."""
 
 READINGS = (
     "inner_image",
@@ -57,6 +59,9 @@ def evaluate(clips: Clips, num_classes: int, **settings) -> MetricSuite:
     suite = MetricSuite(num_classes, **settings)
     for name, (predictions, truths) in clips.items():
         for prediction, truth in zip(predictions, truths, strict=True):
+            if truth is None:
+                suite.skip(name)
+                continue
             suite.update(name, torch.from_numpy(prediction), torch.from_numpy(truth))
     return suite
 
@@ -70,8 +75,8 @@ def oracle_values(
 ) -> dict[str, dict[str, float]]:
     """Every variant, and FWIoU, by the oracles; NaN where it cannot be computed."""
     pairs = [clips[name] for name in sorted(clips)]
-    predictions = [p for maps, _ in pairs for p in maps]
-    truths = [t for _, maps in pairs for t in maps]
+    scored = [(p, t) for pair in pairs for p, t in zip(*pair, strict=True) if t is not None]
+    predictions, truths = [p for p, _ in scored], [t for _, t in scored]
     region = region_metrics(predictions, truths, num_classes)
     values = {
         "FWIoU": {"fwiou": region.pop("fwiou")},

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 Map = NDArray[np.uint8]
-Clips = list[tuple[list[Map], list[Map]]]
+Truths = Sequence[Map | None]
+Clips = list[tuple[list[Map], Truths]]
 VOID = 255
+
+
+def window(truths: Truths, start: int, n: int) -> list[Map]:
+    """The ground truth of a window; nothing unless all its frames are annotated."""
+    found = [truth for truth in truths[start : start + n] if truth is not None]
+    return found if len(found) == n else []
 
 
 def vc_code(clips: Clips, n: int) -> float:
     """The behaviour of VSPW's published script, in percent; clips hold (predictions, truths).
 
     Start frames run over range(C - n); every later frame of a window is compared with the first,
-    in ground truth and prediction apart; the windows of all clips go into one nanmean.
+    in ground truth and prediction apart; the windows of all clips go into one nanmean. Truths are
+    None where a frame has none; windows count only where they are annotated throughout.
     """
     ratios: list[float] = []
     for predictions, truths in clips:
         for start in range(len(truths) - n):
-            steady_truth = np.ones(truths[0].shape, bool)
-            steady_prediction = np.ones(truths[0].shape, bool)
-            for later in range(start + 1, start + n):
-                steady_truth &= truths[later] == truths[start]
-                steady_prediction &= predictions[later] == predictions[start]
+            annotated = window(truths, start, n)
+            if not annotated:
+                continue
+            steady_truth = np.ones(annotated[0].shape, bool)
+            steady_prediction = np.ones(annotated[0].shape, bool)
+            for later in range(1, n):
+                steady_truth &= annotated[later] == annotated[0]
+                steady_prediction &= predictions[start + later] == predictions[start]
             if steady_truth.sum():
                 ratios.append((steady_truth & steady_prediction).sum() / steady_truth.sum())
     return 100 * float(np.mean(ratios)) if ratios else np.nan
@@ -35,11 +48,13 @@ def vc_eq4(clips: Clips, n: int) -> float:
     for predictions, truths in clips:
         ratios: list[float] = []
         for start in range(len(truths) - n + 1):
-            frames = range(start, start + n)
+            annotated = window(truths, start, n)
+            if not annotated:
+                continue
             upper = lower = 0
             for c in range(VOID):
-                truth = np.logical_and.reduce([truths[i] == c for i in frames])
-                output = np.logical_and.reduce([predictions[i] == c for i in frames])
+                truth = np.logical_and.reduce([one == c for one in annotated])
+                output = np.logical_and.reduce([predictions[start + i] == c for i in range(n)])
                 upper += int((truth & output).sum())
                 lower += int(truth.sum())
             if lower:

@@ -27,9 +27,9 @@ def published_facts(name: str, split: str) -> DatasetFacts:
 
 
 def compare_with_published(
-    facts: DatasetFacts, split: Split, num_frames: int, num_masks: int
+    facts: DatasetFacts, split: Split, num_frames: int, num_annotated: int
 ) -> list[FileFault]:
-    """Compare a split, and the numbers of its frames and masks, with what its authors published.
+    """Compare a split, its frames and those of them with a mask, with what its authors published.
 
     Returns:
         One fault for each number or list that differs.
@@ -52,7 +52,9 @@ def compare_with_published(
         problem = f"{num_frames} frames, but {published.frames} were published"
         hint = "likely an interrupted copy or unpacking: unpack the archive again"
         faults.append(FileFault(path, problem, hint))
-    if published.masks and num_frames and not num_masks:
-        problem = "no masks, though the masks of this split are public"
+    if published.masks and num_annotated < num_frames:
+        lacking = f"{num_frames - num_annotated} of {num_frames} frames have no mask"
+        missing = lacking if num_annotated else "no masks"
+        problem = f"{missing}, though the masks of this split are public"
         faults.append(FileFault(path, problem, "unpack the archive of the masks, too"))
     return faults

@@ -26,6 +26,7 @@ from sam2vss_lib.parallel.processes import map_in_processes
 from sam2vss_lib.storage.files import sha256_file
 
 _NOTES_SHOWN = 5
+_NEARLY_ALL = 0.9  # share of masks with the value 0 from which on it may be a class
 
 
 class FaultRecord(BaseModel, frozen=True):
@@ -50,6 +51,7 @@ class VerifyReport(BaseModel, frozen=True):
     num_clips: int  # in the split list
     num_frames: int  # found in these clips
     num_masks: int  # likewise
+    annotated_share: float  # of the frames, in 0..1
     checksums: Literal["none", "compared", "written"] = "none"
     faults: tuple[FaultRecord, ...]
     notes: tuple[str, ...] = ()  # what is no fault, but may be a mistake
@@ -62,9 +64,11 @@ class VerifyReport(BaseModel, frozen=True):
     def summary(self) -> str:
         """The report for people: a line of counts, then one for each fault and the first notes."""
         checksums = "" if self.checksums == "none" else f", checksums {self.checksums}"
+        partly = 0 < self.annotated_share < 1
+        share = f" ({self.annotated_share:.1%} of the frames are annotated)" if partly else ""
         counts = (
             f"{self.root}, split {self.split}: {self.num_clips} clips, {self.num_frames} frames, "
-            f"{self.num_masks} masks{checksums}, {len(self.faults)} faults"
+            f"{self.num_masks} masks{share}{checksums}, {len(self.faults)} faults"
         )
         faults = (str(FileFault(**dict(fault))) for fault in self.faults)
         notes = [f"note: {note}" for note in self.notes[:_NOTES_SHOWN]]
@@ -78,6 +82,7 @@ def verify_dataset(
     split: str,
     *,
     num_classes: int | None = None,
+    mask_offset: int | None = None,
     stray_labels: StrayLabels = "error",
     expect: str | None = None,
     write_manifest: bool = False,
@@ -94,6 +99,7 @@ def verify_dataset(
         root: the data set root, or "demo" or "demo-b" for generated data.
         split: name of the split.
         num_classes: C; by default that of the root's class list.
+        mask_offset: of the masks, as `open_dataset` takes it.
         stray_labels: whether mask values that are no class are a fault ("error") or not ("void").
         expect: name of a published data set (`data_manifests/datasets.yaml`) that this should be:
             clips, classes and counts that differ from it are faults.
@@ -109,7 +115,7 @@ def verify_dataset(
         DataError: there is no such root or split list, or the checksums cannot be read.
         SettingsError: an argument cannot be used, or disagrees with the class list.
     """
-    found = find_split(root, split, num_classes)
+    found = find_split(root, split, num_classes, mask_offset)
     facts = None if expect is None else published_facts(expect, split)
     root, faults = found.root, found.faults
     listed = checksum_list(root, split)
@@ -117,14 +123,17 @@ def verify_dataset(
     recorded = read_checksums(listed) if compare else {}
     hashing = compare or write_manifest
 
-    num_frames = num_masks = 0
-    unmasked, notes = list[str](), list[str]()
+    num_frames = num_masks = num_annotated = num_with_zero = 0
+    unmasked, notes, values = list[str](), list[str](), set[int]()
     sha256 = _hash_lists(found) if hashing else {}
     clip = Clip("", root, (), (), found.class_count, stray_labels, found.layout)
     verify = partial(verify_clip, clip, hashing)
     for one in map_in_processes(verify, found.clips, workers=workers, what="verify"):
         num_frames += one.num_frames
         num_masks += one.num_masks
+        num_annotated += one.num_annotated
+        num_with_zero += one.num_with_zero
+        values |= one.mask_values
         faults += one.faults
         sha256 |= one.sha256
         notes += one.notes
@@ -141,7 +150,7 @@ def verify_dataset(
         except FileFault as fault:
             faults.append(fault)
     if facts is not None:
-        faults += compare_with_published(facts, found, num_frames, num_masks)
+        faults += compare_with_published(facts, found, num_frames, num_annotated)
     if compare:
         known = {fault.file for fault in faults}
         differing = compare_checksums(root, recorded, sha256)
@@ -156,9 +165,22 @@ def verify_dataset(
         num_clips=len(found.clips),
         num_frames=num_frames,
         num_masks=num_masks,
+        annotated_share=num_annotated / max(num_frames, 1),
         checksums="compared" if compare else "written" if written else "none",
         faults=tuple(FaultRecord.model_validate(f, from_attributes=True) for f in faults),
-        notes=tuple(notes),
+        notes=(*_offset_notes(found, values, num_with_zero / max(num_masks, 1)), *notes),
+    )
+
+
+def _offset_notes(split: Split, values: set[int], share_with_zero: float) -> tuple[str, ...]:
+    """Whether the values of masks that are read as 1..C suggest that they are 0..C-1."""
+    last, first = split.class_count, split.layout.mask_offset
+    if first == 0 or last in (None, *values) or share_with_zero < _NEARLY_ALL:
+        return ()
+    return (
+        f"warning: no mask holds class {last}, and {share_with_zero:.0%} of them hold 0, which is "
+        "read as void; if 0 is a class, number the classes from 0 in classes.json, or give "
+        "--mask-offset 0 where there is none",
     )
 
 

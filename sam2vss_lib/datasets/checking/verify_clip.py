@@ -25,6 +25,9 @@ class ClipFindings:
     name: str
     num_frames: int = 0
     num_masks: int = 0
+    num_annotated: int = 0  # frames with a mask
+    num_with_zero: int = 0  # masks of labels that hold the value 0
+    mask_values: set[int] = field(default_factory=set[int])  # of masks of labels
     faults: list[FileFault] = field(default_factory=list[FileFault])
     sha256: dict[str, str] = field(default_factory=dict[str, str])
     notes: list[str] = field(default_factory=list[str])
@@ -45,6 +48,7 @@ def verify_clip(template: Clip, hashing: bool, name: str) -> ClipFindings:
     found.faults = listing.faults
     found.num_frames, found.num_masks = len(listing.frame_files), len(listing.mask_files)
     masks, has_masks = listing.masks_of_frames(), bool(listing.mask_files)
+    found.num_annotated = len(masks) - masks.count(None)
     if uneven := say_uneven_steps(Path(file).stem for file in listing.frame_files):
         found.notes.append(f"clip {name}: {uneven}")
     clip = replace(template, name=name, frame_files=listing.frame_files, mask_files=masks)
@@ -62,7 +66,7 @@ def verify_clip(template: Clip, hashing: bool, name: str) -> ClipFindings:
                 if hashing:
                     found.sha256[_relative(path, root)] = hashlib.sha256(data).hexdigest()
                 if is_mask:
-                    size = _mask_size(clip, i, path, data)
+                    size = _mask_size(clip, i, path, data, found)
                 else:
                     width, height = decode_frame(path, data, has_masks=has_masks).size
                     size = (height, width)
@@ -73,7 +77,7 @@ def verify_clip(template: Clip, hashing: bool, name: str) -> ClipFindings:
     return found
 
 
-def _mask_size(clip: Clip, i: int, path: str, data: bytes) -> tuple[int, int]:
+def _mask_size(clip: Clip, i: int, path: str, data: bytes, found: ClipFindings) -> tuple[int, int]:
     """(height, width) of the mask of frame `i`, whose values are checked."""
     if clip.class_count is not None and clip.layout.mask_values != "labels":
         height, width = clip.read_mask(i).shape
@@ -82,7 +86,11 @@ def _mask_size(clip: Clip, i: int, path: str, data: bytes) -> tuple[int, int]:
     if clip.class_count is not None:
         # a histogram is much faster than an array of the labels, which nobody needs here
         values = [value for value, count in enumerate(image.histogram()) if count]
-        check_mask_values(values, clip.class_count, clip.stray_labels, path)
+        found.num_with_zero += 0 in values
+        found.mask_values |= {*values}
+        check_mask_values(
+            values, clip.class_count, clip.stray_labels, path, clip.layout.mask_offset
+        )
     return image.height, image.width
 
 

@@ -27,7 +27,8 @@ from sam2vss_lib.storage.records import check_same_inputs, sha256_files
 def sample_frames(dataset: Dataset, step: int) -> Dataset:
     """The same clips with every `step`-th frame only, from the first.
 
-    For training sets: with masklets of windows of one frame, nothing needs to be propagated, and
+    Where only some frames have ground truth, they are those, `step` or more apart. For training
+    sets: with masklets of windows of one frame, nothing needs to be propagated, and
     frames far apart differ more. (The VSPW code trains on every 15th frame.)
 
     Raises:
@@ -35,11 +36,17 @@ def sample_frames(dataset: Dataset, step: int) -> Dataset:
     """
     if step < 1:
         raise SettingsError(f"step is {step}; it must be at least 1")
-    clips = (
-        replace(clip, frame_files=clip.frame_files[::step], mask_files=clip.mask_files[::step])
-        for clip in dataset
-    )
-    return replace(dataset, clips=tuple(clips))
+    return replace(dataset, clips=tuple(_sampled(clip, step) for clip in dataset))
+
+
+def _sampled(clip: Clip, step: int) -> Clip:
+    """A clip's annotated frames that are at least `step` apart; any frames where none is."""
+    kept: list[int] = []
+    for i in clip.annotated or range(clip.num_frames):
+        if not kept or i >= kept[-1] + step:
+            kept.append(i)
+    masks = tuple(clip.mask_files[i] for i in kept) if clip.mask_files else ()
+    return replace(clip, frame_files=tuple(clip.frame_files[i] for i in kept), mask_files=masks)
 
 
 def extract_features(
@@ -95,7 +102,9 @@ def extract_features(
 def _truth_sha256(clip: Clip) -> str:
     """Hash of the labels as they are read: what they follow from differs between data sets."""
     digest = hashlib.sha256()
-    for i in range(clip.num_frames):
+    if len(clip.annotated) < clip.num_frames:
+        digest.update(repr(clip.annotated).encode())
+    for i in clip.annotated or range(1):  # a clip without any is refused
         digest.update(clip.ground_truth(i).tobytes())
     return digest.hexdigest()
 
@@ -126,11 +135,16 @@ def _clip_rows(
 
 
 def _votes(clip: Clip, frame: int, masks: Tensor, num_classes: int | None) -> Tensor:
-    """(n, C) ground-truth pixels of each class under each mask; (n, 0) without ground truth."""
-    if num_classes is None:
-        return torch.zeros((len(masks), 0), dtype=torch.int64, device=masks.device)
+    """(n, 1 + C) pixels of each mask, and those of each class under it, where there is truth.
+
+    On a frame without ground truth all are 0; (n, 1) where none is read.
+    """
+    if num_classes is None or frame not in clip.annotated:
+        shape = (len(masks), 1 + (num_classes or 0))
+        return torch.zeros(shape, dtype=torch.int64, device=masks.device)
     truth = torch.from_numpy(clip.ground_truth(frame)).to(masks.device)
-    return count_votes(masks, truth, num_classes)
+    votes = count_votes(masks, truth, num_classes)
+    return torch.cat([masks.sum((1, 2))[:, None], votes], 1)
 
 
 def _rows(
@@ -143,7 +157,7 @@ def _rows(
 ) -> FeatureRows:
     """Rows of the masklets that have a pixel."""
     kept = pooled.weight > 0
-    area, votes = pooled.weight[kept], votes[kept]
+    area, seen, votes = pooled.weight[kept], votes[kept, 0], votes[kept, 1:]
     labelled = votes.sum(1)
     label = torch.full_like(area, VOID, dtype=torch.uint8)
     most = torch.zeros_like(area)
@@ -167,6 +181,6 @@ def _rows(
         area_px=column(area, np.int64),
         label=column(label, np.uint8),
         purity=column(most / labelled.clamp(min=1), np.float32),
-        void_share=column(1 - labelled / area, np.float32),
+        void_share=column(1 - labelled / seen.clamp(min=1), np.float32),
         features=features,
     )

@@ -44,7 +44,7 @@ class FeatureRows:
         label: (n,) uint8, ground-truth class of most of these pixels (the lowest among equals);
             255 where none has a class or ground truth was not asked for.
         purity: (n,) float32, share of `label` among the pixels that have a class; 0 without any.
-        void_share: (n,) float32, share of pixels without ground truth.
+        void_share: (n,) float32, share of pixels that are void, on annotated frames; else 1.
         features: (n, D) float16 or float32.
     """
 

@@ -44,7 +44,10 @@ def main_figure(study: Study, pairs: list[tuple[Row, Row]]) -> Figure:
 
 
 def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[Sample]:
-    """Middle frames of clips spread evenly over the ranking by gain, best and worst included."""
+    """Middle frames of clips spread evenly over the ranking by gain, best and worst included.
+
+    Of a clip with sparse ground truth, the middle one of the annotated frames.
+    """
     before_run, after_run = base.run, refined.run
     gains = after_run.gains_by_clip(before_run, "mIoU")
     ranked = sorted(gains, key=lambda clip: (-gains[clip], clip))
@@ -52,7 +55,7 @@ def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[
     samples: list[Sample] = []
     for name in (ranked[place] for place in places):
         clip = study.dataset.clip(name)
-        middle = clip.num_frames // 2
+        middle = clip.annotated[len(clip.annotated) // 2]
         samples.append(
             Sample(
                 name,

@@ -30,17 +30,22 @@ def table_row(
     gains: dict[str, Gain] | None = None,
     printed_as: Name | None = None,
 ) -> Row:
-    """A row of one of the paper's tables: our numbers beside those that the paper prints for it."""
+    """A row of one of the paper's tables: our numbers beside those that the paper prints for it.
+
+    The status is followed by why a metric has no value.
+    """
     paper = _printed(table, printed_as or (method, backbone))
     before = _printed(table, reference)
     differences = {
         metric: None if value is None or start is None else round(value - start, 2)
         for (metric, value), start in zip(paper.items(), before.values(), strict=True)
     }
+    notes = evaluated.metrics["notes"] if evaluated else {}
+    reasons = [f"no {metric}: {notes[metric]}" for metric in paper if metric in notes]
     return Row(
         method=method,
         backbone=backbone,
-        status=status,
+        status="; ".join((status, *reasons)),
         ours=evaluated.metrics["metrics"] if evaluated else dict.fromkeys(paper),
         paper=paper,
         gains=gains or {},

@@ -30,9 +30,13 @@ class NotebookSettings(BaseModel, frozen=True, extra="forbid", strict=True):
     out_dir: str = Field(description="Folder of this notebook's results.")
 
     def identity(self) -> dict[str, Any]:
-        """JSON-able settings without the places where results are kept."""
+        """JSON-able settings without the places where results are kept.
+
+        A mask offset that is not given is left out, so that hashes are those from before it.
+        """
         places = {"out_dir", "stages_dir"} & type(self).model_fields.keys()
-        return self.model_dump(mode="json", exclude=places)
+        dumped = self.model_dump(mode="json", exclude=places)
+        return {k: v for k, v in dumped.items() if (k, v) != ("mask_offset", None)}
 
 
 class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
@@ -47,6 +51,13 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
     stray_labels: Literal["error", "void"] = Field(
         "error",
         description="What a mask value counts as that is neither class nor void: error or void.",
+    )
+    mask_offset: int | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Number of the first class in masks: 0 where 0 is a class and 255 void, 1 "
+        "where 0 is void; if not given, that of the class list, else 1.",
     )
     max_clips: int | None = Field(
         None,

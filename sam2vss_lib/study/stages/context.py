@@ -40,7 +40,10 @@ class StageRun:
 def open_split(settings: StudySettings, split: str) -> Dataset:
     """A split of the data set that the settings name, generated or at a place."""
     return open_dataset(
-        path_from(settings.dataset, PROJECT), split, stray_labels=settings.stray_labels
+        path_from(settings.dataset, PROJECT),
+        split,
+        mask_offset=settings.mask_offset,
+        stray_labels=settings.stray_labels,
     )
 
 
@@ -76,7 +79,11 @@ class StudyContext:
     @property
     def status(self) -> str:
         """What a row that was run was run on."""
-        return f"run on {len(self.dataset)} clips of {self.settings.dataset} {self.dataset.split}"
+        name = f"{self.settings.dataset} {self.dataset.split}"
+        frames = sum(clip.num_frames for clip in self.dataset)
+        annotated = sum(len(clip.annotated) for clip in self.dataset)
+        share = "" if annotated == frames else f", {annotated} of {frames} frames annotated"
+        return f"run on {len(self.dataset)} clips of {name}{share}"
 
     @cached_property
     def data_sha256(self) -> str:

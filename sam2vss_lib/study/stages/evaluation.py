@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from sam2vss_lib.datasets import Dataset
+from sam2vss_lib.datasets import VOID, Dataset
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import MetricSuite
 from sam2vss_lib.predictions.folder import PredictionFolder
@@ -17,6 +18,8 @@ from sam2vss_lib.storage.records import sha256_files
 from sam2vss_lib.study.stages.provenance import Provenance
 
 FORMAT_VERSION = 1
+_LOOKED_AT = 32  # frames, spread evenly, that tell whether labels are shifted
+_FAR_BETTER = 0.25  # more of the labelled pixels that agree when they are shifted
 
 
 def sums_path(metrics_json: Path) -> Path:
@@ -27,12 +30,16 @@ def sums_path(metrics_json: Path) -> Path:
 def predictions_sha256(dataset: Dataset, predictions: PredictionFolder) -> str:
     """One SHA-256 over the label files of all frames, in order.
 
+    Where ground truth is sparse, predictions of other frames need not be there.
+
     Raises:
         DataError: a file is missing or not readable.
     """
-    return sha256_files(
-        predictions.path(clip, frame) for clip in dataset for frame in range(clip.num_frames)
-    )
+    paths: list[Path] = []
+    for clip in dataset:
+        spared = {*predictions.missing(clip)} - {*clip.annotated}
+        paths += [predictions.path(clip, i) for i in range(clip.num_frames) if i not in spared]
+    return sha256_files(paths)
 
 
 def count_predictions(
@@ -42,17 +49,25 @@ def count_predictions(
     device: str = "cpu",
     progress: Callable[[str], None] = lambda clip: None,
 ) -> MetricSuite:
-    """Compare predictions with ground truth, one pass over the frames.
+    """Compare predictions with ground truth, one pass over the frames that have some.
+
+    Predictions of other frames are not read.
 
     Raises:
         DataError: ground truth or predictions are missing or cannot be used.
     """
     suite = MetricSuite(dataset.num_classes)
     for clip in dataset.clips:
-        if missing := predictions.missing(clip):
+        annotated = {*clip.annotated}
+        if missing := [frame for frame in predictions.missing(clip) if frame in annotated]:
             path = predictions.path(clip, missing[0])
             raise DataError(f"{path}: no such prediction ({len(missing)} missing in this clip)")
+        if not annotated:
+            clip.mask_path(0)  # says that there is none
         for frame in range(clip.num_frames):
+            if frame not in annotated:
+                suite.skip(clip.name)
+                continue
             suite.update(
                 clip.name,
                 torch.from_numpy(predictions.read(clip, frame)).to(device),
@@ -61,6 +76,41 @@ def count_predictions(
         suite.finish()
         progress(clip.name)
     return suite
+
+
+def offset_warning(dataset: Dataset, predictions: PredictionFolder) -> str | None:
+    """Whether predictions agree far better with ground truth when its labels are shifted by one.
+
+    Returns:
+        What is likely wrong and how to mend it; None if nothing seems to be.
+
+    Raises:
+        DataError: ground truth or predictions are missing or cannot be used.
+    """
+    frames = [(clip, frame) for clip in dataset for frame in clip.annotated]
+    shifts, agree = (0, 1, -1), np.zeros(3)
+    seen = frames[:: max(len(frames) // _LOOKED_AT, 1)]
+    for clip, frame in seen:
+        truth = clip.ground_truth(frame).astype(np.int16)
+        labelled = truth != VOID
+        difference = (predictions.read(clip, frame) - truth)[labelled]
+        agree += [np.count_nonzero(difference == s) / max(len(difference), 1) for s in shifts]
+    plain, up, down = agree / max(len(seen), 1)
+    if max(up, down) - plain < _FAR_BETTER:
+        return None
+    of_masks, of_labels = (0, 1) if up > down else (1, 0)
+    fixes: list[str] = []
+    if dataset.mask_offset != of_masks:
+        fixes.append(
+            f"if masks number the classes from {of_masks}, do so in classes.json too, or give "
+            f"--mask-offset {of_masks} where there is none"
+        )
+    if predictions.label_offset != of_labels:
+        fixes.append(f"if predictions number them from {of_labels}, --label-offset {of_labels}")
+    return (
+        f"{predictions.root}: {plain:.0%} of the pixels agree with ground truth, but "
+        f"{max(up, down):.0%} if it is shifted by one; {'; '.join(fixes)}"
+    )
 
 
 def write_metrics(

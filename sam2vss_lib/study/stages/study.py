@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -28,10 +29,13 @@ from sam2vss_lib.study.settings.paths import model_from
 from sam2vss_lib.study.stages.context import KEY_DIGITS, Progress, StudyContext
 from sam2vss_lib.study.stages.evaluation import (
     count_predictions,
+    offset_warning,
     predictions_sha256,
     sums_path,
     write_metrics,
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,8 @@ class Study(StudyContext):
             if is_finished(path.parent, made_from):
                 return len(dataset)
             suite = count_predictions(dataset, folder, device=self.device, progress=progress)
+            if warning := offset_warning(dataset, folder):
+                _log.warning(warning)
             suite.save(sums_path(path))
             mark_finished(path.parent, made_from, pattern=sums_path(path).name)
             return 0

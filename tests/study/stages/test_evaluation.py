@@ -11,6 +11,8 @@ from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import MetricSuite
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import read_json
+from sam2vss_lib.study.results.tables import table_frame, table_row, values_table
+from sam2vss_lib.study.results.text import DASH
 from sam2vss_lib.study.run.doctor import examine, to_text
 from sam2vss_lib.study.stages.evaluation import (
     count_predictions,
@@ -18,6 +20,7 @@ from sam2vss_lib.study.stages.evaluation import (
     write_metrics,
 )
 from sam2vss_lib.study.stages.provenance import collect_provenance, package_versions
+from sam2vss_lib.study.stages.study import Evaluated
 
 
 @pytest.fixture
@@ -110,3 +113,21 @@ def test_doctor_lines_say_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_p
     text = to_text(facts)
     assert str(tmp_path) in text
     assert "MiB memory" in text
+
+
+def test_a_table_leaves_a_missing_value_empty_and_says_why(dataset: Dataset, tmp_path: Path):
+    for mask in dataset.root.glob("data/*/mask/*[!9].png"):
+        mask.unlink()
+    sparse = open_dataset(dataset.root, "val")
+    folder = PredictionFolder(tmp_path / "p", sparse.num_classes)
+    for clip in sparse:
+        folder.write(clip, 1, clip.ground_truth(1))
+    suite = count_predictions(sparse, folder)
+    metrics = write_metrics(tmp_path / "metrics.json", suite, provenance_of({}), samples=50)
+    run = Evaluated(folder, metrics, suite)
+    row = table_row(1, "CFFM", "MiT-B1", "run on 2 clips", evaluated=run)
+    assert row.status.startswith("run on 2 clips; no mVC8: windows of 8 frames need longer clips, ")
+    (line,) = table_frame([row]).to_dict("records")
+    assert line["mIoU"] == 100.0
+    assert np.isnan(line["mVC8"])
+    assert values_table([row])["mVC8", "ours"].tolist() == [DASH]

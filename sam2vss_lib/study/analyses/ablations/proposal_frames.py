@@ -47,9 +47,10 @@ def frame_kinds(study: Study) -> list[FrameKind]:
 def _counts(
     clip: Clip, store: MaskletStore, base: PredictionFolder, refined: PredictionFolder
 ) -> Iterator[dict[str, Any]]:
-    """Pixels of every frame: with ground truth, right, under masklets, and of their main class."""
+    """Pixels of annotated frames: labelled, right, under masklets, and of their main class."""
+    annotated = {*clip.annotated}
     for window in store.read(clip.name).windows():
-        for part in window:
+        for part in (part for part in window if part.frame in annotated):
             truth = clip.ground_truth(part.frame)
             labelled = truth != VOID
             votes = count_votes(

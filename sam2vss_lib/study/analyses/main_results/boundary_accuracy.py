@@ -84,7 +84,7 @@ def _count(study: Study, predictions: list[PredictionFolder], progress: Progress
     labelled = torch.zeros(shape, dtype=torch.int64)
     right = torch.zeros((len(predictions), *shape), dtype=torch.int64)
     for place, clip in enumerate(study.dataset):
-        for frame in range(clip.num_frames):
+        for frame in clip.annotated:
             truth = torch.from_numpy(clip.ground_truth(frame)).to(study.device)
             bins = distance_bins(truth)
             labelled[place] += class_counts(bins, bins != VOID, shape[1]).cpu()
