@@ -123,7 +123,8 @@ def list_clip(root: Path, name: str, layout: Layout) -> ClipListing:
         hint = f"check the split list and {layout.frames.split('/')[0]}/"
         return ClipListing((), {}, [FileFault(folder, "no such clip folder", hint)])
     shown, drawn = list_frames(frames), list_images(masks, MASK_SUFFIXES)
-    faults = [*shown.faults, *drawn.faults]
+    # the folder of the masks may lie among the frames
+    faults = [fault for fault in (*shown.faults, *drawn.faults) if fault.file != str(masks)]
     for stem, file in drawn.files.items():
         if stem not in shown.files:
             problem, hint = f"mask without a frame in {frames}", "add the frame or remove the mask"

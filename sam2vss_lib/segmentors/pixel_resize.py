@@ -1,4 +1,4 @@
-"""Bilinear resizing of 8-bit images as OpenCV does it, which all published base models read through.
+"""Bilinear resizing of 8-bit images as OpenCV does it, which published base models read through.
 
 Weights are rounded to 1/2048 and sums shifted instead of divided, so that a value may differ by one
 grey level from the rounded exact interpolation. Integer arithmetic only: equal on every device.
@@ -51,5 +51,5 @@ def _taps(old: int, new: int, device: torch.device) -> tuple[Tensor, Tensor, Ten
     centres = centres.float()
     first = centres.floor()
     offset = centres - first
-    weights = ((_ONE * (1 - offset)).round().int(), (_ONE * offset).round().int())
-    return (first.long().to(device), *(weight.to(device) for weight in weights))
+    of_first, of_second = (_ONE * (1 - offset)).round().int(), (_ONE * offset).round().int()
+    return first.long().to(device), of_first.to(device), of_second.to(device)
