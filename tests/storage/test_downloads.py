@@ -152,6 +152,6 @@ def test_another_file_in_its_place_is_kept_and_refused(
 ):
     path = tmp_path / "weights.pt"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"weights.pt: .*{words}.*delete it and fetch"):
+    with pytest.raises(DataError, match=rf"weights.pt: .*{words}.*move it away and fetch"):
         fetch(path, server.url("good"))
     assert path.read_bytes() == content
