@@ -24,6 +24,7 @@ from benchmarks import (
     verify,
     windows,
 )
+from sam2vss_lib.errors import Sam2VssError
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 Benchmark = Callable[[], Iterator[Comparison]]
@@ -52,6 +53,12 @@ def benchmarks(*, quick: bool, repeats: int, keep: Path | None) -> dict[str, Ben
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for; returns the exit code."""
     asked = _parsed(arguments)
+    try:
+        if asked.out is not None:
+            report.check_out(asked.out)
+    except Sam2VssError as error:
+        _say(f"error: {error}")
+        return error.exit_code
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
     facts = report.run_facts(quick=asked.quick)

@@ -12,7 +12,9 @@ from pathlib import Path
 import torch
 from tabulate import tabulate
 
+from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import atomic_path, write_json
+from sam2vss_lib.storage.targets import beside, check_file
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
     BenchmarkFile,
     Comparison,
@@ -87,6 +89,22 @@ def is_quiet(load_average: float, cpus: int | None) -> bool:
     return load_average < 0.3 * (cpus or 1)
 
 
+def check_out(path: Path) -> None:
+    """Refuse at once a place for results where something else would be replaced.
+
+    Raises:
+        SettingsError: no file can be written there, or a plot is there without its JSON file.
+        DataError: the file is there and not one of ours.
+    """
+    plot = beside(path, ".png")
+    check_file(path)
+    check_file(plot)
+    if path.exists():
+        read_benchmarks(path)
+    elif plot.exists():
+        raise SettingsError(f"{plot}: is there, but no {path.name} that it is of; use another name")
+
+
 def write(path: Path, name: str, section: Section) -> None:
     """Put the rows of one benchmark into a JSON file, and draw its ratios anew beside it.
 
@@ -99,7 +117,7 @@ def write(path: Path, name: str, section: Section) -> None:
     sections = read_benchmarks(path).sections if path.exists() else {}
     found = BenchmarkFile(sections={**sections, name: section})
     write_json(path, found.model_dump(mode="json"))
-    with atomic_path(path.with_suffix(".png")) as temporary:
+    with atomic_path(beside(path, ".png")) as temporary:
         figure_ratios(found.rows).savefig(temporary, dpi=120)
 
 

@@ -25,7 +25,7 @@ from benchmarks import (
 )
 from benchmarks.__main__ import main
 from benchmarks.rows import side_by_side
-from sam2vss_lib.errors import DataError
+from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -240,6 +240,11 @@ def test_written_results_can_be_read_and_seen(tmp_path: Path) -> None:
     assert "2.5" in report.table(rows)
     assert not report.is_quiet(2.0, 2)
     assert report.is_quiet(0.1, 2)
+
+    report.check_out(path)
+    path.rename(tmp_path / "aside")
+    with pytest.raises(SettingsError, match=r"results.png: is there, but no results.json"):
+        report.check_out(path)
 
     path.write_text('{"format_version": 1, "rows": []}', encoding="utf-8")
     with pytest.raises(DataError, match=r"results\.json: rows: "):

@@ -50,7 +50,7 @@ def run_stage(
     recipe = _recipe_sha256(stage, seed)
     if state is not None:
         if state.get("recipe") != recipe:
-            raise DataError(f"{path}: of another recipe or seed; delete it or use a new --out")
+            raise DataError(f"{path}: of another recipe or seed; use a new --out")
         model.load_state_dict(state["model"])
         probe.load_state_dict(state["probe"])
     elif stage.prepare is not None:

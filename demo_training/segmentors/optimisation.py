@@ -183,10 +183,10 @@ def _resume(path: Path, recipe: str, network: nn.Module, optimiser: torch.optim.
     try:
         state: Any = torch.load(path, weights_only=True)
     except Exception as error:  # the unpickler fed arbitrary bytes raises many things
-        said = f"{path}: not a readable checkpoint ({first_line(error)}); delete it"
+        said = f"{path}: not a readable checkpoint ({first_line(error)}); move it away"
         raise DataError(said) from None
     if not isinstance(state, dict) or state.get("recipe") != recipe:
-        raise DataError(f"{path}: of another architecture or recipe; delete it or use new --out")
+        raise DataError(f"{path}: of another architecture or recipe; use a new --out")
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
     return int(state["step"])

@@ -12,6 +12,7 @@ import typer
 from sam2vss_lib.cli.from_settings import with_settings
 from sam2vss_lib.cli.options import JsonOption, SplitOptions, print_result
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.storage.targets import check_file, check_folder
 
 app = typer.Typer(no_args_is_help=True, help="Data sets in VSPW or VIPSeg layout.")
 
@@ -62,6 +63,8 @@ def data_verify(
     from sam2vss_lib.datasets import verify_dataset
     from sam2vss_lib.storage.files import write_json
 
+    if report_path is not None:
+        check_file(report_path)
     report = verify_dataset(
         root,
         **options.model_dump(),
@@ -127,6 +130,7 @@ def data_convert(
     json_output: JsonOption = False,
 ) -> None:
     """Make the 480p or 720p form of a data set, or a clip of a video; resumes where it stopped."""
+    check_folder(target)
     for_video = {"--clip": clip, "--fps": fps, "--max-frames": max_frames}
     if kind == "video":
         from sam2vss_lib.datasets.converting.video import convert_video

@@ -14,6 +14,7 @@ from sam2vss_lib.cli.scale import ClipWork, StageOptions, run_stage
 from sam2vss_lib.masklets.approximations import Approximations, preset_values
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
+from sam2vss_lib.storage.targets import check_folder
 from sam2vss_lib.study.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def segment_command(
     authors publish them: a state dict, or a dict with state_dict, of backbone.patch_embed1.* ..
     backbone.norm4.* and decode_head.*. The README lists the keys of each head.
     """
+    check_folder(out)
     dataset, pool = stage.open(), stage.pool(may_use_gpu=stage.device != "cpu")
     work = partial(_segmenting, model, stage.device, options, out, probabilities)
     print_clips(out, dataset, sum(run_stage(dataset, work, pool, "segment")), json_output)
@@ -84,6 +86,7 @@ def masklets_command(
     """Propose masks on every window's first frame and track them through the window."""
     from sam2vss_lib.masklets.generate import MaskletRun
 
+    check_folder(out)
     work = partial(tracking, checkpoint, stage.device, config, settings, out, max_objects_per_batch)
     pool = stage.pool(may_use_gpu=stage.device != "cpu")
     run = sum(run_stage(stage.open(), work, pool, "masklets"), MaskletRun())

@@ -16,6 +16,7 @@ from sam2vss_lib.cli.options import (
     print_clips,
     print_result,
 )
+from sam2vss_lib.storage.targets import check_folder
 from sam2vss_lib.study.settings import BaseSystem
 
 app = typer.Typer(no_args_is_help=True, help="Predictions in other systems' formats.")
@@ -47,6 +48,7 @@ def convert(
     from sam2vss_lib.predictions.folder import PredictionFolder
     from sam2vss_lib.predictions.importers.convert import convert_predictions, open_predictions
 
+    check_folder(out)
     if out.resolve() == predictions.resolve():
         raise SettingsError(f"--out {out}: is the folder of --predictions; name another")
     dataset = options.open()

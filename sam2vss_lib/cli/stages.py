@@ -18,8 +18,8 @@ from sam2vss_lib.cli.options import (
     require_folders,
 )
 from sam2vss_lib.cli.scale import ClipWork, StageOptions, run_stage
-from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.refinement.settings import RefineSettings
+from sam2vss_lib.storage.targets import check_folder
 from sam2vss_lib.study.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def refine_command(
     """Give every masklet the class most frequent under it in a base model's predictions."""
     from sam2vss_lib.predictions.folder import PredictionFolder
 
+    check_folder(out)
     dataset = stage.open()
     require_folders(predictions=predictions, masklets=masklets)
     base = PredictionFolder(predictions, dataset.num_classes, label_offset)
@@ -76,11 +77,12 @@ def evaluate_command(
 ) -> None:
     """Measure predictions against ground truth: mIoU, FWIoU, mBIoU, mVC8, mVC16.
 
-    Beside the JSON file goes an .npz file of the same name with the sums per clip.
+    Beside metrics.json goes metrics.npz with the sums per clip, beside run.v1 goes run.v1.npz.
     """
     from sam2vss_lib.metrics import MetricSuite
     from sam2vss_lib.predictions.folder import PredictionFolder
     from sam2vss_lib.study.stages.evaluation import (
+        check_metrics_path,
         offset_warning,
         predictions_sha256,
         write_metrics,
@@ -88,8 +90,7 @@ def evaluate_command(
     from sam2vss_lib.study.stages.provenance import collect_provenance
     from sam2vss_lib.validation import resolve_device
 
-    if out.is_dir():
-        raise SettingsError(f"--out {out}: is a folder; expected the name of a file")
+    check_metrics_path(out)
     dataset, pool = stage.open(), stage.pool(may_use_gpu=stage.device.startswith("cuda"))
     require_folders(predictions=predictions)
     folder = PredictionFolder(predictions, dataset.num_classes, label_offset)

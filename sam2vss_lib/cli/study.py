@@ -10,6 +10,7 @@ import typer
 from sam2vss_lib.cli.from_settings import with_settings
 from sam2vss_lib.cli.options import JsonOption, StudyOptions, print_result
 from sam2vss_lib.errors import RunError
+from sam2vss_lib.storage.targets import check_folder
 
 
 def doctor(json_output: JsonOption = False) -> None:
@@ -39,6 +40,7 @@ def study(
     from sam2vss_lib.study.run.planning import share_masklets
     from sam2vss_lib.study.run.reuse import reuse_table
 
+    check_folder(options.out)
     plans = options.open()
 
     def say(text: str) -> None:

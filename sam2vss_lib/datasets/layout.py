@@ -127,6 +127,7 @@ def list_clip(root: Path, name: str, layout: Layout) -> ClipListing:
     faults = [fault for fault in (*shown.faults, *drawn.faults) if fault.file != str(masks)]
     for stem, file in drawn.files.items():
         if stem not in shown.files:
-            problem, hint = f"mask without a frame in {frames}", "add the frame or remove the mask"
+            problem = f"mask without a frame in {frames}"
+            hint = "add the frame or move the mask away"
             faults.append(FileFault(masks / file, problem, hint))
     return ClipListing(tuple(shown.files.values()), drawn.files, faults)

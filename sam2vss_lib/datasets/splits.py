@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,11 @@ from sam2vss_lib.datasets.layout import (
 )
 from sam2vss_lib.datasets.manifests import find_dataset_facts
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.storage.files import atomic_path
 from sam2vss_lib.storage.places import GENERATED, manifest_path
+from sam2vss_lib.storage.targets import check_file
+
+_EMPTY = "split list is empty"
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,33 @@ def read_split(path: Path) -> tuple[tuple[str, ...], list[FileFault]]:
             problem = f"line {number}: clip {name!r} already stands on line {first_line[name]}"
             faults.append(FileFault(path, problem, "remove one of the two lines"))
     if not first_line and not faults:
-        faults.append(FileFault(path, "split list is empty", "list one clip name a line"))
+        faults.append(FileFault(path, _EMPTY, "list one clip name a line"))
     return tuple(first_line), faults
+
+
+def add_to_split(path: Path, clips: Iterable[str] = ()) -> None:
+    """Add the clips that are not there yet to a split list, which is made when missing.
+
+    What it holds stays, byte for byte; lines are added in its own line endings. Without clips it is
+    only looked at, before work that will add some.
+
+    Raises:
+        DataError: it cannot be read, or a line of it is no clip; it is left as it is.
+        SettingsError: no file can be written there.
+    """
+    check_file(path)
+    there, faults = read_split(path) if path.exists() else ((), [])
+    if faults and faults[0].problem != _EMPTY:
+        raise faults[0]
+    new = [clip for clip in clips if clip not in there]
+    if not new:
+        return
+    text = path.read_bytes() if path.exists() else b""
+    ending = next((end for end in (b"\r\n", b"\n", b"\r") if end in text), b"\n")
+    if text and not text.endswith(ending):
+        text += ending
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(text + b"".join(clip.encode() + ending for clip in new))
 
 
 def find_classes(

@@ -165,7 +165,7 @@ def _check_features(
     """Features must be of these masklets and of the classifier's encoder."""
     about = features.metadata
     if about["masklets_sha256"] != masklets_sha256:
-        raise DataError(f"{path}: features of other masklets; delete it and extract them again")
+        raise DataError(f"{path}: features of other masklets; use another folder for features")
     settings = about["settings"]
     if settings["pool"] == "frame" and settings["frame_stride"] != 1:
         raise SettingsError(

@@ -23,7 +23,7 @@ from sam2vss_lib.storage.clip_files import ClipFiles
 FORMAT_VERSION = 1
 _TEXTS = ("settings_sha256", "checkpoint_sha256", "clip")
 _OPTIONAL_TEXTS = ("config_sha256", "frames_sha256")  # ours, not of the format
-_REDO = "delete it and run sam2vss masklets again"
+_REDO = "move it away and run sam2vss masklets again"
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def check_fit(clip: Clip, stored: ClipMasklets, path: Path, *, overlap: str = "a
     if kept != wanted:
         raise DataError(
             f"{path}: masklets of {kept} (frames, height, width), but clip {clip.name} has "
-            f"{wanted}; delete it and run sam2vss masklets again"
+            f"{wanted}; name the masklets of this data set"
         )
     if overlap == "logit" and "rle_visible" not in stored.table.column_names:
         raise DataError(

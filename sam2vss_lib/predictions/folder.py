@@ -146,9 +146,9 @@ class PredictionFolder:
             probabilities_path.unlink(missing_ok=True)
         else:
             self._check_probabilities(probabilities, probabilities_path, "not written")
-            path.unlink(missing_ok=True)  # old labels must not pass for those of new probabilities
             with atomic_path(probabilities_path) as temporary:
                 np.savez_compressed(temporary, probabilities=probabilities)
+                path.unlink(missing_ok=True)  # old labels must not pass for those of new ones
         write_label_image(path, labels, palette)
 
     def missing(self, clip: Clip) -> tuple[int, ...]:

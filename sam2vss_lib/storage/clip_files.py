@@ -52,6 +52,6 @@ class ClipFiles:
                 return
             raise DataError(f"{path}: no such file") from None
         raise DataError(
-            f"{path}: changed since it was written, by its checksum {checksum.name}; delete both "
-            "to have it made anew"
+            f"{path}: changed since it was written, by its checksum {checksum.name}; move both "
+            "away to have it made anew"
         )

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import held, sha256_file
+from sam2vss_lib.storage.targets import file_target
 
 _CHUNK_BYTES = 2**16  # what is lost at most when a connection breaks off
 _PROGRESS_BYTES = 2**20
@@ -65,6 +66,7 @@ def fetch_file(
     Raises:
         DataError: another file is there, no address gives the file, or it is not there and the
             network may not be used.
+        SettingsError: something else than a file is there.
     """
     if path.is_file():  # perhaps in a folder that cannot be written
         check_published(path, sha256, size_bytes)
@@ -73,6 +75,7 @@ def fetch_file(
     if offline or any(value in ("1", "on", "yes", "true") for value in asked):
         reason = f"offline (--offline or ${', $'.join(_OFFLINE_VARIABLES)})"
         raise DataError(f"{path}: is not there, and the network may not be used: {reason}")
+    path = file_target(path)
     part, connection = path.with_name(f".{path.name}.part"), connection or Connection()
     failures: list[str] = []
     with held(path.with_name(f".{path.name}.lock")):
@@ -106,7 +109,7 @@ def check_published(path: Path, sha256: str, size_bytes: int) -> None:
         problem = "is not the published file: its SHA-256 differs"
     else:
         return
-    raise DataError(f"{path}: {problem}; delete it and fetch it again")
+    raise DataError(f"{path}: {problem}; move it away and fetch it again")
 
 
 def _download(url: str, part: Path, sha256: str, size_bytes: int, connection: Connection) -> None:

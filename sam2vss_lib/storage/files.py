@@ -20,6 +20,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -28,8 +29,10 @@ from typing import Any
 from uuid import uuid4
 
 from sam2vss_lib.errors import DataError, RunError, SettingsError
+from sam2vss_lib.storage.targets import file_target
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_OF_THE_PLACE = (*_FULL, errno.EMFILE, errno.ENFILE, errno.EIO)
 _ATTEMPTS = 1000  # at a folder that somebody else removes; more are no race
 
 
@@ -37,12 +40,14 @@ _ATTEMPTS = 1000  # at a folder that somebody else removes; more are no race
 def atomic_path(path: Path) -> Generator[Path]:
     """Yield a temporary path beside `path` that replaces it only if the block succeeds.
 
-    It is hidden, has the same suffix, and is to be written by the caller; its folder is made.
+    It is hidden, has the same suffix, and is to be written by the caller; its folder is made. A
+    link stays, and the file that it leads to is replaced; a replaced file's rights stay, too.
 
     Raises:
         RunError: the disk is full.
-        SettingsError: the folder cannot be made.
+        SettingsError: the folder cannot be made or written to, or `path` is no file or protected.
     """
+    path = file_target(path)
     prefix = f".tmp-{zlib.crc32(os.fsencode(path.name)):08x}-"
     temporary = path.with_name(f"{prefix}{uuid4().hex[:8]}{path.suffix}")
     with _room_for(path):
@@ -50,6 +55,8 @@ def atomic_path(path: Path) -> Generator[Path]:
         handle = _lock(temporary, fcntl.LOCK_EX)
         try:
             yield temporary
+            with suppress(OSError):
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -93,7 +100,7 @@ def held(lock: Path, *, wait: bool = True) -> Generator[bool]:
 
     Raises:
         RunError: the disk is full.
-        SettingsError: the folder cannot be made.
+        SettingsError: the folder cannot be made or written to.
     """
     try:
         with _room_for(lock):
@@ -118,26 +125,24 @@ def _lock(path: Path, how: int) -> int:
 
     Raises:
         BlockingIOError: another process holds it, and `how` says not to wait.
-        SettingsError: the folder cannot be made.
+        SettingsError: the folder cannot be made or written to.
     """
     failures = 0
     while True:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            # a link to a folder that is not there cannot be made, what it leads to can
+            Path(os.path.realpath(path.parent)).mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in _NOT_OF_THE_PLACE:
                 raise
             failures += 1
             if isinstance(error, FileExistsError | FileNotFoundError) and failures < _ATTEMPTS:
                 continue  # 1
             raise SettingsError(
-                f"{path.parent}: this folder cannot be made ({error.strerror}); choose another "
-                "place"
+                f"{path.parent}: this folder cannot be made or written to ({error.strerror}); "
+                "choose another place"
             ) from None
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # 1
-            continue
         try:
             fcntl.flock(handle, how)
             if os.path.samestat(os.fstat(handle), path.stat()):

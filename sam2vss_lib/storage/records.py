@@ -34,16 +34,16 @@ def is_finished(folder: Path, wanted: dict[str, Any]) -> bool:
     return True
 
 
-def check_same_inputs(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+def check_same_inputs(
+    path: Path, stored: dict[str, Any], wanted: dict[str, Any], hint: str = "use another --out"
+) -> None:
     """Refuse the output at `path`, made from `stored`, where `wanted` would be its inputs now.
 
     Raises:
         DataError: the two differ; the message names the first difference.
     """
     if difference := _first_difference(stored, wanted, ""):
-        raise DataError(
-            f"{path}: made with other inputs: {difference}; delete it or use another --out"
-        )
+        raise DataError(f"{path}: made with other inputs: {difference}; {hint}")
 
 
 def mark_started(folder: Path, made_from: dict[str, Any]) -> None:
@@ -94,7 +94,9 @@ def sha256_files(paths: Iterable[Path]) -> str:
         except OSError as error:
             raise DataError(f"{path}: not readable ({error.strerror}); check the file") from None
         if found != recorded[path.parent].get(path.name, found):
-            raise DataError(f"{path}: changed since it was written; delete it to have it made anew")
+            raise DataError(
+                f"{path}: changed since it was written; move it away to have it made anew"
+            )
         digest.update(found.encode())
     return digest.hexdigest()
 
@@ -104,7 +106,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
     stored = read_json(path)
     files = stored.pop(_FILES, None) if isinstance(stored, dict) else ()
     if not isinstance(files, dict | None):
-        raise DataError(f"{path}: no record of a finished clip; delete its folder")
+        raise DataError(f"{path}: no record of a finished clip; move its folder away")
     return stored, files
 
 

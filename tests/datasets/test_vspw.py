@@ -190,7 +190,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], Path | str, Path | str, str]] 
         FIRST / "origin",
         r"no frames \(.jpg, .*, .bmp\); put <frame>.jpg files there \(and 5 more faults",
     ),
-    "no frame": (Path.unlink, FRAME, MASK, "mask without a frame in .*; add the frame or remove"),
+    "no frame": (Path.unlink, FRAME, MASK, "mask without a frame in .*; add the frame or move"),
     "no mask": (
         Path.unlink,
         MASK,

@@ -167,7 +167,7 @@ def test_interrupted_stage_ends_with_the_same_weights(
 
 def test_checkpoint_of_another_recipe_is_refused(pool: Pool, tmp_path: Path):
     trained(Stage("short", 1, RATES, (direct,)), pool, tmp_path)
-    with pytest.raises(DataError, match=r"short\.pt: of another recipe or seed; delete it"):
+    with pytest.raises(DataError, match=r"short\.pt: of another recipe or seed; use a new --out"):
         trained(Stage("short", 1, RATES, (direct,), lr=2e-3), pool, tmp_path)
 
 

@@ -102,7 +102,9 @@ def test_checkpoints_of_another_recipe_or_damaged_are_refused(
 ) -> None:
     path = tmp_path / "state.pt"
     train(architecture, labelled, replace(SETTINGS, steps=1), path)
-    with pytest.raises(DataError, match=r"state.pt: of another architecture or recipe; delete it"):
+    with pytest.raises(
+        DataError, match=r"state.pt: of another architecture or recipe; use a new --out"
+    ):
         train(architecture, labelled, replace(SETTINGS, steps=2), path)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"state.pt: not a readable checkpoint"):

@@ -241,7 +241,7 @@ def test_masklets_made_with_something_else_are_refused(
     out, clip = tmp_path / "out", own_world.clips[0]
     generate_masklets(own_world, demo_model, LOOSE, out)
     before = (out / f"{clip.name}.parquet").read_bytes()
-    where = (f"{out / clip.name}.parquet: made with other inputs: ", "delete it", "--out")
+    where = (f"{out / clip.name}.parquet: made with other inputs: ", "; use another --out")
     wider = LOOSE.model_copy(update={"window": 3})
     refused(own_world, demo_model, wider, out, *where, "settings.window is 2, not 3")
     other = replace(demo_model, checkpoint_sha256="0" * 64)

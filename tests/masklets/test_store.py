@@ -134,16 +134,16 @@ def test_truncated_file(store: MaskletStore, kept: int) -> None:
     data = store.path("clip").read_bytes()
     assert len(data) > kept
     store.path("clip").write_bytes(data[:kept])
-    refused(store, "no masklet file", "delete it")
+    refused(store, "no masklet file", "move it away")
 
 
 def test_damaged_rows(store: MaskletStore) -> None:
     data = bytearray(store.path("clip").read_bytes())
     data[4:400] = bytes(396)  # after the magic number: the first columns' pages
     store.path("clip").write_bytes(data)
-    refused(store, "changed since it was written", "clip.parquet.sha256", "delete both")
+    refused(store, "changed since it was written", "clip.parquet.sha256", "move both away")
     store.checksum_path("clip").unlink()
-    refused(store, "damaged masklet file", "delete it")
+    refused(store, "damaged masklet file", "move it away")
 
 
 def test_checksum_is_that_of_the_file_and_sha256sum_reads_it(store: MaskletStore) -> None:
@@ -174,14 +174,14 @@ def test_checksum_without_its_file_means_nothing(store: MaskletStore) -> None:
 
 def test_parquet_of_something_else(store: MaskletStore) -> None:
     pq.write_table(pa.table({"a": [1]}), store.path("clip"))
-    refused(store, "no metadata 'format_version'", "delete it")
+    refused(store, "no metadata 'format_version'", "move it away")
 
 
 def test_other_format_version(store: MaskletStore) -> None:
     table = pq.read_table(store.path("clip"))
     metadata = {**table.schema.metadata, b"format_version": b"2"}
     pq.write_table(table.replace_schema_metadata(metadata), store.path("clip"))
-    refused(store, "format version 2, this program reads 1", "delete it")
+    refused(store, "format version 2, this program reads 1", "move it away")
 
 
 def test_file_of_another_program(store: MaskletStore) -> None:
@@ -221,7 +221,7 @@ def test_rows_that_are_no_masklets(
     path = store.path("clip")
     pq.write_table(change(pq.read_table(path)), path)
     store.checksum_path("clip").unlink()
-    refused(store, words, "delete it")
+    refused(store, words, "move it away")
 
 
 def replaced(table: Any, name: str, values: Any) -> Any:

@@ -100,6 +100,22 @@ def test_probabilities_survive_the_round_trip(clip: Clip, folder: PredictionFold
     assert folder.read_probabilities(clip, 2) is None
 
 
+def test_a_failed_write_of_probabilities_leaves_the_old_prediction(
+    clip: Clip, folder: PredictionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels, probabilities = np.zeros(SIZE, np.uint8), np.zeros((3, 6, 8), np.float16)
+    folder.write(clip, 2, labels, probabilities)
+    before = {path.name: path.read_bytes() for path in (folder.root / "first").iterdir()}
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    with pytest.raises(KeyboardInterrupt):
+        folder.write(clip, 2, labels + 1, probabilities)
+    assert {path.name: path.read_bytes() for path in (folder.root / "first").iterdir()} == before
+
+
 def test_missing_lists_the_frames_to_do(clip: Clip, folder: PredictionFolder) -> None:
     assert folder.missing(clip) == (0, 1, 2, 3, 4)
     for i in (0, 3):

@@ -279,10 +279,10 @@ def test_missing_masklets(case: Case) -> None:
 
 def test_masklets_of_another_number_of_frames_or_size(case: Case) -> None:
     write_masklets(case.store, "first", case.windows[:1], case.scores[:1])
-    refused(case, "first.parquet", "(2, 24, 32)", "has (5, 24, 32)", "delete it")
+    refused(case, "first.parquet", "(2, 24, 32)", "has (5, 24, 32)", "name the masklets of")
     wide = [np.concatenate([w, w], axis=-1) for w in case.windows]
     write_masklets(case.store, "first", wide, case.scores)
-    refused(case, "first.parquet", "(5, 24, 64)", "has (5, 24, 32)", "delete it")
+    refused(case, "first.parquet", "(5, 24, 64)", "has (5, 24, 32)", "name the masklets of")
 
 
 def test_masklets_of_another_program_do_but_for_the_overlap_rule_logit(case: Case) -> None:

@@ -85,7 +85,7 @@ def test_predictions_made_from_something_else_are_refused(
     before = times(out)
     with pytest.raises(DataError, match="made with other inputs: model is tiny, not other"):
         segment(dataset, replace(tiny_segformer, name="other"), out)
-    with pytest.raises(DataError, match=r"first: .*: checkpoint_sha256 is .*; delete it"):
+    with pytest.raises(DataError, match=r"first: .*: checkpoint_sha256 is .*; use another --out"):
         segment(dataset, replace(tiny_segformer, checkpoint_sha256="0" * 64), out)
     reduced = InferenceOptions(precision="bfloat16")
     with pytest.raises(DataError, match=r"options\.precision is float32, not bfloat16"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sam2vss_lib.errors import DataError
+from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.storage.downloads import Connection, fetch_file
 from tests.storage.unreliable_server import CONTENT, SHA256, UnreliableServer, unreliable_server
 
@@ -152,6 +153,18 @@ def test_another_file_in_its_place_is_kept_and_refused(
 ):
     path = tmp_path / "weights.pt"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"weights.pt: .*{words}.*delete it and fetch"):
+    with pytest.raises(DataError, match=rf"weights.pt: .*{words}.*move it away and fetch"):
         fetch(path, server.url("good"))
     assert path.read_bytes() == content
+
+
+def test_a_link_stays_and_a_pipe_is_refused(server: UnreliableServer, tmp_path: Path):
+    path, disk = tmp_path / "weights.pt", tmp_path / "disk" / "kept.v1"
+    path.symlink_to(disk)
+    assert fetch(path, server.url("good")) is False
+    assert path.is_symlink()
+    assert [p.name for p in disk.parent.iterdir()] == ["kept.v1"]
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(SettingsError, match=r"weights.pt: is a pipe, where a file is wanted"):
+        fetch(path, server.url("good"))

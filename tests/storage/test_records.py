@@ -45,7 +45,7 @@ def test_a_lost_file_is_made_anew_and_a_changed_one_is_said(tmp_path: Path) -> N
     mark_finished(tmp_path, MADE_FROM)
     file.write_bytes(b"label5")
     for look in (lambda: is_finished(tmp_path, MADE_FROM), lambda: sha256_files([file])):
-        with pytest.raises(DataError, match=r"1\.png: changed since it was written; delete it"):
+        with pytest.raises(DataError, match=r"1\.png: changed since it was written; move it away"):
             look()
     file.unlink()
     assert not is_finished(tmp_path, MADE_FROM)
@@ -91,7 +91,7 @@ def test_other_inputs_are_named(tmp_path: Path, wanted: dict, difference: str) -
     with pytest.raises(DataError) as caught:
         is_finished(tmp_path, wanted)
     assert str(caught.value) == (
-        f"{tmp_path}: made with other inputs: {difference}; delete it or use another --out"
+        f"{tmp_path}: made with other inputs: {difference}; use another --out"
     )
 
 

@@ -14,7 +14,7 @@ from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.storage.files import write_text
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
-_RESTORE = "bring the file back, or write the checksums anew if it was meant (--write-manifest)"
+_RESTORE = "bring the file back; if it was meant, write the checksums anew (--write-manifest)"
 
 
 def checksum_list(root: Path, split: str) -> Path:
@@ -44,7 +44,7 @@ def read_checksums(path: Path) -> dict[str, str]:
     Raises:
         DataError: not readable, or a line is not a checksum and a path, or names a path twice.
     """
-    hint = "write it anew with --write-manifest, or restore it"
+    hint = "restore it, or move it away and write another with --write-manifest"
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:

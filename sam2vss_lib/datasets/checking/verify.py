@@ -24,6 +24,7 @@ from sam2vss_lib.datasets.labels import StrayLabels
 from sam2vss_lib.datasets.splits import Split, find_split
 from sam2vss_lib.parallel.processes import map_in_processes
 from sam2vss_lib.storage.files import sha256_file
+from sam2vss_lib.storage.targets import check_file
 
 _NOTES_SHOWN = 5
 _NEARLY_ALL = 0.9  # share of masks with the value 0 from which on it may be a class
@@ -119,8 +120,10 @@ def verify_dataset(
     facts = None if expect is None else published_facts(expect, split)
     root, faults = found.root, found.faults
     listed = checksum_list(root, split)
+    if write_manifest:
+        check_file(listed)
     compare = listed.is_file() and not write_manifest
-    recorded = read_checksums(listed) if compare else {}
+    recorded = read_checksums(listed) if listed.is_file() else {}  # no other file is replaced
     hashing = compare or write_manifest
 
     num_frames = num_masks = num_annotated = num_with_zero = 0

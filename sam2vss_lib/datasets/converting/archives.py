@@ -90,7 +90,7 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits | None = None) -> N
     """
     limits = limits or UnpackLimits()
     if target.exists():
-        raise FileFault(target, "already exists", "delete it or unpack to another folder")
+        raise FileFault(target, "already exists", "unpack to another folder")
     if not archive.is_file():
         raise FileFault(archive, "no such file", "check the path of the archive")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -10,15 +10,15 @@ from typing import NamedTuple
 from sam2vss_lib.datasets.class_names import CLASS_FILES
 from sam2vss_lib.datasets.converting.convert_clip import KINDS, Conversion, convert_clip
 from sam2vss_lib.datasets.converting.converted import LOCK
-from sam2vss_lib.datasets.faults import FileFault
+from sam2vss_lib.datasets.faults import FileFault, read_bytes
 from sam2vss_lib.datasets.labels import StrayLabels
 from sam2vss_lib.datasets.layout import VSPW_LAYOUT, find_layout, is_plain_name
 from sam2vss_lib.datasets.listing import is_junk
 from sam2vss_lib.datasets.manifests import find_dataset_facts
-from sam2vss_lib.datasets.splits import find_classes, find_split_list, read_split
+from sam2vss_lib.datasets.splits import add_to_split, find_classes, find_split_list, read_split
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.parallel.processes import map_in_processes
-from sam2vss_lib.storage.files import held, write_text
+from sam2vss_lib.storage.files import atomic_path, held, write_text
 from sam2vss_lib.storage.places import manifest_path
 
 _SPLITS = ("train", "val", "test")
@@ -99,6 +99,7 @@ def convert_dataset(
         raise faults[0]
     work = partial(convert_clip, conversion)
     with held(target / LOCK):
+        _check_lists(conversion, lists)
         outcomes = list(map_in_processes(work, names, workers=workers, what="convert"))
         failed = [outcome for outcome in outcomes if isinstance(outcome, DataError)]
         if failed:
@@ -109,18 +110,29 @@ def convert_dataset(
     return ConversionResult(*(outcomes.count(kind) for kind in kinds))
 
 
+def _check_lists(conversion: Conversion, splits: Sequence[str]) -> None:
+    """Lists that are there must be such as can be added to, and class lists the source's own."""
+    for split in splits:
+        add_to_split(conversion.target / f"{split}.txt")
+    for name in CLASS_FILES:
+        ours, theirs = conversion.source / name, conversion.target / name
+        if ours.is_file() and theirs.exists() and read_bytes(ours) != read_bytes(theirs):
+            problem = f"is another class list than {ours}"
+            raise FileFault(theirs, problem, "it is kept: convert into another folder")
+
+
 def _copy_lists(conversion: Conversion, splits: Sequence[str]) -> None:
-    """Copy the lists of clips that were converted, and the class list."""
+    """List the clips that were converted, and copy the class list."""
     source, target = conversion.source, conversion.target
     frames = conversion.target_layout.frame_folder
     for split in splits:
         names, _ = read_split(find_split_list(source, split, conversion.source_layout))
-        made = [name for name in names if frames(target, name).is_dir()]
-        if made:
-            write_text(target / f"{split}.txt", "".join(f"{name}\n" for name in made))
+        made = (name for name in names if frames(target, name).is_dir())
+        add_to_split(target / f"{split}.txt", made)
     for name in CLASS_FILES:
-        if (source / name).is_file():
-            write_text(target / name, (source / name).read_text(encoding="utf-8"))
+        if (source / name).is_file() and not (target / name).exists():
+            with atomic_path(target / name) as temporary:
+                temporary.write_bytes(read_bytes(source / name))
     if conversion.semantic and not any((target / name).is_file() for name in CLASS_FILES):
         official = manifest_path("vspw_classes.json").read_text(encoding="utf-8")
         write_text(target / CLASS_FILES[0], official)

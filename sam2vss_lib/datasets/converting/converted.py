@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from sam2vss_lib.storage.records import check_same_inputs
 _HIDDEN = Path(".sam2vss")
 UNPACKED = _HIDDEN / "unpacked"  # where an archive is unpacked while it is converted
 LOCK = _HIDDEN / "lock"  # that one conversion at a time holds
+_KEPT = "it is kept: convert into another folder, or a video under another --clip"
 
 
 def listing_sha256(files: list[Path]) -> str:
@@ -32,7 +34,8 @@ def make_clip(
 ) -> bool:
     """Make one clip of a data set root, unless it is there already.
 
-    The caller holds the root's lock. A run that is killed leaves no part of a clip in its place.
+    The caller holds the root's lock. A run that is killed leaves no part of a clip in its place,
+    or what the next run completes; nothing that is there is removed or replaced.
     `made_from` are source and settings; `write` is given a new folder each for the clip's frames
     and for its masks, of which the latter may stay empty.
 
@@ -44,29 +47,39 @@ def make_clip(
     """
     frames, masks = layout.frame_folder(root, name), layout.mask_folder(root, name)
     record = root / _HIDDEN / "made_from" / f"{name}.json"
-    if record.is_file():
-        stored = read_json(record)
-        if frames.is_dir():
-            check_same_inputs(frames, stored, made_from)
-            return True
-    elif frames.exists() or masks.exists():
-        problem = "is there already, and was not made by this conversion"
-        raise FileFault(frames, problem, "move it away or convert to another folder")
-    building = root / _HIDDEN / "unfinished" / name
+    building, whole = (root / _HIDDEN / state / name for state in ("unfinished", "whole"))
+    if whole.is_dir():  # of a run that was killed
+        _put_in_place(whole, frames, masks)
+    if record.is_file() and frames.is_dir():
+        check_same_inputs(frames, read_json(record), made_from, _KEPT)
+        return True
+    _refuse_what_is_there(frames, masks)
     shutil.rmtree(building, ignore_errors=True)  # what a killed run has left
-    shutil.rmtree(masks, ignore_errors=True)
     new_frames, new_masks = building / "frames", building / "masks"
     new_frames.mkdir(parents=True)
     new_masks.mkdir()
     try:
         write(new_frames, new_masks)
         write_json(record, made_from)
-        # frames come last: a clip is there if they are
-        if any(new_masks.iterdir()):
-            masks.parent.mkdir(parents=True, exist_ok=True)
-            new_masks.rename(masks)
-        frames.parent.mkdir(parents=True, exist_ok=True)
-        new_frames.rename(frames)
+        whole.parent.mkdir(exist_ok=True)
+        building.rename(whole)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+    _put_in_place(whole, frames, masks)
     return False
+
+
+def _put_in_place(whole: Path, frames: Path, masks: Path) -> None:
+    """Move a finished clip, or what is left of it, to its place: its frames last."""
+    for new, place in ((whole / "masks", masks), (whole / "frames", frames)):
+        if new.is_dir() and any(new.iterdir()):
+            _refuse_what_is_there(place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            new.rename(place)
+    shutil.rmtree(whole)
+
+
+def _refuse_what_is_there(*places: Path) -> None:
+    for place in places:
+        if os.path.lexists(place):
+            raise FileFault(place, "is there already, and was not made by this conversion", _KEPT)

@@ -19,9 +19,9 @@ from sam2vss_lib.datasets.faults import FileFault, read_bytes
 from sam2vss_lib.datasets.images import check_same_size, decode_frame
 from sam2vss_lib.datasets.layout import is_plain_name
 from sam2vss_lib.datasets.listing import list_frames, say_uneven_steps
-from sam2vss_lib.datasets.splits import read_split
+from sam2vss_lib.datasets.splits import add_to_split
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.storage.files import held, sha256_file, write_text
+from sam2vss_lib.storage.files import held, sha256_file
 
 _log = logging.getLogger(__name__)
 _JPEG_QUALITY = 95  # frames are for models, and VSPW's own were saved nearly as finely
@@ -92,12 +92,11 @@ def convert_video(
         "height_px": height_px,
     }
     with held(root / LOCK):
+        path = root / f"{split}.txt"
+        add_to_split(path)  # refused before any work
         write = partial(_write_frames, source, islice(frames, max_frames), height_px)
         there = make_clip(root, name, made_from, write)
-        path = root / f"{split}.txt"
-        names = read_split(path)[0] if path.is_file() else ()
-        if name not in names:
-            write_text(path, "".join(f"{one}\n" for one in (*names, name)))
+        add_to_split(path, [name])
     return name, there
 
 

@@ -1,6 +1,6 @@
 """A classifier on disk: `classifier.safetensors` with the weights, `classifier.json` with the rest.
 
-The JSON is written last and names the hash of the weights, so that a pair is whole or refused.
+The JSON names the hash of the weights, so that a pair is whole or refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sam2vss_lib.isam2.classifiers.mlp import Classifier, ClassifierSettings, Ma
 from sam2vss_lib.storage.files import atomic_path, read_json, sha256_file, write_json
 
 FORMAT_VERSION = 1
-_REDO = "delete its folder and train it again"
+_REDO = "move its folder away and train it again"
 
 
 def save_classifier(classifier: Classifier, folder: Path) -> None:
@@ -26,23 +26,20 @@ def save_classifier(classifier: Classifier, folder: Path) -> None:
     The folder is made when missing; a classifier in it is replaced.
     """
     weights, about = _paths(folder)
-    about.unlink(missing_ok=True)  # old facts must not pass for those of new weights
     state = {k: v.cpu().contiguous() for k, v in classifier.network.state_dict().items()}
     with atomic_path(weights) as temporary:
         save_file(state, temporary)
-    write_json(
-        about,
-        {
+        said = {
             "format_version": FORMAT_VERSION,
-            "weights_sha256": sha256_file(weights),
+            "weights_sha256": sha256_file(temporary),
             "dim": classifier.dim,
             "class_names": list(classifier.class_names),
             "encoder": classifier.encoder,
             "settings": classifier.settings.model_dump(mode="json"),
             "best_epoch": classifier.best_epoch,
             "history": classifier.history,
-        },
-    )
+        }
+        write_json(about, said)  # while the weights wait: a failure here leaves the old pair
 
 
 def load_classifier(folder: Path, *, device: str | torch.device = "cpu") -> Classifier:

@@ -18,7 +18,7 @@ from sam2vss_lib.storage.clip_files import ClipFiles
 FORMAT_VERSION = 1
 #: `frame` of a row that stands for a masklet's whole window
 WHOLE_WINDOW = -1
-_REDO = "delete it and extract the features again"
+_REDO = "move it away and extract the features again"
 _COLUMNS: tuple[tuple[str, Any], ...] = (
     ("clip", pa.string()),
     ("window", pa.int32()),

@@ -56,7 +56,9 @@ def read_sections(results_dir: Path, notebooks: list[Path]) -> list[Section]:
     if not results_dir.is_dir():
         raise DataError(f"{results_dir}: no such folder; give one such as results/demo")
     folders = {path.name: path for path in results_dir.glob(_NUMBER) if path.is_dir()}
-    if not folders:
+    # the page and its index replace only those of a study, not of any folder named by a number
+    written = ("executed.ipynb", "failed.ipynb", "result.json")
+    if not any((folder / name).is_file() for folder in folders.values() for name in written):
         raise DataError(f"{results_dir}: no notebook's results here; give one such as results/demo")
     missing = {path.stem: path for path in notebooks if path.stem not in folders}
     return [

@@ -17,6 +17,7 @@ from traitlets.config import Config
 
 from sam2vss_lib.errors import DataError, RunError, Sam2VssError, SettingsError, first_line
 from sam2vss_lib.storage.places import NOTEBOOKS, PROJECT
+from sam2vss_lib.storage.targets import check_folder
 from sam2vss_lib.study.run.run_folder import (
     EXECUTED,
     FAILED,
@@ -137,7 +138,8 @@ def run_notebook(
     Raises:
         Sam2VssError: the notebook's own error, as one line, or `RunError` for anything else.
     """
-    folder = Path(parameters["out_dir"]).absolute()
+    folder = Path(parameters["out_dir"]).resolve()  # a link to it stays
+    check_folder(folder)
     # papermill hands a dict to tqdm, where `disable=None` means off without a terminal
     bar: Any = {"desc": notebook.stem, "disable": None} if progress else False
     with working_folder(folder) as working, _sockets() as sockets:

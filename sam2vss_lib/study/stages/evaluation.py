@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from sam2vss_lib.datasets import VOID, Dataset
-from sam2vss_lib.errors import DataError
+from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.metrics import MetricSuite
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.storage.records import sha256_files
+from sam2vss_lib.storage.targets import beside, check_file
 from sam2vss_lib.study.stages.provenance import Provenance
 
 FORMAT_VERSION = 1
@@ -24,7 +25,27 @@ _FAR_BETTER = 0.25  # more of the labelled pixels that agree when they are shift
 
 def sums_path(metrics_json: Path) -> Path:
     """The per-clip sums that belong to a metrics file; paired intervals are made from them."""
-    return metrics_json.with_suffix(".npz")
+    return beside(metrics_json, ".npz")
+
+
+def check_metrics_path(path: Path) -> None:
+    """Refuse at once a place for metrics where they or their sums would replace what is not theirs.
+
+    Raises:
+        SettingsError: no file can be written there, or the sums' name is taken by something else.
+    """
+    sums = sums_path(path)
+    check_file(path)
+    check_file(sums)
+    of_json = path.with_name(path.name.removesuffix(".json") or path.name)
+    twin = path.with_name(f"{path.name}.json") if of_json == path else of_json
+    if twin.is_file():
+        raise SettingsError(f"{path}: {sums.name} holds the sums of {twin.name}; use another name")
+    if sums.exists():
+        try:
+            MetricSuite.load(sums)
+        except DataError:
+            raise SettingsError(f"{sums}: holds no sums of metrics; use another --out") from None
 
 
 def predictions_sha256(dataset: Dataset, predictions: PredictionFolder) -> str:

@@ -166,6 +166,26 @@ def test_strangers_files_are_left_alone(tiny_vspw: Path, tmp_path: Path):
     assert files_below(target / "data/first") == before
 
 
+def test_lists_and_classes_that_are_there_stay(tiny_vspw: Path, tmp_path: Path):
+    target = tmp_path / "new"
+    target.mkdir()
+    (target / "val.txt").write_bytes(b"mine\r\nsecond")
+    convert_dataset("vspw-480p", tiny_vspw, target)
+    assert (target / "val.txt").read_bytes() == b"mine\r\nsecond\r\nfirst\r\n"
+    assert (target / "classes.json").read_bytes() == (tiny_vspw / "classes.json").read_bytes()
+    (target / "classes.json").write_text('{"1": "mine"}')
+    with pytest.raises(DataError, match=r"new/classes.json: is another class list than .*; it is"):
+        convert_dataset("vspw-480p", tiny_vspw, target)
+    assert (target / "classes.json").read_text() == '{"1": "mine"}'
+    bad = "second\n".encode("utf-16")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "val.txt").write_bytes(bad)
+    with pytest.raises(DataError, match=r"bad/val.txt: not readable as text"):
+        convert_dataset("vspw-480p", tiny_vspw, tmp_path / "bad")
+    assert (tmp_path / "bad" / "val.txt").read_bytes() == bad
+    assert not (tmp_path / "bad" / "data").exists()
+
+
 def test_what_cannot_be_converted(tiny_vspw: Path, tmp_path: Path):
     new, empty = tmp_path / "new", tmp_path / "empty"
     empty.mkdir()

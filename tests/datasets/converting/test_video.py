@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -142,6 +144,144 @@ def test_a_clip_is_made_once_and_listed_once(video: Path, tmp_path: Path):
         convert_video(video, root, clip="a", max_frames=2, height_px=20)
     with pytest.raises(DataError, match="max_frames is 2, not 3"):
         convert_video(video, root, clip="a", max_frames=3)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def test_masks_drawn_for_a_film_stay_whatever_is_converted(video: Path, tmp_path: Path):
+    """Neither another height nor frames that were moved away are a reason to touch them."""
+    root = tmp_path / "data"
+    convert_video(video, root, max_frames=2)
+    mask = root / "data" / "walk" / "mask" / "00000001.png"
+    mask.parent.mkdir()
+    mask.write_bytes(b"drawn by hand")
+    before = files(root)
+    with pytest.raises(DataError, match=r"walk/origin: made with other inputs: .*; it is kept: "):
+        convert_video(video, root, max_frames=2, height_px=20)
+    assert files(root) == before
+    shutil.move(root / "data" / "walk" / "origin", tmp_path / "aside")
+    for height_px in (None, 20):
+        with pytest.raises(DataError, match=r"walk/mask: is there already, .* another --clip$"):
+            convert_video(video, root, max_frames=2, height_px=height_px)
+    assert mask.read_bytes() == b"drawn by hand"
+    assert convert_video(video, root, clip="walk.small", max_frames=2, height_px=20)[0]
+    shutil.move(mask.parent, tmp_path / "drawn")
+    assert convert_video(video, root, max_frames=2, height_px=20) == ("walk", False)
+    assert (root / "val.txt").read_text() == "walk\nwalk.small\n"
+
+
+@pytest.mark.parametrize("taken", ["origin", "mask"])
+@pytest.mark.parametrize("kind", ["folder", "file", "link", "dangling link"])
+def test_nothing_in_the_place_of_a_clip_is_replaced(
+    video: Path, tmp_path: Path, taken: str, kind: str
+):
+    root, mine = tmp_path / "data", tmp_path / "mine"
+    place = root / "data" / "walk" / taken
+    place.parent.mkdir(parents=True)
+    if kind != "dangling link":
+        mine.mkdir()
+        (mine / "a.png").touch()
+    match kind:
+        case "folder":
+            shutil.copytree(mine, place)
+        case "file":
+            place.write_text("mine")
+        case _:
+            place.symlink_to(mine)
+    with pytest.raises(DataError, match=rf"walk/{taken}: is there already, and was not made by"):
+        convert_video(video, root)
+    assert place.is_symlink() == ("link" in kind)
+    assert (place.read_text() if kind == "file" else os.listdir(root / "data/walk")) in (
+        "mine",
+        [taken],
+    )
+    assert not (root / "val.txt").exists()
+
+
+def test_a_clip_whose_move_was_cut_off_is_completed(video: Path, tmp_path: Path):
+    root = tmp_path / "data"
+    convert_video(video, root, max_frames=2)
+    frames, hidden = root / "data" / "walk" / "origin", root / ".sam2vss" / "whole" / "walk"
+    before = files(root)
+    hidden.mkdir(parents=True)
+    frames.rename(hidden / "frames")  # as a run leaves it that is killed before the last step
+    assert convert_video(video, root, max_frames=2) == ("walk", True)
+    assert files(root) == before
+    assert not hidden.exists()
+
+
+LISTS = {
+    "plain": (b"a\nb\n", b"walk\n"),
+    "no final newline": (b"a\nb", b"\nwalk\n"),
+    "Windows": (b"a\r\nb\r\n", b"walk\r\n"),
+    "Windows, no final newline": (b"a\r\nb", b"\r\nwalk\r\n"),
+    "old Mac": (b"a\rb\r", b"walk\r"),
+    "blank lines and blanks": (b"\n a \n\n", b"walk\n"),
+    "byte order mark": (b"\xef\xbb\xbfa\n", b"walk\n"),
+    "accents": ("caf\u00e9\n".encode(), b"walk\n"),
+    "empty": (b"", b"walk\n"),
+    "listed": (b"a\r\nwalk\r\nb", b""),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_is_added_to_and_stays_byte_for_byte(video: Path, tmp_path: Path, name: str):
+    before, added = LISTS[name]
+    (tmp_path / "val.txt").write_bytes(before)
+    convert_video(video, tmp_path, max_frames=1)
+    assert (tmp_path / "val.txt").read_bytes() == before + added
+    convert_video(video, tmp_path, max_frames=1)
+    assert (tmp_path / "val.txt").read_bytes() == before + added
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "one\ntwo\nthree\n".encode("utf-16"),
+        "one\ntwo\nthree\n".encode("utf-16-le"),
+        "one\ntwo\nthree\n".encode("utf-16-be"),
+        "caf\u00e9\ntwo\n".encode("latin-1"),
+        b"one\n../two\n",
+        b"one\none\n",
+        bytes(range(256)),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_refused_and_kept(
+    video: Path, tmp_path: Path, content: bytes
+):
+    path = tmp_path / "val.txt"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"val\.txt: "):
+        convert_video(video, tmp_path, max_frames=1)
+    assert path.read_bytes() == content
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_linked_list_is_added_to_where_it_lies(video: Path, tmp_path: Path):
+    root = tmp_path / "data"
+    root.mkdir()
+    (tmp_path / "lists.txt").write_text("a\n")
+    (root / "val.txt").symlink_to("../lists.txt")
+    convert_video(video, root, max_frames=1)
+    assert (root / "val.txt").is_symlink()
+    assert (tmp_path / "lists.txt").read_text() == "a\nwalk\n"
+    os.mkfifo(root / "train.txt")
+    with pytest.raises(SettingsError, match=r"train.txt: is a pipe"):
+        convert_video(video, root, clip="other", split="train")
+    assert not (root / "data" / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["a.b", "run.v1", "0.5", "a.mp4", "2024.05.01 walk"])
+def test_a_clip_has_the_whole_name_of_its_video(video: Path, tmp_path: Path, name: str):
+    other = video.rename(tmp_path / f"{name}.mp4")
+    assert convert_video(other, tmp_path / "data", max_frames=1) == (name, False)
+    folder = tmp_path / "images" / name
+    folder.mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(folder / "1.png")
+    assert convert_video(folder, tmp_path / "more") == (name, False)
+    assert (tmp_path / "more" / "val.txt").read_text() == f"{name}\n"
 
 
 def test_a_broken_video_leaves_nothing(video: Path, tmp_path: Path):

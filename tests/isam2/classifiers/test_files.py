@@ -1,6 +1,7 @@
 """A classifier on disk: the same answers after loading, and one clear line for what is wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,21 @@ def test_round_trip(classifier: Classifier, folder: Path) -> None:
         "classifier.json",
         "classifier.safetensors",
     ]
+
+
+@pytest.mark.parametrize("failing", ["save_file", "write_json"])
+def test_a_failed_write_leaves_the_old_pair(
+    classifier: Classifier, folder: Path, failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"sam2vss_lib.isam2.classifiers.files.{failing}", fail)
+    with pytest.raises(KeyboardInterrupt):
+        save_classifier(replace(classifier, best_epoch=0), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_every_masklet_gets_a_class(classifier: Classifier) -> None:

@@ -266,6 +266,11 @@ def test_folder_without_results_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="no notebook's results here; give one such as"):
         write_report(tmp_path)
     assert not list(tmp_path.iterdir())
+    (tmp_path / "01_holiday").mkdir()
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(DataError, match="no notebook's results here; give one such as"):
+        write_report(tmp_path)
+    assert (tmp_path / "index.html").read_text() == "mine"
 
 
 #: natural and shown width of every image, once all are decoded

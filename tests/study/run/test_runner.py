@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,57 @@ def test_results_are_of_one_run_only(tmp_path: Path):
     assert sorted(contents(out)) == ["executed.ipynb", "result.json"]
     assert contents(out)["result.json"] == "4"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["n.ipynb", "out"]
+
+
+def test_what_no_run_has_written_stays_in_a_results_folder(tmp_path: Path):
+    out, mine = tmp_path / "out", {"notes.md": "mine", "extra/a.csv": "1", "table.xlsx": "x"}
+    run_number(tmp_path, 1)
+    (out / "extra").mkdir()
+    for name, text in mine.items():
+        (out / name).write_text(text)
+    for then in ("", "1 / 0", "1 / 0", ""):
+        with suppress(RunError):
+            run_number(tmp_path, 2, then)
+        found = contents(out)
+        assert {name: found.get(name) for name in mine} == mine
+        assert not [name for name in found if name.startswith("earlier/") and name[8:] in mine]
+    assert found.keys() == {*mine, "executed.ipynb", "result.json"}
+    (out / "earlier").mkdir()
+    (out / "earlier" / "more.md").write_text("mine")
+    run_number(tmp_path, 3)
+    assert contents(out)["more.md"] == "mine"
+
+
+def test_a_linked_results_folder_stays_and_a_file_in_its_place_is_refused(tmp_path: Path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to("disk")
+    for then in ("", "1 / 0", ""):
+        with suppress(RunError):
+            run_number(tmp_path, 1, then)
+        assert (tmp_path / "out").is_symlink()
+    assert sorted(contents(tmp_path / "disk")) == ["executed.ipynb", "result.json"]
+    (tmp_path / "out").unlink()
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(SettingsError, match=r"/out: is a file, where a folder is wanted"):
+        run_number(tmp_path, 1)
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_results_that_cannot_be_put_in_place_leave_the_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run_number(tmp_path, 1)
+    before, rename = contents(tmp_path / "out"), Path.rename
+
+    def fail(path: Path, target: Path) -> Path:
+        if target.name == "out" and path.name != "old":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(KeyboardInterrupt):
+        run_number(tmp_path, 2)
+    assert contents(tmp_path / "out") == before
 
 
 def test_interrupted_run_leaves_the_results_as_they_were(

@@ -85,7 +85,7 @@ def read_benchmarks(path: Path) -> BenchmarkFile:
     Raises:
         DataError: it is missing or no such file.
     """
-    return parsed(BenchmarkFile, read_json(path), str(path), "; delete it and run make bench again")
+    return parsed(BenchmarkFile, read_json(path), str(path), "; move it away and run make bench")
 
 
 def study_benchmarks(settings: StudySettings) -> BenchmarkFile:
