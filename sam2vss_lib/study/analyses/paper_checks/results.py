@@ -53,11 +53,9 @@ def run_checks() -> list[Claim]:
 def checks_frame(checks: Sequence[Claim]) -> pd.DataFrame:
     """One line per check: `check` (from 1), `statement`, `where`, `evidence`, `verdict`, `why`."""
     columns = ["statement", "where", "evidence", "verdict", "why"]
-    lines = [
-        {"check": number, **check.model_dump(include={*columns})}
-        for number, check in enumerate(checks, start=1)
-    ]
-    return pd.DataFrame(lines, columns=["check", *columns])
+    frame = pd.DataFrame([check.model_dump() for check in checks])[columns]
+    frame.insert(0, "check", range(1, len(checks) + 1))
+    return frame
 
 
 def checks_reading(checks: Sequence[Claim]) -> str:
