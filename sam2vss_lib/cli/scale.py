@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import Field
 
@@ -15,15 +15,9 @@ if TYPE_CHECKING:
     from sam2vss_lib.datasets import Dataset
 
 ResultT = TypeVar("ResultT")
-ResultT_co = TypeVar("ResultT_co", covariant=True)
-
-
-class ClipWork(Protocol[ResultT_co]):
-    """A stage with all but its clips given."""
-
-    def __call__(self, clips: Any, /, *, progress: Callable[[str], None] = ...) -> ResultT_co:
-        """Do the clips of a `Dataset`, calling `progress` with each one's name."""
-        ...
+#: a stage with all but its clips given: does those of a `Dataset`, and tells the name of each one
+#: to the function `progress`
+ClipWork = Callable[..., ResultT]
 
 
 class StageOptions(DatasetOptions, frozen=True):

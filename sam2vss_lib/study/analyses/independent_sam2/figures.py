@@ -8,11 +8,6 @@ from matplotlib.figure import Figure
 
 from sam2vss_lib.study.results.style import BETTER, INK, NEUTRAL, WORSE
 
-PARTS_CAPTION = (
-    "Base system X, classified masklets (I-X), the same with X below them (I-X_base), and what the "
-    "masklets reach with their true classes. One dot a seed; the bar is the mean."
-)
-PARTS_ALT = "Dot plot, one row an encoder, one panel a metric."
 #: part -> label, colour, marker, filled, place within an encoder's row (from its top)
 _PARTS: dict[str, tuple[str, str, str, bool, float]] = {
     "base": ("X", INK, "D", True, -0.3),
