@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam2vss_lib.cli.from_settings import option_of, with_settings
-from sam2vss_lib.cli.options import JsonOption, print_clips, print_result
-from sam2vss_lib.cli.scale import ClipWork, StageOptions, run_stage
+from sam2vss_lib.cli.options import (
+    ClipWork,
+    JsonOption,
+    StageOptions,
+    print_clips,
+    print_result,
+    run_stage,
+)
 from sam2vss_lib.masklets.approximations import Approximations, preset_values
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions

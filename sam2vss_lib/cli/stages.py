@@ -11,13 +11,15 @@ import typer
 
 from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import (
+    ClipWork,
     JsonOption,
     OffsetOption,
+    StageOptions,
     print_clips,
     print_result,
     require_folders,
+    run_stage,
 )
-from sam2vss_lib.cli.scale import ClipWork, StageOptions, run_stage
 from sam2vss_lib.refinement.settings import RefineSettings
 from sam2vss_lib.storage.targets import check_folder
 from sam2vss_lib.study.settings import StudySettings

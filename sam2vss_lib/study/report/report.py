@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from itertools import count, product
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -121,28 +123,17 @@ def interval_glyph(gain: Gain, paper: float | None, scale: float) -> dict[str, f
     Returns:
         `gain`, `low`, `high`, `paper`, each 0 to 100, or None.
     """
-
-    def place(value: float | None) -> float | None:
-        return None if value is None else round(_PLOT / 2 * (1 + value / scale * 0.94), 2)
-
+    values = {"gain": gain.gain, "low": gain.low, "high": gain.high, "paper": paper}
     return {
-        "gain": place(gain.gain),
-        "low": place(gain.low),
-        "high": place(gain.high),
-        "paper": place(paper),
+        name: None if value is None else round(_PLOT / 2 * (1 + value / scale * 0.94), 2)
+        for name, value in values.items()
     }
 
 
 def footnotes(rows: list[Row]) -> dict[str, str]:
     """What rows were run on, or why they were not -> a letter for each."""
-    found = dict.fromkeys(row.remark for row in rows)
-    return {remark: _letters(index) for index, remark in enumerate(found)}
-
-
-def _letters(index: int) -> str:
-    """a, b, ..., z, aa, ab, ..."""
-    head, last = divmod(index, 26)
-    return (_letters(head - 1) if head else "") + chr(ord("a") + last)
+    letters = (word for length in count(1) for word in product(ascii_lowercase, repeat=length))
+    return dict(zip(dict.fromkeys(row.remark for row in rows), map("".join, letters), strict=False))
 
 
 def data_uri(figure: Figure) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -141,13 +142,9 @@ def _cells(notebook: Path) -> list[dict[str, Any]]:
 def _heading(notebook: Path, name: str) -> tuple[str, str]:
     """First heading of a notebook, and its paragraph that starts with "Question"."""
     text = "".join(next(iter(_cells(notebook)), {}).get("source", ""))
-    title, question = name, ""
-    for line in text.splitlines():
-        if line.startswith("# ") and title == name:
-            title = line[2:].strip()
-        if line.startswith("**Question.**"):
-            question = line.removeprefix("**Question.**").strip()
-    return title, question
+    title = re.search(r"^# (.*)", text, re.MULTILINE)
+    question = re.search(r"^\*\*Question\.\*\*(.*)", text, re.MULTILINE)
+    return title[1].strip() if title else name, question[1].strip() if question else ""
 
 
 def _failure(notebook: Path) -> str:

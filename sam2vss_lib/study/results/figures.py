@@ -149,15 +149,14 @@ def gains_frame(
         Columns `system`, `name`, `gain` (percentage points); undefined gains are left out.
     """
     key, value = ("per_class", "iou") if group == "class" else ("per_clip", "mIoU")
-    lines: list[dict[str, object]] = []
-    for base, refined in pairs:
-        entries = zip(base.run.metrics[key], refined.run.metrics[key], strict=True)
-        for before, after in entries:
-            if before[value] is None or after[value] is None:
-                continue
-            name = names[before["class"]] if group == "class" else before["clip"]
-            gain = after[value] - before[value]
-            lines.append({"system": refined.label, "name": name, "gain": gain})
+    lines = [
+        (refined.label, before[group], after[value] - before[value])
+        for base, refined in pairs
+        for before, after in zip(base.run.metrics[key], refined.run.metrics[key], strict=True)
+        if before[value] is not None and after[value] is not None
+    ]
+    if group == "class":
+        lines = [(system, names[number], gain) for system, number, gain in lines]
     return pd.DataFrame(lines, columns=["system", "name", "gain"])
 
 

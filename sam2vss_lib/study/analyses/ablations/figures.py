@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sam2vss_lib.study.results.claims import SMALL_POINTS
 from sam2vss_lib.study.results.style import BETTER, NEUTRAL
 from sam2vss_lib.study.results.tables import table_metrics
+from sam2vss_lib.study.results.wording import SMALL_POINTS
 
 
 def figure_differences(frame: pd.DataFrame, heading: str) -> Figure:

@@ -10,9 +10,9 @@ import pandas as pd
 from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.metrics import Gain
-from sam2vss_lib.study.results.claims import Direction, judge
 from sam2vss_lib.study.results.schema import Claim, Row
 from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
+from sam2vss_lib.study.results.wording import Direction, judge
 from sam2vss_lib.study.settings import Swept
 from sam2vss_lib.study.stages import Study
 

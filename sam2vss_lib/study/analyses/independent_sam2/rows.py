@@ -7,10 +7,10 @@ from statistics import fmean, stdev
 
 from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
-from sam2vss_lib.study.results.claims import Direction, judge
 from sam2vss_lib.study.results.schema import Claim, Row
 from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
 from sam2vss_lib.study.results.text import number_text
+from sam2vss_lib.study.results.wording import Direction, judge
 from sam2vss_lib.study.settings import BaseSystem, EncoderSystem
 from sam2vss_lib.study.stages.study import Evaluated
 

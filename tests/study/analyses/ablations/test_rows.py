@@ -16,9 +16,9 @@ from sam2vss_lib.study.analyses.ablations.rows import (
     printed,
 )
 from sam2vss_lib.study.paper import paper_rows
-from sam2vss_lib.study.results.claims import judge
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.tables import rows_not_run, table_row
+from sam2vss_lib.study.results.wording import judge
 from tests.study.rows import evaluated
 
 
