@@ -22,10 +22,16 @@ from sam2vss_lib.study.report.sections import (
     printed_text,
     read_sections,
 )
-from sam2vss_lib.study.results.latex import escape, latex_table
 from sam2vss_lib.study.results.schema import Result, Row
 from sam2vss_lib.study.results.tables import headings, paired_table
-from sam2vss_lib.study.results.text import DASH, gain_text, interval_text, number_text
+from sam2vss_lib.study.results.text import (
+    DASH,
+    escape,
+    gain_text,
+    interval_text,
+    latex_table,
+    number_text,
+)
 from sam2vss_lib.study.run.runner import find_notebooks
 
 #: cell status -> (mark, meaning); the mark stands beside the number, so colour is never needed

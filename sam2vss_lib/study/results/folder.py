@@ -15,8 +15,8 @@ from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.metrics import PROTOCOL
 from sam2vss_lib.storage.files import atomic_path, write_json, write_text
 from sam2vss_lib.storage.places import PROJECT
-from sam2vss_lib.study.results.latex import escape, latex_table
 from sam2vss_lib.study.results.schema import FORMAT_VERSION, ResultFigure, parse_result
+from sam2vss_lib.study.results.text import escape, latex_table
 from sam2vss_lib.study.stages.context import PaperStudy, StudyContext
 
 

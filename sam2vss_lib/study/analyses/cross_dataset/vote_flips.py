@@ -116,7 +116,8 @@ def _said(system: str, part: pd.DataFrame) -> str:
     )
     if len(set(part["flips"].tolist())) > 1:
         # ranks by hand: pandas takes Spearman's coefficient from a package not needed otherwise
-        correlation = part[["frame", "flips"]].rank().corr().to_numpy()[0, 1]
+        ranks = part[["frame", "flips"]].rank()
+        correlation = float(np.corrcoef(ranks["frame"], ranks["flips"])[0, 1])
         text += f" (rank correlation of gain and flips {correlation:+.2f})"
     if fallen.min() > others.max():
         return f"{text}: the frame vote's {METRIC} falls in the clips where votes flip most."

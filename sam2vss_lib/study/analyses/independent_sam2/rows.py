@@ -34,6 +34,14 @@ class EncoderRun:
     bound: Evaluated | None = None  # numbers of the masklets with their true classes
     bound_filled: Evaluated | None = None  # the same with X below them
 
+    @property
+    def trained(self) -> list[tuple[str, dict[int, Evaluated], Evaluated | None]]:
+        """I-X and I-X_base: label, numbers by seed, and those of their masklets' true classes."""
+        return [
+            (self.system.label, self.alone, self.bound),
+            (self.system.filled_label, self.filled, self.bound_filled),
+        ]
+
 
 def encoder_runs(study: IndependentStudy) -> list[EncoderRun]:
     """Run every encoder of the settings as far as it can be run here."""

@@ -10,8 +10,7 @@ import pandas as pd
 
 from sam2vss_lib.study.analyses.paper_checks.ablations import ablation_checks, best_settings
 from sam2vss_lib.study.analyses.paper_checks.cells import cell_checks
-from sam2vss_lib.study.analyses.paper_checks.refiner import refiner_checks
-from sam2vss_lib.study.analyses.paper_checks.segmentor import segmentor_checks
+from sam2vss_lib.study.analyses.paper_checks.systems import refiner_checks, segmentor_checks
 from sam2vss_lib.study.results.schema import Claim
 from sam2vss_lib.study.results.tables import text_table
 
