@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 def refine_command(
     settings: RefineSettings,
     stage: StageOptions,
-    predictions: Annotated[Path, typer.Option("--predictions", help="Base predictions.")],
-    masklets: Annotated[Path, typer.Option("--masklets", help="Masklet store.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of refined predictions.")],
+    predictions: Annotated[Path, typer.Option(help="Base predictions.")],
+    masklets: Annotated[Path, typer.Option(help="Masklet store.")],
+    out: Annotated[Path, typer.Option(help="Folder of refined predictions.")],
     label_offset: OffsetOption = 0,
     json_output: JsonOption = False,
 ) -> None:
@@ -71,8 +71,8 @@ def _refining(
 @with_settings(StageOptions)
 def evaluate_command(
     stage: StageOptions,
-    predictions: Annotated[Path, typer.Option("--predictions", help="Folder of predictions.")],
-    out: Annotated[Path, typer.Option("--out", help="The metrics.json to write.")],
+    predictions: Annotated[Path, typer.Option(help="Folder of predictions.")],
+    out: Annotated[Path, typer.Option(help="The metrics.json to write.")],
     label_offset: OffsetOption = 0,
     seed: Annotated[int, option_of(StudySettings, "seed")] = 0,
     json_output: JsonOption = False,

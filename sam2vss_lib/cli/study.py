@@ -27,7 +27,7 @@ def study(
     options: StudyOptions,
     workers: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 1,
     ray: Annotated[
-        str | None, typer.Option("--ray", help="Address of a Ray cluster that makes the masklets.")
+        str | None, typer.Option(help="Address of a Ray cluster that makes the masklets.")
     ] = None,
     json_output: JsonOption = False,
 ) -> None:
