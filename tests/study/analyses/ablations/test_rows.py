@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from sam2vss_lib.metrics import Gain, paired_gain
-from sam2vss_lib.study.analyses.ablations.figures import figure_differences, figure_masklets
 from sam2vss_lib.study.analyses.ablations.rows import (
     ABLATIONS,
     UNREFINED,
     ablation_claims,
     difference_frame,
+    figure_differences,
+    figure_masklets,
     printed,
 )
 from sam2vss_lib.study.paper import paper_rows
