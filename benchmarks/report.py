@@ -22,7 +22,7 @@ from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
     Section,
     read_benchmarks,
 )
-from sam2vss_lib.study.analyses.cost_analysis.figures import figure_ratios
+from sam2vss_lib.study.analyses.cost_analysis.results import figure_ratios
 from sam2vss_lib.study.stages.provenance import package_versions
 
 _ROOT = Path(__file__).resolve().parents[1]

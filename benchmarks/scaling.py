@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.rows import side_by_side
 from sam2vss_lib.cli.inference import tracking
-from sam2vss_lib.cli.scale import run_stage
+from sam2vss_lib.cli.options import run_stage
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.datasets.demo import demo_root
 from sam2vss_lib.masklets.settings import MaskletSettings

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from sam2vss_lib.cli import checkpoints, data, inference, plan, predictions, stages, study
+from sam2vss_lib.cli import checkpoints, data, inference, predictions, stages, study
 from sam2vss_lib.errors import RunError, Sam2VssError, naming_extras
 
 _INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
@@ -67,7 +67,7 @@ app.command("segment")(inference.segment_command)
 app.command("masklets")(inference.masklets_command)
 app.command("refine")(stages.refine_command)
 app.command("evaluate")(stages.evaluate_command)
-app.command("plan")(plan.plan)
+app.command("plan")(study.plan)
 app.command("study")(study.study)
 app.command("report")(study.report)
 app.add_typer(data.app, name="data")

@@ -34,8 +34,7 @@ def checkpoints_list(json_output: JsonOption = False) -> None:
 def checkpoints_fetch(
     name: Annotated[str, typer.Argument(help="Such as sam2.1_hiera_large.")],
     mirror: Annotated[
-        str | None,
-        typer.Option("--mirror", help="Address of a folder that holds the file ($SAM2VSS_MIRROR)."),
+        str | None, typer.Option(help="Address of a folder that holds the file ($SAM2VSS_MIRROR).")
     ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Only check what is here ($SAM2VSS_OFFLINE).")
@@ -43,7 +42,7 @@ def checkpoints_fetch(
     timeout_s: Annotated[
         float, typer.Option("--timeout", min=0.1, help="Seconds without an answer or a byte.")
     ] = 30.0,
-    retries: Annotated[int, typer.Option("--retries", min=0, help="Tries after the first.")] = 4,
+    retries: Annotated[int, typer.Option(min=0, help="Tries after the first.")] = 4,
     json_output: JsonOption = False,
 ) -> None:
     """Fetch weights, continuing what was begun; in place only when their SHA-256 is right."""

@@ -43,8 +43,7 @@ def data_verify(
     options: SplitOptions,
     root: Annotated[str, typer.Argument(help="Data set root, demo or demo-b.")],
     expect: Annotated[
-        str | None,
-        typer.Option("--expect", help="vspw or vipseg: also compare with what was published."),
+        str | None, typer.Option(help="vspw or vipseg: also compare with what was published.")
     ] = None,
     write_manifest: Annotated[
         bool,
@@ -83,7 +82,7 @@ def data_verify(
 @app.command("fetch")
 def data_fetch(
     name: Annotated[str, typer.Argument(help="vspw or vipseg.")],
-    out: Annotated[Path, typer.Option("--out", help="Where the data set is to lie.")],
+    out: Annotated[Path, typer.Option(help="Where the data set is to lie.")],
     json_output: JsonOption = False,
 ) -> None:
     """Say what to accept, where to get a data set, and what to run then; nothing is downloaded.
@@ -110,8 +109,7 @@ def data_convert(
     ],
     target: Annotated[Path, typer.Argument(help="Data set root to make or to add to.")],
     split: Annotated[
-        str | None,
-        typer.Option("--split", help="Only this split's clips; for video the list it joins (val)."),
+        str | None, typer.Option(help="Only this split's clips; for video the list it joins (val).")
     ] = None,
     height_px: Annotated[
         int | None, typer.Option("--height", help="Another height than 480 or 720, in pixels.")
@@ -119,12 +117,12 @@ def data_convert(
     semantic: Annotated[
         bool, typer.Option("--semantic", help="VIPSeg: masks without instances, VSPW layout.")
     ] = False,
-    clip: Annotated[str | None, typer.Option("--clip", help="Video: the clip's name.")] = None,
+    clip: Annotated[str | None, typer.Option(help="Video: the clip's name.")] = None,
     fps: Annotated[
-        float | None, typer.Option("--fps", help="Video: frames per second; by default all.")
+        float | None, typer.Option(help="Video: frames per second; by default all.")
     ] = None,
     max_frames: Annotated[
-        int | None, typer.Option("--max-frames", min=1, help="Video: stop after so many.")
+        int | None, typer.Option(min=1, help="Video: stop after so many.")
     ] = None,
     workers: WorkersOption = CORES,
     json_output: JsonOption = False,

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam2vss_lib.cli.from_settings import option_of, with_settings
-from sam2vss_lib.cli.options import JsonOption, print_clips, print_result
-from sam2vss_lib.cli.scale import ClipWork, StageOptions, run_stage
+from sam2vss_lib.cli.options import (
+    ClipWork,
+    JsonOption,
+    StageOptions,
+    print_clips,
+    print_result,
+    run_stage,
+)
 from sam2vss_lib.masklets.approximations import Approximations, preset_values
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
@@ -26,8 +32,8 @@ if TYPE_CHECKING:
 def segment_command(
     options: InferenceOptions,
     stage: StageOptions,
-    model: Annotated[str, typer.Option("--model", help="NAME[:CHECKPOINT], see above.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of predictions.")],
+    model: Annotated[str, typer.Option(help="NAME[:CHECKPOINT], see above.")],
+    out: Annotated[Path, typer.Option(help="Folder of predictions.")],
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write class probabilities too.")
     ] = False,
@@ -74,9 +80,9 @@ def masklets_command(
     settings: MaskletSettings,
     stage: StageOptions,
     checkpoint: Annotated[str, option_of(StudySettings, "checkpoint")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the masklet store.")],
+    out: Annotated[Path, typer.Option(help="Folder of the masklet store.")],
     config: Annotated[
-        str | None, typer.Option("--config", help="SAM2 configuration of an unofficial file.")
+        str | None, typer.Option(help="SAM2 configuration of an unofficial file.")
     ] = None,
     max_objects_per_batch: Annotated[
         int | None, typer.Option(min=1, help="Objects propagated together; found when not given.")

@@ -36,10 +36,8 @@ def formats(json_output: JsonOption = False) -> None:
 def convert(
     options: DatasetOptions,
     format_name: Annotated[str, option_of(BaseSystem, "format")],
-    predictions: Annotated[
-        Path, typer.Option("--predictions", help="Folder of the predictions, or the .pkl file.")
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of label PNGs to write.")],
+    predictions: Annotated[Path, typer.Option(help="Folder of the predictions, or the .pkl file.")],
+    out: Annotated[Path, typer.Option(help="Folder of label PNGs to write.")],
     label_offset: OffsetOption = 0,
     json_output: JsonOption = False,
 ) -> None:

@@ -11,13 +11,15 @@ import typer
 
 from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import (
+    ClipWork,
     JsonOption,
     OffsetOption,
+    StageOptions,
     print_clips,
     print_result,
     require_folders,
+    run_stage,
 )
-from sam2vss_lib.cli.scale import ClipWork, StageOptions, run_stage
 from sam2vss_lib.refinement.settings import RefineSettings
 from sam2vss_lib.storage.targets import check_folder
 from sam2vss_lib.study.settings import StudySettings
@@ -32,9 +34,9 @@ if TYPE_CHECKING:
 def refine_command(
     settings: RefineSettings,
     stage: StageOptions,
-    predictions: Annotated[Path, typer.Option("--predictions", help="Base predictions.")],
-    masklets: Annotated[Path, typer.Option("--masklets", help="Masklet store.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of refined predictions.")],
+    predictions: Annotated[Path, typer.Option(help="Base predictions.")],
+    masklets: Annotated[Path, typer.Option(help="Masklet store.")],
+    out: Annotated[Path, typer.Option(help="Folder of refined predictions.")],
     label_offset: OffsetOption = 0,
     json_output: JsonOption = False,
 ) -> None:
@@ -69,8 +71,8 @@ def _refining(
 @with_settings(StageOptions)
 def evaluate_command(
     stage: StageOptions,
-    predictions: Annotated[Path, typer.Option("--predictions", help="Folder of predictions.")],
-    out: Annotated[Path, typer.Option("--out", help="The metrics.json to write.")],
+    predictions: Annotated[Path, typer.Option(help="Folder of predictions.")],
+    out: Annotated[Path, typer.Option(help="The metrics.json to write.")],
     label_offset: OffsetOption = 0,
     seed: Annotated[int, option_of(StudySettings, "seed")] = 0,
     json_output: JsonOption = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -97,15 +98,13 @@ def _read(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if not lines or tuple(lines[0]) != _COLUMNS:
         raise DataError(f"{path}: line 1: expected the header {','.join(_COLUMNS)}")
-    records: list[tuple[int, str, str, str, float, str]] = []
-    seen: set[tuple[int, str, str, str]] = set()
+    records: dict[tuple[object, ...], tuple[object, ...]] = {}
     for number, line in enumerate(lines[1:], start=2):
         record = _record(line, f"{path}: line {number}")
-        if record[:4] in seen:
+        if record[:4] in records:
             raise DataError(f"{path}: line {number}: the same cell is given twice")
-        seen.add(record[:4])
-        records.append(record)
-    return pd.DataFrame(records, columns=[*_COLUMNS, "printed"])
+        records[record[:4]] = record
+    return pd.DataFrame(records.values(), columns=[*_COLUMNS, "printed"])
 
 
 def _record(line: list[str], where: str) -> tuple[int, str, str, str, float, str]:
@@ -113,19 +112,17 @@ def _record(line: list[str], where: str) -> tuple[int, str, str, str, float, str
     if len(line) != len(_COLUMNS):
         raise DataError(f"{where}: expected {len(_COLUMNS)} fields, got {len(line)}")
     table, row, backbone, metric, value = line
-    if table not in {"1", "2", "3", "4", "5", "6", "7"}:
-        raise DataError(f"{where}: table: expected 1-7, got {table!r}")
-    if not row:
-        raise DataError(f"{where}: row: expected a name, got none")
-    if metric not in PAPER_METRICS:
-        raise DataError(f"{where}: metric: expected {', '.join(PAPER_METRICS)}, got {metric!r}")
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0.0 <= number <= 100.0:  # NaN fails too
-        raise DataError(f"{where}: value: expected a percentage, got {value!r}")
-    return int(table), row, backbone, metric, number, value
+    expected = {
+        "table": ("1-7", "[1-7]"),
+        "row": ("a name", ".+"),
+        "metric": (", ".join(PAPER_METRICS), "|".join(PAPER_METRICS)),
+        "value": ("a percentage", r"\d{1,2}(\.\d+)?|100(\.0+)?"),
+    }
+    given = table, row, metric, value
+    for text, (name, (words, pattern)) in zip(given, expected.items(), strict=True):
+        if not re.fullmatch(pattern, text):
+            raise DataError(f"{where}: {name}: expected {words}, got {text!r}")
+    return int(table), row, backbone, metric, float(value), value
 
 
 @lru_cache(maxsize=1)

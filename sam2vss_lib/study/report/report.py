@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from itertools import count, product
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,7 +15,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import Gain
 from sam2vss_lib.storage.files import write_text
-from sam2vss_lib.study.report.latex import latex_tables
 from sam2vss_lib.study.report.sections import (
     Figure,
     Section,
@@ -22,7 +23,15 @@ from sam2vss_lib.study.report.sections import (
     read_sections,
 )
 from sam2vss_lib.study.results.schema import Result, Row
-from sam2vss_lib.study.results.text import DASH, gain_text, number_text
+from sam2vss_lib.study.results.tables import headings, paired_table
+from sam2vss_lib.study.results.text import (
+    DASH,
+    escape,
+    gain_text,
+    interval_text,
+    latex_table,
+    number_text,
+)
 from sam2vss_lib.study.run.runner import find_notebooks
 
 #: cell status -> (mark, meaning); the mark stands beside the number, so colour is never needed
@@ -120,28 +129,17 @@ def interval_glyph(gain: Gain, paper: float | None, scale: float) -> dict[str, f
     Returns:
         `gain`, `low`, `high`, `paper`, each 0 to 100, or None.
     """
-
-    def place(value: float | None) -> float | None:
-        return None if value is None else round(_PLOT / 2 * (1 + value / scale * 0.94), 2)
-
+    values = {"gain": gain.gain, "low": gain.low, "high": gain.high, "paper": paper}
     return {
-        "gain": place(gain.gain),
-        "low": place(gain.low),
-        "high": place(gain.high),
-        "paper": place(paper),
+        name: None if value is None else round(_PLOT / 2 * (1 + value / scale * 0.94), 2)
+        for name, value in values.items()
     }
 
 
 def footnotes(rows: list[Row]) -> dict[str, str]:
     """What rows were run on, or why they were not -> a letter for each."""
-    found = dict.fromkeys(row.remark for row in rows)
-    return {remark: _letters(index) for index, remark in enumerate(found)}
-
-
-def _letters(index: int) -> str:
-    """a, b, ..., z, aa, ab, ..."""
-    head, last = divmod(index, 26)
-    return (_letters(head - 1) if head else "") + chr(ord("a") + last)
+    letters = (word for length in count(1) for word in product(ascii_lowercase, repeat=length))
+    return dict(zip(dict.fromkeys(row.remark for row in rows), map("".join, letters), strict=False))
 
 
 def data_uri(figure: Figure) -> str:
@@ -163,3 +161,41 @@ def data_uri(figure: Figure) -> str:
 def setting_text(value: Any) -> str:
     """A setting as its notebook would write it."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def latex_tables(sections: list[Section]) -> str:
+    """Values and gains of every notebook that has rows, as floating tables."""
+    parts = [
+        "% Made from result.json of every notebook. In the preamble: \\usepackage{booktabs}\n"
+        "% Include with \\input{tables.tex}; labels are tab:<notebook> and tab:<notebook>-gains.\n"
+    ]
+    for section in sections:
+        if section.state != "run":
+            parts.append(f"% {section.name}: {section.state}: {' '.join(section.reason.split())}\n")
+            continue
+        result = section.result
+        if result.rows and result.metrics:
+            parts.append(_table(section, result.rows, gains=False))
+            if with_gains := [row for row in result.rows if row.gains]:
+                parts.append(_table(section, with_gains, gains=True))
+    return "\n".join(parts)
+
+
+def _table(section: Section, rows: list[Row], *, gains: bool) -> str:
+    """A column pair, ours and the paper's, for every metric."""
+    result = section.result
+
+    def cells(row: Row, metric: str) -> tuple[str, str]:
+        if gains:
+            ours = interval_text(row.gains.get(metric)).replace("-", "−")
+            return ours, gain_text(row.paper_gains.get(metric), 1)
+        return number_text(row.ours.get(metric)), printed_text(row.paper.get(metric)) or DASH
+
+    groups = {metric: metric if gains else f"{metric} (%)" for metric in result.metrics}
+    ours = "ours (demo)" if result.demo else "ours"
+    table = paired_table(rows, headings(rows, "Method"), groups, cells, ours)
+    what = "Gains in points with 95\\,\\% intervals" if gains else "Values"
+    demo = r"\textbf{Demo data, not comparable with the paper.} " if result.demo else ""
+    caption = f"{demo}{escape(section.title)}. {what}. {escape(result.caption)}"
+    label = f"{section.name}-gains" if gains else section.name
+    return latex_table(table, caption, label, wide=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,22 +97,19 @@ def _section(folder: Path) -> Section:
     failed, executed = folder / "failed.ipynb", folder / "executed.ipynb"
     title, question = _heading(failed if failed.is_file() else executed, folder.name)
     files = tuple(sorted(p for p in folder.iterdir() if p.is_file() and p.name[0] != "."))
+    section = partial(Section, folder.name, title, question, files=files)
     if failed.is_file():
         # numbers of an earlier run may lie beside it; they are not this run's
-        reason = f"{_failure(failed)} (see {folder.name}/failed.ipynb)"
-        return Section(folder.name, title, question, "failed", reason, files=files)
+        return section("failed", f"{_failure(failed)} (see {folder.name}/failed.ipynb)")
     if not (folder / "result.json").is_file():
-        reason = "the folder holds no result.json"
-        return Section(folder.name, title, question, "not run", reason, files=files)
+        return section("not run", "the folder holds no result.json")
     try:
         result = parse_result(read_json(folder / "result.json"), f"{folder.name}/result.json")
         provenance: dict[str, Any] = read_json(folder / "provenance.json")
     except DataError as error:
-        return Section(folder.name, title, question, "unreadable", str(error), files=files)
-    return Section(
-        folder.name, title, question, "run", result=result, provenance=provenance,
-        figures=_figures(folder, result), files=files,
-    )  # fmt: skip
+        return section("unreadable", str(error))
+    drawn = _figures(folder, result)
+    return section("run", result=result, provenance=provenance, figures=drawn)
 
 
 def _not_run(notebook: Path) -> Section:
@@ -143,13 +142,9 @@ def _cells(notebook: Path) -> list[dict[str, Any]]:
 def _heading(notebook: Path, name: str) -> tuple[str, str]:
     """First heading of a notebook, and its paragraph that starts with "Question"."""
     text = "".join(next(iter(_cells(notebook)), {}).get("source", ""))
-    title, question = name, ""
-    for line in text.splitlines():
-        if line.startswith("# ") and title == name:
-            title = line[2:].strip()
-        if line.startswith("**Question.**"):
-            question = line.removeprefix("**Question.**").strip()
-    return title, question
+    title = re.search(r"^# (.*)", text, re.MULTILINE)
+    question = re.search(r"^\*\*Question\.\*\*(.*)", text, re.MULTILINE)
+    return title[1].strip() if title else name, question[1].strip() if question else ""
 
 
 def _failure(notebook: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -15,29 +15,9 @@ from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.metrics import PROTOCOL
 from sam2vss_lib.storage.files import atomic_path, write_json, write_text
 from sam2vss_lib.storage.places import PROJECT
-from sam2vss_lib.study.results.latex import escape, latex_table
 from sam2vss_lib.study.results.schema import FORMAT_VERSION, ResultFigure, parse_result
-from sam2vss_lib.study.settings import NotebookSettings
-from sam2vss_lib.study.stages.context import StageRun
-from sam2vss_lib.study.stages.provenance import Provenance
-
-
-class Source(Protocol):
-    """What results come from: a `Study`, or anything else with settings and a provenance."""
-
-    @property
-    def settings(self) -> NotebookSettings:
-        """Of the notebook."""
-        ...
-
-    @property
-    def log(self) -> list[StageRun]:
-        """The stages that were computed or reused."""
-        ...
-
-    def provenance(self) -> Provenance:
-        """What the results follow from."""
-        ...
+from sam2vss_lib.study.results.text import escape, latex_table
+from sam2vss_lib.study.stages.context import PaperStudy, StudyContext
 
 
 class ResultFolder:
@@ -48,7 +28,7 @@ class ResultFolder:
             must not overwrite. (The study itself hands its notebooks an empty folder.)
     """
 
-    def __init__(self, study: Source) -> None:
+    def __init__(self, study: StudyContext | PaperStudy) -> None:
         self._study = study
         self._figures: list[ResultFigure] = []
         self.root = PROJECT / study.settings.out_dir

@@ -1,4 +1,4 @@
-"""Running many notebooks: several at a time, and on when one of them fails."""
+"""Running many notebooks: several at a time, on when one of them fails; what they reused."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
 
+import pandas as pd
 import psutil
 from jupyter_core.utils import ensure_event_loop
 
 from sam2vss_lib.errors import Sam2VssError
 from sam2vss_lib.parallel.processes import end_processes
+from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.study.run.runner import TIMED, run_notebook
 
 #: notebooks that read what another one leaves
@@ -110,3 +112,29 @@ def _threads_of(workers: int) -> Generator[None]:
         yield
     finally:
         del os.environ[name]
+
+
+def reuse_table(executed: Mapping[str, Path]) -> str:
+    """How many of the clips that each stage of each executed notebook needed were there, as text.
+
+    Returns:
+        A table with a line a stage and a column a notebook; a sentence where no stage was run.
+    """
+    runs = [
+        {"notebook": name[:2], **stage}
+        for name, path in executed.items()
+        for stage in read_json(path.with_name("provenance.json"))["stages"]
+    ]
+    if not runs:
+        return "no stage was run, nothing reused"
+    sums = pd.DataFrame(runs).pivot_table(
+        ["reused", "clips"], "stage", "notebook", aggfunc="sum", fill_value=0,
+        margins=True, margins_name="all", sort=False,
+    )  # fmt: skip
+    texts = sums["reused"].astype(str) + "/" + sums["clips"].astype(str)
+    table = texts.replace("0/0", "")
+    table.index.name = table.columns.name = None
+    return (
+        "clips reused / needed, by stage and notebook (what was computed for several notebooks "
+        f"before they ran counts as reused in each):\n{table.to_string()}"
+    )

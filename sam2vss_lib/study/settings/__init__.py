@@ -1,7 +1,5 @@
 """The settings of notebooks, and the profiles that set them; importing them loads no torch."""
 
-from sam2vss_lib.study.settings.base_system import BaseSystem
-from sam2vss_lib.study.settings.encoder_system import EncoderSystem
 from sam2vss_lib.study.settings.notebook_cells import (
     literal_assignments,
     notebook_settings,
@@ -15,6 +13,7 @@ from sam2vss_lib.study.settings.study_settings import (
     Swept,
     make_settings,
 )
+from sam2vss_lib.study.settings.systems import BaseSystem, EncoderSystem
 from sam2vss_lib.study.settings.tables import settings_table
 
 __all__ = [

@@ -12,9 +12,8 @@ from sam2vss_lib.masklets.approximations import PRESETS
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.refinement.settings import OnTop, RefineSettings, Vote
-from sam2vss_lib.study.settings.base_system import BaseSystem
-from sam2vss_lib.study.settings.encoder_system import EncoderSystem
 from sam2vss_lib.study.settings.profiles import known_profiles
+from sam2vss_lib.study.settings.systems import BaseSystem, EncoderSystem
 from sam2vss_lib.validation import resolve_device, validated
 
 Swept = Literal["window", "points_per_side", "pred_iou_thresh", "stability_score_thresh"]

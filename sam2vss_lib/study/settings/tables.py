@@ -15,13 +15,12 @@ from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.refinement.settings import RefineSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
-from sam2vss_lib.study.settings.base_system import BaseSystem
-from sam2vss_lib.study.settings.encoder_system import EncoderSystem
 from sam2vss_lib.study.settings.study_settings import (
     IndependentSettings,
     NotebookSettings,
     StudySettings,
 )
+from sam2vss_lib.study.settings.systems import BaseSystem, EncoderSystem
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
-from sam2vss_lib.storage.files import held, read_json, sha256_json, write_json
-from sam2vss_lib.storage.places import PROJECT
-from sam2vss_lib.study.settings import StudySettings
+from sam2vss_lib.storage.files import held, read_json, sha256_file, sha256_json, write_json
+from sam2vss_lib.storage.places import PROJECT, manifest_path
+from sam2vss_lib.study.settings import NotebookSettings, StudySettings
 from sam2vss_lib.study.settings.paths import path_from, weights_from
 from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance
 
@@ -35,6 +35,25 @@ class StageRun:
     clips: int
     reused: int
     seconds: float
+
+
+class PaperStudy:
+    """What a notebook about the paper alone works on: its printed numbers, no data or model."""
+
+    def __init__(self, settings: NotebookSettings) -> None:
+        self.settings = settings
+        self.log: list[StageRun] = []
+
+    def provenance(self) -> Provenance:
+        """The hash of the printed numbers stands for the data."""
+        return collect_provenance(
+            settings=self.settings.identity(),
+            data_sha256=sha256_file(manifest_path("paper_tables.csv")),
+            checkpoints={},
+            predictions={},
+            device="cpu",
+            seed=0,
+        )
 
 
 def open_split(settings: StudySettings, split: str) -> Dataset:

@@ -16,9 +16,8 @@ from sam2vss_lib.errors import DataError
 from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.report.report import footnotes, interval_glyph, write_report
 from sam2vss_lib.study.report.sections import cell_status, printed_text
-from sam2vss_lib.study.results.latex import escape
 from sam2vss_lib.study.results.schema import Result, Row, parse_result
-from sam2vss_lib.study.results.text import gain_text
+from sam2vss_lib.study.results.text import escape, gain_text
 from tests.study.report.browser import find_browser, visit
 
 METRICS = ("mIoU", "FWIoU", "mBIoU", "mVC8", "mVC16")

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.colors import to_rgb
 
 from sam2vss_lib.datasets.labels import class_palette
-from sam2vss_lib.study.results import figures, gain_figures, style
+from sam2vss_lib.study.results import figures, style
 from tests.study.rows import rows
 
 NAMES = ("sky", "road", "car")
@@ -47,19 +47,19 @@ def test_figure_3_has_five_panels_a_sample_and_a_legend_of_what_occurs():
 
 def test_gains_by_class_and_clip_are_differences():
     base, refined = rows()[:2]
-    frame = gain_figures.gains_frame([(base, refined)], "class", NAMES)
+    frame = figures.gains_frame([(base, refined)], "class", NAMES)
     assert frame["name"].tolist() == list(NAMES)
     runs = base.evaluated, refined.evaluated
     first = [run.metrics["per_class"][0]["iou"] for run in runs if run]
     assert frame["gain"][0] == first[1] - first[0]
-    clips = gain_figures.gains_frame([(base, refined)], "clip", NAMES)
+    clips = figures.gains_frame([(base, refined)], "clip", NAMES)
     assert clips["name"].tolist() == [f"clip{i}" for i in range(4)]
 
 
 def test_figure_of_gains_sorts_by_mean_gain():
     base, refined = rows()[:2]
-    frame = gain_figures.gains_frame([(base, refined)], "clip", NAMES)
-    axis, bar = gain_figures.figure_gains(frame, "mIoU gain (points)").axes
+    frame = figures.gains_frame([(base, refined)], "clip", NAMES)
+    axis, bar = figures.figure_gains(frame, "mIoU gain (points)").axes
     shown = [label.get_text() for label in axis.get_yticklabels()]
     means = dict(zip(frame["name"], frame["gain"], strict=True))
     assert shown == sorted(means, key=lambda name: -means[name])
@@ -69,7 +69,7 @@ def test_figure_of_gains_sorts_by_mean_gain():
 def test_cells_of_gains_say_their_numbers_and_blue_is_better():
     gains = {("a", "x"): 2.0, ("a", "y"): -1.0, ("b", "x"): 0.5}  # (system, class)
     lines = [{"system": s, "name": n, "gain": gain} for (s, n), gain in gains.items()]
-    axis = gain_figures.figure_gains(pd.DataFrame(lines), "gain").axes[0]
+    axis = figures.figure_gains(pd.DataFrame(lines), "gain").axes[0]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["a", "b"]
     assert [text.get_text() for text in axis.texts] == ["+2.0", "+0.5", "−1.0", "–"]
     (image,) = axis.images
@@ -81,7 +81,7 @@ def test_cells_of_gains_say_their_numbers_and_blue_is_better():
 
 def test_of_many_classes_the_largest_and_smallest_gains_are_shown():
     lines = [{"system": "a", "name": f"c{i}", "gain": float(i)} for i in range(50)]
-    axis = gain_figures.figure_gains(pd.DataFrame(lines), "gain").axes[0]
+    axis = figures.figure_gains(pd.DataFrame(lines), "gain").axes[0]
     shown = [label.get_text() for label in axis.get_yticklabels()]
     assert shown == [f"c{i}" for i in [*range(49, 29, -1), *range(19, -1, -1)]]
     assert axis.get_title() == "the 20 largest and 20 smallest of 50"

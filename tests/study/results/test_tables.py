@@ -10,7 +10,6 @@ import pytest
 
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.metrics import Gain
-from sam2vss_lib.study.results.claims import refinement_claims
 from sam2vss_lib.study.results.tables import (
     gains_table,
     pairs,
@@ -18,7 +17,7 @@ from sam2vss_lib.study.results.tables import (
     table_row,
     values_table,
 )
-from sam2vss_lib.study.results.wording import caption, reading, result_values
+from sam2vss_lib.study.results.wording import caption, reading, refinement_claims, result_values
 from tests.study.rows import rows
 
 

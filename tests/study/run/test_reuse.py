@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2vss_lib.storage.files import write_json
-from sam2vss_lib.study.run.reuse import reuse_table
+from sam2vss_lib.study.run.batch import reuse_table
 
 
 def executed(folder: Path, notebooks: dict[str, list[tuple[str, int, int]]]) -> dict[str, Path]:

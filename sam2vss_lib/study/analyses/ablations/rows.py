@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.metrics import Gain
-from sam2vss_lib.study.results.claims import Direction, judge
 from sam2vss_lib.study.results.schema import Claim, Row
-from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
+from sam2vss_lib.study.results.style import BETTER, NEUTRAL
+from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_metrics, table_row
+from sam2vss_lib.study.results.wording import SMALL_POINTS, Direction, judge
 from sam2vss_lib.study.settings import Swept
 from sam2vss_lib.study.stages import Study
 
@@ -28,6 +30,7 @@ FIGURE_ALT = "One panel per metric: lines of our and of the paper's differences 
 class Statement(NamedTuple):
     """A direction that the paper reports: what happens to metrics from one value to another."""
 
+    sweep: Swept  # the setting that varies
     start: Value | str  # value of the setting to start from; "first" and "last" are the sweep's
     end: Value | str  # value to go to
     metrics: tuple[str, ...]
@@ -39,41 +42,25 @@ class Ablation(NamedTuple):
 
     table: int
     heading: str  # what varies, with its unit
-    statements: tuple[Statement, ...]  # the paper's reading of the table (section 4.1.2)
 
 
 _OVERLAP, _STABLE = ("mIoU", "FWIoU"), ("mVC8", "mVC16")
 ABLATIONS: dict[Swept, Ablation] = {
-    "window": Ablation(
-        4,
-        "Window (frames)",
-        (
-            Statement("first", "last", _STABLE, "raises"),
-            Statement("first", "last", ("mIoU",), "hardly changes"),
-        ),
-    ),
-    "points_per_side": Ablation(
-        5,
-        "Point grid",
-        (Statement("first", "last", _OVERLAP + _STABLE, "hardly changes"),),
-    ),
-    "pred_iou_thresh": Ablation(
-        6,
-        "Predicted IoU above",
-        (
-            Statement(0.6, "first", _OVERLAP + _STABLE, "hardly changes"),
-            Statement(0.6, 0.9, ("mIoU",), "lowers"),
-        ),
-    ),
-    "stability_score_thresh": Ablation(
-        7,
-        "Stability from",
-        (
-            Statement(0.8, "first", _OVERLAP + _STABLE, "hardly changes"),
-            Statement(0.8, 0.9, ("mIoU",), "lowers"),
-        ),
-    ),
+    "window": Ablation(4, "Window (frames)"),
+    "points_per_side": Ablation(5, "Point grid"),
+    "pred_iou_thresh": Ablation(6, "Predicted IoU above"),
+    "stability_score_thresh": Ablation(7, "Stability from"),
 }
+#: the paper's reading of the tables (section 4.1.2)
+_STATEMENTS = [
+    Statement("window", "first", "last", _STABLE, "raises"),
+    Statement("window", "first", "last", ("mIoU",), "hardly changes"),
+    Statement("points_per_side", "first", "last", _OVERLAP + _STABLE, "hardly changes"),
+    Statement("pred_iou_thresh", 0.6, "first", _OVERLAP + _STABLE, "hardly changes"),
+    Statement("pred_iou_thresh", 0.6, 0.9, ("mIoU",), "lowers"),
+    Statement("stability_score_thresh", 0.8, "first", _OVERLAP + _STABLE, "hardly changes"),
+    Statement("stability_score_thresh", 0.8, 0.9, ("mIoU",), "lowers"),
+]
 
 
 def printed(sweep: Swept, value: Value) -> str:
@@ -123,7 +110,7 @@ def ablation_claims(study: Study, rows: list[Row]) -> list[Claim]:
     values = study.settings.sweep_values
     ends: dict[Value | str, Value] = {"first": values[0], "last": values[-1]}
     claims: list[Claim] = []
-    for statement in ablation.statements:
+    for statement in (one for one in _STATEMENTS if one.sweep == sweep):
         start, end = (ends.get(v, v) for v in (statement.start, statement.end))
         names = [printed(sweep, value) for value in (start, end)]  # type: ignore[arg-type]
         if start == end or not {*names} <= runs.keys():
@@ -180,3 +167,62 @@ def difference_frame(rows: list[Row]) -> pd.DataFrame:
                 lines.append((row.method, metric, "paper", difference, None, None))
     columns = ["setting", "metric", "source", "difference", "low", "high"]
     return pd.DataFrame(lines, columns=columns)
+
+
+def figure_differences(frame: pd.DataFrame, heading: str) -> Figure:
+    """One panel per metric: differences of `difference_frame`, ours with intervals, the paper's."""
+    order = list(dict.fromkeys(frame["setting"]))
+    metrics = table_metrics()
+    figure = Figure(figsize=(2.1 * len(metrics) + 0.6, 2.7), layout="constrained")
+    axes = figure.subplots(1, len(metrics), sharey=True)
+    for axis, metric in zip(axes, metrics, strict=True):
+        axis.axhspan(-SMALL_POINTS, SMALL_POINTS, color="#eeeeee", zorder=0)
+        axis.axhline(0, color=NEUTRAL, linewidth=0.8, zorder=1)
+        part = frame.query("metric == @metric")
+        for source, style in (
+            ("ours", {"color": BETTER, "marker": "o", "linewidth": 1.5}),
+            ("paper", {"color": "black", "marker": "D", "linewidth": 0.8, "linestyle": ":"}),
+        ):
+            _draw(axis, part.query("source == @source"), order, source, style)
+        axis.set_title(metric, fontsize=9)
+        axis.set_xticks(range(len(order)), order, fontsize=7, rotation=45 if len(order) > 4 else 0)
+        axis.tick_params(axis="y", labelsize=7)
+        axis.set_xlabel(heading, fontsize=8)
+        axis.grid(axis="y", linewidth=0.3)
+    axes[0].set_ylabel("points over the default", fontsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
+    return figure
+
+
+def _draw(
+    axis: Any, part: pd.DataFrame, order: list[str], source: str, style: dict[str, Any]
+) -> None:
+    """One line; a metric that the paper does not print has none of the paper's."""
+    part = part.dropna(subset=["difference"])
+    if part.empty:
+        return
+    x = [order.index(setting) for setting in part["setting"]]
+    axis.plot(x, part["difference"], label=source, markersize=4, **style)
+    whole = part.dropna(subset=["low", "high"])
+    if not whole.empty:
+        x = [order.index(setting) for setting in whole["setting"]]
+        axis.vlines(x, whole["low"], whole["high"], color=style["color"], linewidth=1)
+
+
+def figure_masklets(facts: pd.DataFrame, heading: str) -> Figure:
+    """Number of masklets and share of the frame they cover, by setting; of `masklet_facts`."""
+    figure = Figure(figsize=(6.2, 2.5), layout="constrained")
+    for axis, (column, label) in zip(
+        figure.subplots(1, 2),
+        (("masklets_per_frame", "masklets per frame"), ("coverage", "share of pixels covered")),
+        strict=True,
+    ):
+        axis.plot(range(len(facts)), facts[column], marker="o", color=BETTER)
+        axis.set_xticks(range(len(facts)), facts["setting"], fontsize=7)
+        axis.set_ylim(0, 1 if column == "coverage" else None)
+        axis.set_xlabel(heading, fontsize=8)
+        axis.set_ylabel(label, fontsize=8)
+        axis.tick_params(axis="y", labelsize=7)
+        axis.grid(axis="y", linewidth=0.3)
+    return figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-import time
+import timeit
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -96,26 +96,17 @@ class _Timer:
     """Runs a piece of work: once to warm up and count its operations, then for time."""
 
     def __init__(self, model: Sam2Model) -> None:
-        self._cuda = model.device.type == "cuda"
+        on_gpu = model.device.type == "cuda"
+        self._wait = torch.cuda.synchronize if on_gpu else lambda: None
 
     def __call__(self, part: str, work: Callable[[], Any]) -> tuple[PartCost, Any]:
         with FlopCounterMode(display=False) as counter:
             result = work()
-        seconds = [self._seconds(work) for _ in range(_REPEATS)]
+        self._wait()
+        seconds = timeit.repeat(lambda: (work(), self._wait()), number=1, repeat=_REPEATS)
         gflop = counter.get_total_flops() / _GIGA
         median = float(np.median(seconds))
         return PartCost(part=part, per_frame=1, gflop=gflop, seconds=median), result
-
-    def _seconds(self, work: Callable[[], Any]) -> float:
-        self._wait()
-        started = time.perf_counter()
-        work()
-        self._wait()
-        return time.perf_counter() - started
-
-    def _wait(self) -> None:
-        if self._cuda:
-            torch.cuda.synchronize()
 
 
 def _tracking(

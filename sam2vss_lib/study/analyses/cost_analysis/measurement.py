@@ -43,9 +43,8 @@ def work_frame(measured: CostMeasurement) -> pd.DataFrame:
     Returns:
         Columns `part`, `per_frame`, `gflop` (of one time) and `gflop_per_frame`.
     """
-    parts = _parts(measured)
-    parts["gflop_per_frame"] = parts["gflop"] * parts["per_frame"]
-    return parts.drop(columns="seconds").round(6)
+    parts = _parts(measured).drop(columns="seconds")
+    return parts.assign(gflop_per_frame=parts["gflop"] * parts["per_frame"]).round(6)
 
 
 def time_frame(measured: CostMeasurement) -> pd.DataFrame:

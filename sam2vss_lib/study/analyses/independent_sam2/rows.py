@@ -7,10 +7,10 @@ from statistics import fmean, stdev
 
 from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
-from sam2vss_lib.study.results.claims import Direction, judge
 from sam2vss_lib.study.results.schema import Claim, Row
 from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_row
 from sam2vss_lib.study.results.text import number_text
+from sam2vss_lib.study.results.wording import Direction, judge
 from sam2vss_lib.study.settings import BaseSystem, EncoderSystem
 from sam2vss_lib.study.stages.study import Evaluated
 
@@ -33,6 +33,14 @@ class EncoderRun:
     filled: dict[int, Evaluated] = field(default_factory=dict)  # numbers of I-X_base by seed
     bound: Evaluated | None = None  # numbers of the masklets with their true classes
     bound_filled: Evaluated | None = None  # the same with X below them
+
+    @property
+    def trained(self) -> list[tuple[str, dict[int, Evaluated], Evaluated | None]]:
+        """I-X and I-X_base: label, numbers by seed, and those of their masklets' true classes."""
+        return [
+            (self.system.label, self.alone, self.bound),
+            (self.system.filled_label, self.filled, self.bound_filled),
+        ]
 
 
 def encoder_runs(study: IndependentStudy) -> list[EncoderRun]:

@@ -1,15 +1,19 @@
-"""What stands beside Table 3: seeds, the masklets' bound, what the classifiers were trained on."""
+"""What stands beside Table 3: seeds, the masklets' bound with its figure, and the training."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from sam2vss_lib.masklets.rows import mask_areas
 from sam2vss_lib.study.analyses.independent_sam2.rows import EncoderRun, spread
 from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
+from sam2vss_lib.study.results.style import BETTER, INK, NEUTRAL, WORSE
 from sam2vss_lib.study.results.tables import table_metrics
 from sam2vss_lib.study.results.text import DASH, number_text, range_text
 
@@ -18,8 +22,7 @@ def seeds_table(runs: list[EncoderRun]) -> pd.DataFrame:
     """Every trained row over the seeds of its classifier: mean ± standard deviation, percent."""
     lines: list[dict[str, str]] = []
     for run in runs:
-        system = run.system
-        for label, by_seed in ((system.label, run.alone), (system.filled_label, run.filled)):
+        for label, by_seed, _ in run.trained:
             if by_seed:
                 numbers = {
                     metric: f"{pair[0]:.2f} ± {pair[1]:.2f}" if pair else DASH
@@ -83,15 +86,11 @@ def gaps(runs: list[EncoderRun]) -> list[Gap]:
     """The two parts of every gap that was measured."""
     found: list[Gap] = []
     for run in runs:
-        system = run.system
-        for label, filled, by_seed, bound in (
-            (system.label, False, run.alone, run.bound),
-            (system.filled_label, True, run.filled, run.bound_filled),
-        ):
+        for label, by_seed, bound in run.trained:
             mean = spread(by_seed, "mIoU")
             if run.base is not None and bound is not None and mean is not None:
                 base, most = (e.metrics["metrics"]["mIoU"] for e in (run.base, bound))
-                found.append(Gap(label, filled, base, most, mean[0]))
+                found.append(Gap(label, by_seed is run.filled, base, most, mean[0]))
     return found
 
 
@@ -128,9 +127,7 @@ def training_table(study: IndependentStudy, runs: list[EncoderRun]) -> pd.DataFr
                 "Left out: void": str(training.left_out["void"]),
                 "Left out: mixed": str(training.left_out["mixed"]),
                 "Best epochs": ", ".join(str(classifier.best_epoch) for classifier in trained),
-                "Validation accuracy (%)": ", ".join(
-                    _percent(entry.get("accuracy")) for entry in best
-                ),
+                "Validation accuracy (%)": ", ".join(_percent(entry) for entry in best),
             }
         )
     return pd.DataFrame(lines)
@@ -152,11 +149,8 @@ def gap_reading(runs: list[EncoderRun]) -> str:
     """Where the gap to the base systems comes from, in words, from the numbers alone."""
     found = gaps(runs)
     sentences = list[str]()
-    for name, chosen in (
-        ("I-X", [gap for gap in found if not gap.filled]),
-        ("I-X_base", [gap for gap in found if gap.filled]),
-    ):
-        if chosen:
+    for name, filled in (("I-X", False), ("I-X_base", True)):
+        if chosen := [gap for gap in found if gap.filled == filled]:
             whole, masklets, classifier = (
                 range_text([getattr(gap, part) for gap in chosen])
                 for part in ("of_row", "of_masklets", "of_classifier")
@@ -168,5 +162,60 @@ def gap_reading(runs: list[EncoderRun]) -> str:
     return " ".join(sentences)
 
 
-def _percent(share: float | None) -> str:
-    return number_text(None if share is None else 100 * share, 1)
+def _percent(epoch: Mapping[str, float]) -> str:
+    return number_text(100 * epoch["accuracy"] if "accuracy" in epoch else None, 1)
+
+
+#: part -> label, colour, marker, filled, place within an encoder's row (from its top)
+_PARTS: dict[str, tuple[str, str, str, bool, float]] = {
+    "base": ("X", INK, "D", True, -0.3),
+    "alone": ("I-X", WORSE, "o", True, -0.15),
+    "filled": ("I-X_base", BETTER, "o", True, 0.0),
+    "bound": ("I-X with true classes", WORSE, "s", False, 0.15),
+    "bound filled": ("I-X_base with true classes", BETTER, "s", False, 0.3),
+}
+
+
+def figure_parts(frame: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:
+    """One panel per metric, one row per encoder: base, I-X, I-X_base and their bounds."""
+    systems = list(dict.fromkeys(frame["system"]))
+    size = (2.6 * len(metrics) + 1.2, 0.85 * max(len(systems), 1) + 1.2)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axis, metric in zip(axes, metrics, strict=True):
+        known = frame[(frame["metric"] == metric) & frame["value"].notna()]
+        for name in _PARTS:
+            _dots(axis, pd.DataFrame(known[known["part"] == name]), systems, name)
+        axis.set_title(f"{metric} (%)", fontsize=9)
+        axis.set_yticks(range(len(systems)), systems, fontsize=8)
+        for border in range(1, len(systems)):
+            axis.axhline(border - 0.5, color=NEUTRAL, linewidth=0.4)
+        axis.set_ylim(max(len(systems), 1) - 0.5, -0.5)
+        axis.tick_params(axis="x", labelsize=7)
+        axis.grid(axis="x", linewidth=0.3)
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        place = "outside lower center"
+        figure.legend(handles, labels, loc=place, ncols=5, fontsize=7, frameon=False)
+    else:
+        axes[0].text(0, 0, "nothing was run", fontsize=8)
+    return figure
+
+
+def _dots(axis: Axes, part: pd.DataFrame, systems: list[str], name: str) -> None:
+    label, colour, marker, solid, offset = _PARTS[name]
+    y = [systems.index(system) + offset for system in part["system"]]
+    axis.plot(
+        part["value"],
+        y,
+        color=colour,
+        marker=marker,
+        markerfacecolor=colour if solid else "white",
+        markersize=5,
+        linestyle="none",
+        label=label,
+    )
+    if name in ("alone", "filled"):
+        for system, values in part.groupby("system")["value"]:
+            middle = systems.index(str(system)) + offset
+            axis.vlines(values.mean(), middle - 0.1, middle + 0.1, color=colour, linewidth=1.5)

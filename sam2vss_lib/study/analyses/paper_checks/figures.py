@@ -20,18 +20,6 @@ _STYLE = {
     "mVC8": (WORSE, "^"),
     "mVC16": ("#CC79A7", "D"),
 }
-#: caption and description, for `ResultFolder.write_figure`
-ABLATION_WORDS = (
-    "The paper's ablation curves (Tables 4-7), in points over the value at the setting it chose.",
-    "Four panels for window, point grid, confidence and stability with one line per metric. mVC "
-    "rises steadily with the window; the chosen stability of 0.8 is best by mVC but not by mIoU.",
-)
-BOUNDARY_WORDS = (
-    "Boundary against region IoU of the paper's systems (Tables 1 and 2), before and after "
-    "refinement.",
-    "Arrows from base systems to refined ones. All point upwards; on VSPW they lie below the "
-    "line mBIoU = mIoU, on VIPSeg above it.",
-)
 _BAND = "#EEEEEE"
 
 

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+import yaml
+
+from sam2vss_lib.storage.places import manifest_path
 from sam2vss_lib.study.paper import PAPER_METRICS, paper_refinements, paper_rows, paper_value
+from sam2vss_lib.study.results.schema import Claim, Verdict
 from sam2vss_lib.study.results.text import range_text
 
 DEFAULTS = {4: "32", 5: "16x16", 6: "0.6", 7: "0.8"}
 ABLATION_NAMES = {4: "window", 5: "point grid", 6: "confidence", 7: "stability"}
 ABLATION_METRICS = ("mIoU", "FWIoU", "mVC8", "mVC16")
+#: the computed values in words, and a verdict: whether they agree with what is claimed
+Finding = tuple[str, bool | Verdict]
+
+
+def judged(checks: Iterable[Callable[[], Finding]]) -> list[Claim]:
+    """Claims of `data_manifests/paper_claims.yaml`, judged by the checks that bear their names."""
+    return [claim(check.__name__.strip("_"), check()) for check in checks]
+
+
+def claim(name: str, finding: Finding) -> Claim:
+    """One claim of that file, with what was found about it."""
+    evidence, agrees = finding
+    verdict = agrees if isinstance(agrees, str) else "consistent" if agrees else "inconsistent"
+    return Claim(**_words()[name], evidence=evidence, verdict=verdict)
+
+
+@lru_cache
+def _words() -> Any:
+    """Statement, place in the paper and explanation of every claim, by its name."""
+    return yaml.safe_load(manifest_path("paper_claims.yaml").read_text(encoding="utf-8"))
 
 
 class Change(NamedTuple):
@@ -62,3 +87,8 @@ def sweep(table: int, metric: str) -> dict[str, float]:
 def in_points(found: Iterable[Change]) -> str:
     """Smallest to largest change, with signs."""
     return range_text(change.points for change in found)
+
+
+def all_rise(found: Iterable[Change]) -> bool:
+    """Whether every metric is higher afterwards."""
+    return all(change.points > 0 for change in found)

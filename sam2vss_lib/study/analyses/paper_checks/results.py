@@ -8,41 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from sam2vss_lib.storage.files import sha256_file
-from sam2vss_lib.storage.places import manifest_path
 from sam2vss_lib.study.analyses.paper_checks.ablations import ablation_checks, best_settings
 from sam2vss_lib.study.analyses.paper_checks.cells import cell_checks
-from sam2vss_lib.study.analyses.paper_checks.refiner import refiner_checks
-from sam2vss_lib.study.analyses.paper_checks.segmentor import segmentor_checks
+from sam2vss_lib.study.analyses.paper_checks.systems import refiner_checks, segmentor_checks
 from sam2vss_lib.study.results.schema import Claim
 from sam2vss_lib.study.results.tables import text_table
-from sam2vss_lib.study.settings import NotebookSettings
-from sam2vss_lib.study.stages.context import StageRun
-from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance
 
 CAPTION = (
     "The paper's printed numbers against each other and against its text; nothing here was "
     "measured by this study."
 )
-
-
-class PaperStudy:
-    """What the checks come from: the table of printed numbers, and no data set or model."""
-
-    def __init__(self, settings: NotebookSettings) -> None:
-        self.settings = settings
-        self.log: list[StageRun] = []
-
-    def provenance(self) -> Provenance:
-        """The hash of the printed numbers stands for the data."""
-        return collect_provenance(
-            settings=self.settings.identity(),
-            data_sha256=sha256_file(manifest_path("paper_tables.csv")),
-            checkpoints={},
-            predictions={},
-            device="cpu",
-            seed=0,
-        )
 
 
 def run_checks() -> list[Claim]:
@@ -53,11 +28,9 @@ def run_checks() -> list[Claim]:
 def checks_frame(checks: Sequence[Claim]) -> pd.DataFrame:
     """One line per check: `check` (from 1), `statement`, `where`, `evidence`, `verdict`, `why`."""
     columns = ["statement", "where", "evidence", "verdict", "why"]
-    lines = [
-        {"check": number, **check.model_dump(include={*columns})}
-        for number, check in enumerate(checks, start=1)
-    ]
-    return pd.DataFrame(lines, columns=["check", *columns])
+    frame = pd.DataFrame([check.model_dump() for check in checks], columns=columns)
+    frame.insert(0, "check", range(1, len(checks) + 1))
+    return frame
 
 
 def checks_reading(checks: Sequence[Claim]) -> str:

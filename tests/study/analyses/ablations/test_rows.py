@@ -7,18 +7,19 @@ import pandas as pd
 import pytest
 
 from sam2vss_lib.metrics import Gain, paired_gain
-from sam2vss_lib.study.analyses.ablations.figures import figure_differences, figure_masklets
 from sam2vss_lib.study.analyses.ablations.rows import (
     ABLATIONS,
     UNREFINED,
     ablation_claims,
     difference_frame,
+    figure_differences,
+    figure_masklets,
     printed,
 )
 from sam2vss_lib.study.paper import paper_rows
-from sam2vss_lib.study.results.claims import judge
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.tables import rows_not_run, table_row
+from sam2vss_lib.study.results.wording import judge
 from tests.study.rows import evaluated
 
 

@@ -20,9 +20,12 @@ from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
     read_benchmarks,
     study_benchmarks,
 )
-from sam2vss_lib.study.analyses.cost_analysis.figures import figure_ratios
 from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, PartCost
-from sam2vss_lib.study.analyses.cost_analysis.results import cost_values, ratio_figures
+from sam2vss_lib.study.analyses.cost_analysis.results import (
+    cost_values,
+    figure_ratios,
+    ratio_figures,
+)
 from sam2vss_lib.study.results.schema import parse_result
 from sam2vss_lib.study.settings import make_settings
 

@@ -13,7 +13,6 @@ from sam2vss_lib.masklets.engines.batched.encoder import encode, model_input
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import BenchmarkFile
-from sam2vss_lib.study.analyses.cost_analysis.figures import figure_objects, figure_parts
 from sam2vss_lib.study.analyses.cost_analysis.measure import measure_cost
 from sam2vss_lib.study.analyses.cost_analysis.measurement import (
     CostMeasurement,
@@ -21,7 +20,12 @@ from sam2vss_lib.study.analyses.cost_analysis.measurement import (
     time_frame,
     work_frame,
 )
-from sam2vss_lib.study.analyses.cost_analysis.results import cost_reading, cost_values
+from sam2vss_lib.study.analyses.cost_analysis.results import (
+    cost_reading,
+    cost_values,
+    figure_objects,
+    figure_parts,
+)
 
 PARTS = ["decode", "encode", "propose", "track", "store", "refine", "metrics"]
 

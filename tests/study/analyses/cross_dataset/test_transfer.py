@@ -11,7 +11,7 @@ from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.study.analyses.cross_dataset import transfer
-from sam2vss_lib.study.analyses.cross_dataset.transfer_figures import figure_transfer
+from sam2vss_lib.study.analyses.cross_dataset.transfer import figure_transfer
 from sam2vss_lib.study.analyses.main_results.rows import refinement_rows
 from sam2vss_lib.study.run.runner import find_notebooks, notebook_parameters, plan_notebook
 from sam2vss_lib.study.settings import make_settings

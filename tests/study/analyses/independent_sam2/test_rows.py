@@ -11,7 +11,6 @@ import pytest
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.metrics import paired_gain
-from sam2vss_lib.study.analyses.independent_sam2 import figures as independent_figures
 from sam2vss_lib.study.analyses.independent_sam2 import rows as independent
 from sam2vss_lib.study.analyses.independent_sam2 import study as isam2_study
 from sam2vss_lib.study.analyses.independent_sam2 import tables as independent_tables
@@ -239,11 +238,11 @@ def test_figure_shows_every_seed_and_also_nothing(study: IndependentStudy):
     runs = runs_of(study, {0: 0.4, 1: 0.5, 2: 0.6})
     frame = independent_tables.seeds_frame(runs)
     assert len(frame) == 2 * (1 + 3 + 3 + 1 + 1) * 5
-    figure = independent_figures.figure_parts(frame, ("mIoU", "mVC8"))
+    figure = independent_tables.figure_parts(frame, ("mIoU", "mVC8"))
     drawn = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
     dots = sum(np.size(line.get_xdata()) for line in drawn)
     assert dots == 2 * 9
-    independent_figures.figure_parts(independent_tables.seeds_frame([]), ("mIoU",))
+    independent_tables.figure_parts(independent_tables.seeds_frame([]), ("mIoU",))
 
 
 def test_training_frames_of_another_step_have_a_folder_of_their_own(

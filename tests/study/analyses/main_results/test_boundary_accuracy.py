@@ -13,8 +13,8 @@ from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.study.analyses.main_results.boundary_accuracy import (
     accuracy_by_distance,
     boundary_reading,
+    figure_boundary,
 )
-from sam2vss_lib.study.analyses.main_results.boundary_figures import figure_boundary
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.settings import make_settings
 from sam2vss_lib.study.stages.study import Evaluated, Study

@@ -1,6 +1,6 @@
 """Temporal base models beside the SegFormer of the same encoder."""
 
-from sam2vss_lib.study.analyses.main_results.temporal_heads import temporal_gains, temporal_reading
+from sam2vss_lib.study.analyses.main_results.rows import temporal_gains, temporal_reading
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.tables import table_row
 from sam2vss_lib.study.settings import StudySettings, make_settings

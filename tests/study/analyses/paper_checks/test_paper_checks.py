@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sam2vss_lib.storage.places import manifest_path
-from sam2vss_lib.study.analyses.paper_checks import cells, figures, refiner, segmentor
+from sam2vss_lib.study.analyses.paper_checks import cells, figures, systems
 from sam2vss_lib.study.analyses.paper_checks.ablations import best_settings
 from sam2vss_lib.study.analyses.paper_checks.results import checks_frame, checks_values, run_checks
 from sam2vss_lib.study.paper import paper_value
@@ -61,7 +61,7 @@ def changed(cell: Cell, to: float) -> Callable[[int, str, str | None, str], floa
         (cells, "both Table 1", (3, "CFFM", "MiT-B0", "mBIoU"), 21.8, "consistent"),
         (cells, "default setting is", (1, "SAM2-CFFM", "MiT-B1", "mIoU"), 40.4, "consistent"),
         (cells, "default setting is", (1, "SAM2-CFFM", "MiT-B1", "mVC8"), 9.9, "inconsistent"),
-        (segmentor, "I-SAM2 is the worst", (3, "I-CFFM", "MiT-B0", "mIoU"), 20.0, "inconsistent"),
+        (systems, "I-SAM2 is the worst", (3, "I-CFFM", "MiT-B0", "mIoU"), 20.0, "inconsistent"),
     ],
 )
 def test_verdict_turns_with_the_number(
@@ -99,7 +99,7 @@ def test_consistent_statement_turns_with_the_number(
 
 
 def test_gains_of_table_1_are_counted_once_each():
-    check = refiner.refiner_checks()[0]
+    check = systems.refiner_checks()[0]
     assert check.evidence.startswith("52 of 52 rise")  # 11 systems x 5 metrics, TV3S without 3
     assert "3 more cannot be computed" in check.evidence
 
