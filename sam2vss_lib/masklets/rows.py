@@ -69,8 +69,12 @@ def mask_areas(rles: Sequence[bytes], height: int, width: int) -> NDArray[np.int
 
 def mask_columns(masks: NDArray[np.bool_]) -> Table:
     """The columns of (n, H, W) masks that follow from the masks alone; n > 0."""
-    count, height, width = masks.shape
-    rles = encode_masks(masks)
+    return rle_columns(encode_masks(masks), *masks.shape[1:])
+
+
+def rle_columns(rles: Sequence[bytes], height: int, width: int) -> Table:
+    """The columns of n > 0 masks that follow from their run lengths alone."""
+    count = len(rles)
     x, y, w, h = coco.toBbox(_with_size(rles, height, width)).astype(np.int32).T
     columns = {
         "rle": rles,
