@@ -82,7 +82,7 @@ def masklets_command(
         int | None,
         typer.Option(
             min=1,
-            help="Objects propagated together, which bounds memory: each takes about 220 MiB with a "
+            help="Objects propagated together, which bounds memory: each takes 220 MiB with a "
             "SAM2 of 1024 px, whatever the size of frames; found when not given.",
         ),
     ] = None,

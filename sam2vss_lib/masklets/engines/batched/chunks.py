@@ -87,7 +87,7 @@ def suitable_size(model: Sam2Model) -> int:
 
     A clip takes, at most and in bytes, beside the model and the frames on their way,
 
-        B A + n M + (n + c) H W / 8 + P
+        B A + n M + (n + 2 c) H W / 8 + P
 
     with B objects per chunk, n of a window, and c candidates of its grid. A, `per_object` below, is
     what the model needs for an object, 220 MiB at 1024 px; M are an object's memories, 4 MiB there,
