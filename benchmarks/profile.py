@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.inputs import demo_clip, matrix_rate_flops
 from benchmarks.windows import into_new_store
-from sam2vss_lib.masklets.engines.batched import clip, frames, tracker
+from sam2vss_lib.masklets.engines.batched import clip, frame_size, frames
+from sam2vss_lib.masklets.engines.batched.frame_size import VisibleParts
 from sam2vss_lib.masklets.engines.batched.heads import Heads
 from sam2vss_lib.masklets.engines.batched.memory.reader import MemoryReader
 from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
@@ -24,15 +25,16 @@ from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 #: part -> functions, where they are looked up; what one of these calls counts as its own
 _PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
     "image encoder": ((frames, "encode"),),
-    "proposals": ((clip, "propose"), (clip, "select")),
+    "proposals": ((clip, "propose"), (clip, "survivors")),
     "memory attention": ((MemoryReader, "read"),),
     "mask decoder": ((Heads, "decode"), (Heads, "pointers_of_masks")),
     "memory encoder": ((MemoryWriter, "write"),),
-    "masks to the frame's size": ((tracker, "_resize"),),
+    "masks to the frame's size": ((frame_size, "at_frame_size"),),
     "masks to run lengths": (
-        (clip, "mask_columns"),
-        (clip, "visible_parts"),
         (clip, "encode_masks"),
+        (clip, "rle_columns"),
+        (VisibleParts, "add"),
+        (VisibleParts, "encoded"),
     ),
     "writing": ((ClipWriter, "add"), (ClipWriter, "flush")),
 }

@@ -85,7 +85,12 @@ def masklets_command(
         str | None, typer.Option(help="SAM2 configuration of an unofficial file.")
     ] = None,
     max_objects_per_batch: Annotated[
-        int | None, typer.Option(min=1, help="Objects propagated together; found when not given.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Objects propagated together, which bounds memory: each takes 220 MiB with a "
+            "SAM2 of 1024 px, whatever the size of frames; found when not given.",
+        ),
     ] = None,
     json_output: JsonOption = False,
 ) -> None:

@@ -21,6 +21,7 @@ from sam2vss_lib.datasets.labels import Labels, StrayLabels, ground_truth_from_m
 from sam2vss_lib.datasets.layout import VSPW_LAYOUT, Layout
 from sam2vss_lib.datasets.panoptic import labels_from_panoptic, labels_from_segments
 from sam2vss_lib.datasets.segments import read_segments
+from sam2vss_lib.storage.records import sha256_files
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,16 @@ class Clip:
             DataError: the first frame is missing, no image, or turned though the clip has masks.
         """
         return image_size(self.frame_path(0), has_masks=self.has_ground_truth)
+
+    def frames_sha256(self) -> str:
+        """One SHA-256 over the files of all frames.
+
+        They are read each time, so that a frame that was replaced meanwhile shows.
+
+        Raises:
+            DataError: a frame is missing or not readable.
+        """
+        return sha256_files(self.frame_path(i) for i in range(self.num_frames))
 
     def frame_path(self, i: int) -> Path:
         """Path of frame `i` (0-based)."""

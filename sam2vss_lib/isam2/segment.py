@@ -20,7 +20,7 @@ from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.isam2.classifiers.mlp import Classifier
 from sam2vss_lib.isam2.features.store import WHOLE_WINDOW, ClipFeatures, FeatureStore
-from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore, check_fit
+from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder, write_labels
 from sam2vss_lib.refinement.painting import paint_frame
 from sam2vss_lib.refinement.settings import Overlap
@@ -44,7 +44,7 @@ def segment_masklets(
     Masklets without a row of features, which were hidden on all frames pooled, paint nothing.
 
     Args:
-        dataset: the clips; neither frames nor ground truth are read.
+        dataset: the clips; ground truth is not read, and frames are compared with the masklets'.
         masklets: their masklets.
         features: features of the same masklets.
         classifier: gives a class to each; "ground_truth" takes the label stored with the features
@@ -72,8 +72,7 @@ def segment_masklets(
         if fill is not None and (missing := fill.missing(clip)):
             path = fill.path(clip, missing[0])
             raise DataError(f"{path}: no such prediction; run sam2vss segment first")
-        stored, known = masklets.read(clip.name), features.read(clip.name)
-        check_fit(clip, stored, masklets.path(clip.name), overlap=overlap)
+        stored, known = masklets.open(clip, overlap=overlap), features.read(clip.name)
         masklets_sha256 = sha256_files([masklets.path(clip.name)])
         _check_features(known, masklets_sha256, features.path(clip.name), classifier)
         made_from: dict[str, Any] = {

@@ -17,7 +17,7 @@ from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import ClipWriter, MaskletStore
 from sam2vss_lib.masklets.work import Work
-from sam2vss_lib.storage.records import check_same_inputs, sha256_files
+from sam2vss_lib.storage.records import check_same_inputs
 
 
 @dataclass
@@ -127,13 +127,15 @@ def generate_shared(
             "config_sha256": model.config_sha256,
             "clip": clip.name,
             "frames": clip.num_frames,
-            "frames_sha256": sha256_files(clip.frame_path(i) for i in range(clip.num_frames)),
+            "frames_sha256": clip.frames_sha256(),
         }
         missing: list[MaskletSettings] = []
         for settings, store in stores.items():
             path, made_from = store.path(clip.name), _made_from(settings, inputs)
             if path.is_file():
-                check_same_inputs(path, store.metadata(clip.name), made_from)
+                stored = store.metadata(clip.name)
+                store.check_frames(clip, stored)
+                check_same_inputs(path, stored, made_from)
                 store.check(clip.name)
                 run.by_settings[settings].reused += 1
             else:

@@ -31,7 +31,8 @@ class MaskletEngine(Protocol):
             model: the SAM2 model.
             settings: some that this engine is for; all others will have its precision and its
                 approximations.
-            max_objects_per_batch: objects propagated together; None finds a number.
+            max_objects_per_batch: objects propagated together, which bounds memory (see
+                `suitable_size` of the batched engine); None finds a number.
         """
         ...
 

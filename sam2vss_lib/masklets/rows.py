@@ -38,6 +38,8 @@ SCHEMA = pa.schema(
 )
 #: what only our own files hold: the format does not ask for it, one overlap rule does
 OPTIONAL_COLUMNS = frozenset({"rle_visible"})
+_ROWS_AT_ONCE = 256  # of run lengths that are checked
+_LONGEST = 6  # characters of a run length, which is then below 2^29 pixels
 
 
 def encode_masks(masks: NDArray[np.bool_]) -> list[bytes]:
@@ -69,8 +71,12 @@ def mask_areas(rles: Sequence[bytes], height: int, width: int) -> NDArray[np.int
 
 def mask_columns(masks: NDArray[np.bool_]) -> Table:
     """The columns of (n, H, W) masks that follow from the masks alone; n > 0."""
-    count, height, width = masks.shape
-    rles = encode_masks(masks)
+    return rle_columns(encode_masks(masks), *masks.shape[1:])
+
+
+def rle_columns(rles: Sequence[bytes], height: int, width: int) -> Table:
+    """The columns of n > 0 masks that follow from their run lengths alone."""
+    count = len(rles)
     x, y, w, h = coco.toBbox(_with_size(rles, height, width)).astype(np.int32).T
     columns = {
         "rle": rles,
@@ -109,7 +115,8 @@ def checked_rows(table: Table, frames: int) -> Table:
 
     Raises:
         ValueError: a column is missing, has a gap or another type, sizes differ, a frame lies
-            outside the clip, or a window lacks rows of some of its masklets.
+            outside the clip, a window lacks rows of some of its masklets, or run lengths are not
+            those of a mask of the row's size and area; rows are counted from 0, as in the file.
     """
     present = set(table.column_names)
     if lacking := [n for n in SCHEMA.names if n not in present | OPTIONAL_COLUMNS]:
@@ -123,6 +130,12 @@ def checked_rows(table: Table, frames: int) -> Table:
         table = table.cast(schema)
     except pa.ArrowException as error:
         raise ValueError(f"columns of other types: {error}") from None
+    for name in ("height", "width"):
+        if len(sizes := np.unique(table[name].to_numpy())) > 1:
+            raise ValueError(f"masks of {name} {sizes[0]} and {sizes[1]}")
+        if len(sizes) and sizes[0] < 1:
+            raise ValueError(f"masks of {name} {sizes[0]}")
+    _check_runs(table)
     window, frame, masklet = (table[name].to_numpy() for name in ("window", "frame", "masklet"))
     order = np.lexsort((masklet, frame, window))
     if (np.diff(order) != 1).any():
@@ -130,9 +143,6 @@ def checked_rows(table: Table, frames: int) -> Table:
         window, frame, masklet = window[order], frame[order], masklet[order]
     if len(frame) and not 0 <= frame.min() <= frame.max() < frames:
         raise ValueError(f"frames {frame.min()} to {frame.max()} in a clip of {frames}")
-    for name in ("height", "width"):
-        if len(sizes := np.unique(table[name].to_numpy())) > 1:
-            raise ValueError(f"masks of {name} {sizes[0]} and {sizes[1]}")
     same = [np.diff(column) == 0 for column in (window, frame, masklet)]
     if np.logical_and.reduce(same).any():
         raise ValueError("two rows of one masklet on one frame")
@@ -145,3 +155,72 @@ def checked_rows(table: Table, frames: int) -> Table:
                 f"{frames_in} frames; every masklet has a row on every frame, empty or not"
             )
     return table
+
+
+def _check_runs(table: Table) -> None:
+    """Check the run lengths of all rows before anything decodes them: pycocotools checks nothing.
+
+    Raises:
+        ValueError: those of a row are not of as many pixels as the row has, or is said to cover.
+    """
+    for name in OPTIONAL_COLUMNS.intersection(table.column_names) | {"rle"}:
+        for start in range(0, table.num_rows, _ROWS_AT_ONCE):
+            rows = table.slice(start, _ROWS_AT_ONCE)
+            height, width = rows["height"][0].as_py(), rows["width"][0].as_py()
+            covered = _pixels_of_runs(rows[name].to_pylist(), height * width)
+            if (wrong := np.flatnonzero(covered < 0)).size:
+                raise ValueError(
+                    f"row {start + int(wrong[0])}: {name!r} holds no run lengths of "
+                    f"{height} x {width} pixels"
+                )
+            areas = rows["area"].to_numpy()
+            if name == "rle" and (wrong := np.flatnonzero(covered != areas)).size:
+                row = int(wrong[0])
+                raise ValueError(
+                    f"row {start + row}: area {areas[row]}, but its mask has {covered[row]} pixels"
+                )
+
+
+def _pixels_of_runs(rles: Sequence[bytes], pixels: int) -> NDArray[np.int64]:
+    """Pixels of the masks that compressed run lengths stand for, (n,); -1 where they are no masks.
+
+    A number is one to six characters of 5 bits each, the lowest first, all but the last marked by a
+    sixth bit, the highest bit of the last being the sign. From a row's fourth number on they are
+    differences to the number two before. None may be negative, and their sum is `pixels`.
+    """
+    lengths = np.array([*map(len, rles)], np.int64)
+    code = np.frombuffer(b"".join(rles), np.uint8) - np.uint8(48)
+    last = np.cumsum(lengths) - 1
+    right = lengths > 0
+    right[right] = code[last[right]] < 32
+    if code.max(initial=0) > 63:
+        right[np.searchsorted(last, np.flatnonzero(code > 63))] = False
+    if not right.all():
+        found = np.full(len(rles), -1)
+        if right.any():
+            found[right] = _pixels_of_runs(
+                [rles[i] for i in np.flatnonzero(right).tolist()], pixels
+            )
+        return found
+    ends = np.flatnonzero(code < 32)  # of numbers, none of which lies in two rows
+    size = np.diff(ends, prepend=-1)
+    value = (code[ends].astype(np.int64) ^ 16) - 16
+    longer = np.arange(len(ends))
+    for back in range(1, _LONGEST):
+        longer = longer[size[longer] > back]
+        value[longer] = value[longer] << 5 | code[ends[longer] - back] & 31
+    count = np.diff(np.searchsorted(ends, last) + 1, prepend=0)
+    first = np.cumsum(count) - count
+    # sums of every other number, from which those before the row's second and third are taken away
+    total = np.concatenate([np.zeros(2, np.int64), value])
+    for parity in (0, 1):
+        np.cumsum(total[parity::2], out=total[parity::2])
+    covering = (np.arange(len(value)) - np.repeat(first, count)) % 2 == 1
+    before = np.where(
+        covering, np.repeat(total[first + 1], count), np.repeat(total[first + 2], count)
+    )
+    run = total[2:] - before
+    run[first] = value[first]
+    odd = (size > _LONGEST) | (run < 0) | (run > pixels)
+    right = (np.add.reduceat(run, first) == pixels) & ~np.logical_or.reduceat(odd, first)
+    return np.where(right, np.add.reduceat(run * covering, first), -1)

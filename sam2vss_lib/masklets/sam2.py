@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,12 +14,12 @@ from typing import Any, cast
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import load_file
 
 from sam2vss_lib.datasets.manifests import CheckpointFacts, load_checkpoints_manifest
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.masklets.checkpoints import checkpoint_folder
 from sam2vss_lib.storage.files import sha256_file, sha256_json
+from sam2vss_lib.storage.state_dicts import read_state_dict
 
 DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parent / "demo"
@@ -58,6 +60,14 @@ class Sam2Model:
         if precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+
+@contextmanager
+def without_script_warning() -> Generator[None]:
+    """Without torch's word that `torch.jit.script` is deprecated, which only sam2 can heed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+        yield
 
 
 def build_model(config: DictConfig) -> Any:
@@ -169,9 +179,9 @@ def _find_config(
 
 def _load_weights(model: Any, weights: Path, source: Path) -> None:
     """Put weights into a model; every tensor must be there with the right shape, and no other."""
-    state = _read_weights(weights)
+    state = read_state_dict(weights)
     expected = {name: value.shape for name, value in model.state_dict().items()}
-    found = {name: getattr(value, "shape", None) for name, value in state.items()}
+    found = {name: value.shape for name, value in state.items()}
     wrong = [n for n in {**expected, **found} if expected.get(n) != found.get(n)]
     if wrong:
         raise DataError(
@@ -179,19 +189,3 @@ def _load_weights(model: Any, weights: Path, source: Path) -> None:
             f"unexpected or of another shape, such as {wrong[0]}; pass the right --config"
         )
     model.load_state_dict(state)
-
-
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """State dict of a checkpoint; nothing in the file is executed."""
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # readers fed arbitrary bytes raise many things
-        raise DataError(
-            f"{path}: not a readable checkpoint ({type(error).__name__}): cut short, or holding "
-            "more than weights; fetch it again from where SAM2 is published"
-        ) from None
-    if not isinstance(loaded, dict) or not isinstance(loaded.get("model"), dict):
-        raise DataError(f"{path}: holds no 'model' state dict as SAM2 checkpoints do; check it")
-    return cast(dict[str, torch.Tensor], loaded["model"])

@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.clips import Clip
+from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.errors import DataError, first_line
 from sam2vss_lib.masklets.rows import SCHEMA, Table, checked_rows, decode_masks
 from sam2vss_lib.storage.clip_files import ClipFiles
@@ -223,28 +223,50 @@ class MaskletStore(ClipFiles):
         try:
             return ClipMasklets(checked_rows(table, metadata["frames"]), metadata)
         except ValueError as error:
-            raise DataError(f"{self.path(clip)}: {first_line(error)}; {_REDO}") from None
+            problem = f"clip {clip}, {first_line(error)}"
+            raise FileFault(self.path(clip), problem, f"have it written anew, or {_REDO}") from None
 
+    def open(self, clip: Clip, *, overlap: str = "area") -> ClipMasklets:
+        """The masklets of a clip of a data set, which must be of the very frames that it has.
 
-def check_fit(clip: Clip, stored: ClipMasklets, path: Path, *, overlap: str = "area") -> None:
-    """Masklets must be of as many frames as the clip, of its size, and have what is needed.
+        Raises:
+            DataError: as of `read`; or they are of frames of another number, size or content, or
+                lack the visible parts that painting by the overlap rule `logit` needs.
+        """
+        stored, path = self.read(clip.name), self.path(clip.name)
+        kept = (stored.num_frames, *clip.size)
+        if stored.table.num_rows:
+            size = (stored.table[name][0].as_py() for name in ("height", "width"))
+            kept = (stored.num_frames, *size)
+        wanted = (clip.num_frames, *clip.size)
+        if kept != wanted:
+            raise DataError(
+                f"{path}: masklets of {kept} (frames, height, width), but clip {clip.name} has "
+                f"{wanted}; name the masklets of this data set"
+            )
+        self.check_frames(clip, stored.metadata)
+        if overlap == "logit" and "rle_visible" not in stored.table.column_names:
+            raise DataError(
+                f"{path}: no column 'rle_visible', which the overlap rule logit needs; use another "
+                "rule, or masklets made by sam2vss masklets"
+            )
+        return stored
 
-    Raises:
-        DataError: what is stored at the path is of something else, or lacks the visible parts that
-            painting by the overlap rule `logit` needs.
-    """
-    kept = (stored.num_frames, *clip.size)
-    if stored.table.num_rows:
-        size = (stored.table[name][0].as_py() for name in ("height", "width"))
-        kept = (stored.num_frames, *size)
-    wanted = (clip.num_frames, *clip.size)
-    if kept != wanted:
-        raise DataError(
-            f"{path}: masklets of {kept} (frames, height, width), but clip {clip.name} has "
-            f"{wanted}; name the masklets of this data set"
-        )
-    if overlap == "logit" and "rle_visible" not in stored.table.column_names:
-        raise DataError(
-            f"{path}: no column 'rle_visible', which the overlap rule logit needs; use another "
-            "rule, or masklets made by sam2vss masklets"
-        )
+    def check_frames(self, clip: Clip, metadata: dict[str, Any]) -> None:
+        """Compare a clip's frames with those that its masklets are of, where the file says them.
+
+        Other numbers of frames are for the caller to refuse.
+
+        Raises:
+            DataError: a frame was replaced since.
+        """
+        known = metadata.get("frames_sha256")
+        if known is None or metadata["frames"] != clip.num_frames:
+            return
+        if (found := clip.frames_sha256()) != known:
+            raise FileFault(
+                self.path(clip.name),
+                f"made with other inputs: frames_sha256 is {known[:12]}..., not {found[:12]}...: "
+                f"frames of clip {clip.name} were replaced since",
+                f"put them back, or {_REDO}, or with another --out",
+            )

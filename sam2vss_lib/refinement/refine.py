@@ -11,7 +11,7 @@ from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.masklets.store import ClipMasklets, MaskletStore, check_fit
+from sam2vss_lib.masklets.store import ClipMasklets, MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder, write_labels
 from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.refinement.settings import RefineSettings
@@ -32,7 +32,7 @@ def refine(
     """Refine the predictions of every clip; finished clips are reused.
 
     Args:
-        dataset: the clips; neither frames nor ground truth are used.
+        dataset: the clips; ground truth is not used, and frames are compared with the masklets'.
         predictions: the base model's labels.
         masklets: their masklets.
         out: where refined labels go.
@@ -56,14 +56,12 @@ def refine(
         if missing := predictions.missing(clip):
             path = predictions.path(clip, missing[0])
             raise DataError(f"{path}: no such prediction; run sam2vss segment first")
-        stored = masklets.read(clip.name)
-        path = masklets.path(clip.name)
-        check_fit(clip, stored, path, overlap=settings.overlap)
+        stored = masklets.open(clip, overlap=settings.overlap)
         made_from: dict[str, Any] = {
             "settings": settings.model_dump(mode="json"),
             "predictions_label_offset": predictions.label_offset,
             "label_offset": out.label_offset,
-            "masklets_sha256": sha256_files([path]),
+            "masklets_sha256": sha256_files([masklets.path(clip.name)]),
             "predictions_sha256": sha256_files(
                 predictions.path(clip, i) for i in range(clip.num_frames)
             ),

@@ -10,7 +10,7 @@ from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.segmentors.base import Segmentor
-from sam2vss_lib.storage.records import is_finished, mark_finished, mark_started, sha256_files
+from sam2vss_lib.storage.records import is_finished, mark_finished, mark_started
 
 
 def segment(
@@ -38,7 +38,7 @@ def segment(
             "model": segmentor.name,
             "checkpoint_sha256": segmentor.checkpoint_sha256,
             "options": segmentor.options.identity(),
-            "frames_sha256": sha256_files(clip.frame_path(i) for i in range(clip.num_frames)),
+            "frames_sha256": clip.frames_sha256(),
             "save_probabilities": save_probabilities,
             "label_offset": out.label_offset,
         }

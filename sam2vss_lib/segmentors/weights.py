@@ -1,19 +1,15 @@
-"""Reading the weights of base models; nothing in a file is ever executed."""
+"""The weights of base models: their files, the names in them, and whether they fit."""
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, cast
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from sam2vss_lib.errors import DataError, first_line
+from sam2vss_lib.errors import DataError
+from sam2vss_lib.storage.state_dicts import read_state_dict
 
 _LISTED = 4  # names in a message
 _FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -56,43 +52,9 @@ def weights_file(checkpoint: Path) -> Path:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a state dict, with the parameter names of transformers 5 where it has those of 4.
 
-    Args:
-        path: a `.safetensors` file, or a file written by `torch.save` (`.bin`, `.pth`) that holds
-            a state dict or, as those of mmcv, a dict with a `state_dict` among plain values.
-
-    Returns:
-        The tensors, on the CPU, by name.
-
-    Raises:
-        DataError: the file is damaged, or holds anything but named tensors of finite numbers.
+    Files, and errors, are those of `read_state_dict`.
     """
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of what is said in one line below
-            if path.suffix == ".safetensors":
-                state: Any = load_file(path)
-            else:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError:  # torch's own message advises to read the file unsafely
-        raise DataError(
-            f"{path}: damaged, or holds more than tensors and plain values; where it was made, "
-            "save its state dict alone: torch.save(checkpoint['state_dict'], FILE)"
-        ) from None
-    except Exception as error:  # parsers fed arbitrary bytes raise many things
-        raise DataError(
-            f"{path}: not a readable checkpoint ({type(error).__name__}: {first_line(error)}); "
-            "download the file again"
-        ) from None
-    if isinstance(state, dict):
-        state = state.get("state_dict", state)
-    if not isinstance(state, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    ):
-        raise DataError(f"{path}: holds something else than named tensors; give a state dict")
-    tensors = cast(dict[str, Tensor], state)
-    for name, value in tensors.items():
-        if problem := _fault(value):
-            raise DataError(f"{path}: {name} {problem}; give trained weights")
-    return {_current_name(name): value for name, value in tensors.items()}
+    return {_current_name(name): value for name, value in read_state_dict(path).items()}
 
 
 def classifier_of(state: Mapping[str, Tensor], key: str, path: Path, wanted: str) -> Tensor:
@@ -105,15 +67,6 @@ def classifier_of(state: Mapping[str, Tensor], key: str, path: Path, wanted: str
     if classifier is None or classifier.ndim != 4:
         raise DataError(f"{path}: no {key} of four dimensions; give {wanted}")
     return classifier
-
-
-def _fault(value: Tensor) -> str:
-    """Why a tensor cannot be a weight or a table; "" if it can."""
-    if value.is_quantized or value.is_meta or value.layout != torch.strided:
-        return "is no plain tensor"
-    if value.is_complex():
-        return "has complex numbers"
-    return "" if bool(value.isfinite().all()) else "has values that are not finite"
 
 
 def load_fitting(state: Mapping[str, Tensor], network: nn.Module, name: str, path: Path) -> None:

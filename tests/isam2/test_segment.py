@@ -1,11 +1,14 @@
 """I-SAM2: painting against a per-pixel oracle, void where nothing is known, and refusals."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from sam2vss_lib.datasets import VOID, Dataset, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
@@ -18,6 +21,7 @@ from sam2vss_lib.isam2.segment import segment_masklets
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import MetricSuite
 from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.refinement.refine import refine
 from sam2vss_lib.refinement.settings import Overlap
 from tests.conftest import TINY_CLASSES
 from tests.isam2.features.common import ColourEncoder, tiny_masks, write_tiny_masklets
@@ -245,3 +249,35 @@ def test_what_does_not_fit_is_refused(room: Room) -> None:
     with pytest.raises(DataError, match="features of other masklets"):
         segment_masklets(data, masklets, features, room.classifier, room.out())
     assert not room.out().root.exists()
+
+
+@pytest.mark.parametrize("stage", ["refine", "features", "segment"])
+def test_a_frame_replaced_after_the_masklets_is_seen_by_every_stage(room: Room, stage: str) -> None:
+    clip = room.dataset.clips[0]
+    path = room.masklets.path(clip.name)
+    table = pq.read_table(path)
+    metadata = {**table.schema.metadata, b"frames_sha256": clip.frames_sha256().encode()}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    room.masklets.checksum_path(clip.name).unlink()
+    room.features = FeatureStore(room.root / "of these")
+    room.extract()
+    again = FeatureStore(room.root / "again")
+    run: dict[str, Callable[[], int]] = {
+        "refine": lambda: refine(room.dataset, room.base(), room.masklets, room.out()),
+        "features": lambda: extract_features(
+            room.dataset, room.masklets, ColourEncoder(), again, with_labels=False
+        ),
+        "segment": lambda: segment_masklets(
+            room.dataset, room.masklets, room.features, room.classifier, room.out()
+        ),
+    }
+    frame = clip.frame_path(1)
+    before = frame.read_bytes()
+    Image.new("RGB", clip.size[::-1]).save(frame)
+    with pytest.raises(DataError) as caught:
+        run[stage]()
+    line = str(caught.value)
+    assert line.startswith(f"{path}: made with other inputs: frames_sha256 is ")
+    assert f"frames of clip {clip.name} were replaced since; put them back, or delete it" in line
+    frame.write_bytes(before)
+    assert run[stage]() == 0

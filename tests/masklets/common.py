@@ -25,7 +25,6 @@ METADATA = {
     "settings_sha256": "a" * 64,
     "checkpoint_sha256": "b" * 64,
     "config_sha256": "c" * 64,
-    "frames_sha256": "d" * 64,
 }
 
 

@@ -178,7 +178,7 @@ def test_truncated_weights(demo_model: Sam2Model, tmp_path: Path, suffix: str, k
     else:
         save_file(demo_model.predictor.state_dict(), path)
     path.write_bytes(path.read_bytes()[:kept])
-    words = (str(path), "not a readable checkpoint", "cut short", "fetch it again")
+    words = (str(path), "not a readable checkpoint", "cut short", "download the file again")
     refused(DataError, *words, checkpoint=path, config=DEMO_CONFIG)
 
 
@@ -207,7 +207,7 @@ def test_pickled_code_is_not_run(tmp_path: Path) -> None:
 def test_file_without_model_weights(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "a.pt"
     torch.save(content, path)
-    refused(DataError, str(path), "no 'model' state dict", checkpoint=path, config=DEMO_CONFIG)
+    refused(DataError, str(path), "else than named tensors", checkpoint=path, config=DEMO_CONFIG)
 
 
 def test_weights_of_another_model(demo_model: Sam2Model, tmp_path: Path) -> None:
@@ -223,7 +223,20 @@ def test_weights_of_another_model(demo_model: Sam2Model, tmp_path: Path) -> None
     refused_with({k: v for k, v in state.items() if k != name}, 1, name)
     refused_with({**state, "extra.weight": state[name]}, 1, "extra.weight")
     refused_with({**state, other: state[other][..., :1]}, 1, other)
-    refused_with({**state, other: 3}, 1, other)
+    torch.save({"model": {**state, other: 3}}, path)
+    words = (f"{path}: holds something else than named tensors, such as '{other}'",)
+    refused(DataError, *words, checkpoint=path, config=DEMO_CONFIG)
+
+
+def test_weights_as_training_loops_save_them(demo_model: Sam2Model, tmp_path: Path) -> None:
+    path, state = tmp_path / "a.pt", demo_model.predictor.state_dict()
+    optimizer = {"state": {0: {"step": torch.ones(1)}}, "param_groups": [{"lr": 1e-3}]}
+    training = {"optimizer": optimizer, "epoch": 3, "loss": {}, "steps": {"train": 7}}
+    parallel = {f"module.{name}": value for name, value in state.items()}
+    for content in (state, parallel, {"model": state, **training}, {"model": parallel, **training}):
+        torch.save(content, path)
+        loaded = load_sam2(path, config=DEMO_CONFIG).predictor.state_dict()
+        assert all(torch.equal(loaded[name], value) for name, value in state.items())
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])

@@ -224,5 +224,121 @@ def test_rows_that_are_no_masklets(
     refused(store, words, "move it away")
 
 
+def plain_decoder(counts: bytes, height: int, width: int) -> np.ndarray | None:
+    """COCO's compressed run lengths, number by number; None where they are of no such mask."""
+    numbers: list[int] = []
+    characters = [byte - 48 for byte in counts]
+    while characters:
+        value = length = 0
+        while True:
+            if not characters or not 0 <= characters[0] < 64:
+                return None
+            part = characters.pop(0)
+            value, length = value | (part & 31) << 5 * length, length + 1
+            if part < 32:
+                break
+        if length > 6:  # more pixels than any frame has
+            return None
+        value -= (part & 16 > 0) << 5 * length
+        numbers.append(value + (numbers[-2] if len(numbers) > 2 else 0))
+    if sum(numbers) != height * width or min(numbers, default=0) < 0:
+        return None
+    flat = np.repeat(np.arange(len(numbers)) % 2 == 1, numbers)
+    return flat.reshape(width, height).T
+
+
+def coded(*numbers: int) -> bytes:
+    """Run lengths as they are written, right or wrong: differences from the fourth number on."""
+    found = bytearray()
+    for place, number in enumerate(numbers):
+        value = number - (numbers[place - 2] if place > 2 else 0)
+        while True:
+            part, value = value & 31, value >> 5
+            more = value != (-1 if part & 16 else 0)
+            found.append(48 + part + 32 * more)
+            if not more:
+                break
+    return bytes(found)
+
+
+def with_runs(store: MaskletStore, row: int, counts: bytes, column: str = "rle") -> Any:
+    """The store's file as a foreign one, with other run lengths in a row, and the area of these."""
+    path = store.path("clip")
+    table = pq.read_table(path)
+    values, areas = table[column].to_pylist(), table["area"].to_pylist()
+    values[row] = counts
+    mask = plain_decoder(counts, *SIZE)
+    if column == "rle" and mask is not None:
+        areas[row] = int(mask.sum())
+    table = replaced(table, column, pa.array(values, pa.binary()))
+    pq.write_table(replaced(table, "area", pa.array(areas, pa.int32())), path)
+    store.checksum_path("clip").unlink(missing_ok=True)
+    return mask
+
+
+pieces = st.one_of(
+    st.binary(max_size=12),
+    st.lists(st.integers(48, 111), max_size=12).map(bytes),
+    st.lists(st.integers(-3, 36), max_size=6).map(lambda runs: coded(*runs)),
+    st.lists(st.integers(0, 9), max_size=8).map(lambda r: coded(*r, max(0, 35 - sum(r)))),
+)
+
+
+@given(data=st.data())
+def test_any_bytes_give_the_mask_that_they_stand_for_or_an_error(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    store = MaskletStore(tmp_path_factory.mktemp("store"))
+    scores = [np.zeros((2, 3), np.float32)]
+    write_masklets(store, "clip", [random_masks(1, 2, 3)], scores)
+    row, counts = data.draw(st.integers(0, 5)), data.draw(pieces)
+    mask = with_runs(store, row, counts)
+    if mask is None:
+        refused(store, f"clip clip, row {row}: 'rle' holds no run lengths of 5 x 7 pixels")
+    else:
+        (window,) = store.read("clip").windows()
+        assert np.array_equal(window[row // 3].masks()[row % 3], mask)
+
+
+@pytest.mark.parametrize("column", ["rle", "rle_visible"])
+@pytest.mark.parametrize(
+    "counts",
+    [
+        b"",
+        b"P",  # cut short within a number
+        coded(35)[:-1],
+        b"no run lengths",
+        bytes([255, 0, 128]),
+        coded(34),
+        coded(36),
+        coded(10, 26, -1),
+        coded(-1, 36),
+        coded(2**32, 35 - 2**32),
+        coded(0, 35) + b"\0",
+    ],
+)
+def test_run_lengths_of_no_mask(store: MaskletStore, column: str, counts: bytes) -> None:
+    with_runs(store, 4, counts, column)
+    refused(store, f"clip clip, row 4: '{column}' holds no run lengths", "have it written anew")
+
+
+def test_rows_are_counted_as_they_are_in_the_file(store: MaskletStore) -> None:
+    path = store.path("clip")
+    table = pq.read_table(path)
+    backwards = table.take(np.arange(len(table))[::-1])
+    pq.write_table(replaced(backwards, "area", backwards["window"]), path)
+    store.checksum_path("clip").unlink()
+    refused(store, f"row 0: area 2, but its mask has {backwards['area'][0].as_py()} pixels")
+
+
+@pytest.mark.parametrize("size", [0, -5])
+def test_masks_have_a_size(store: MaskletStore, size: int) -> None:
+    table = pq.read_table(store.path("clip"))
+    sizes = pa.array([size] * len(table), pa.int32())
+    pq.write_table(replaced(table, "height", sizes), store.path("clip"))
+    store.checksum_path("clip").unlink()
+    refused(store, f"masks of height {size}")
+
+
 def replaced(table: Any, name: str, values: Any) -> Any:
     return table.set_column(table.column_names.index(name), name, values)

@@ -74,6 +74,41 @@ def test_other_content_than_named_tensors(tmp_path: Path) -> None:
             read_weights(path)
 
 
+WEIGHTS = {"backbone.weight": torch.ones(2), "head.bias": torch.zeros(1)}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "module.model.", "_orig_mod.module."])
+@pytest.mark.parametrize("wrapper", [(), ("state_dict",), ("model",), ("model", "state_dict")])
+def test_wrappers_of_training_loops(tmp_path: Path, prefix: str, wrapper: tuple[str, ...]) -> None:
+    content: Any = {prefix + name: value for name, value in WEIGHTS.items()}
+    for name in wrapper:
+        content = {name: content, "optimizer": {"state": {0: torch.ones(1)}}, "meta": {"epoch": 3}}
+    path = tmp_path / "model.pth"
+    torch.save(content, path)
+    state = read_weights(path)
+    assert state.keys() == WEIGHTS.keys()
+    assert all(torch.equal(state[name], value) for name, value in WEIGHTS.items())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            {"module.a": torch.ones(1), "module.b": torch.ones(1), "c": torch.ones(1)},
+            "2 of 3 names begin with 'module.', but not c; give the state dict of one model",
+        ),
+        ({"model": WEIGHTS, "state_dict": WEIGHTS}, r"several state dicts \(state_dict, model\)"),
+        ({"weights": WEIGHTS, "epoch": 3}, "named tensors, such as 'weights'; give a state dict"),
+        ({"state_dict": {}}, "something else than named tensors"),
+    ],
+)
+def test_weights_in_doubt(tmp_path: Path, content: Any, words: str) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(content, path)
+    with pytest.raises(DataError, match=rf"model\.pth: .*{words}"):
+        read_weights(path)
+
+
 def test_missing_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent: no such checkpoint"):
         weights_file(tmp_path / "absent")

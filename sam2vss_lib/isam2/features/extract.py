@@ -19,7 +19,7 @@ from sam2vss_lib.isam2.encoders import Encoder, encode_frame, encoder_identity
 from sam2vss_lib.isam2.feature_settings import FeatureSettings
 from sam2vss_lib.isam2.features.pooling import MaskletPool, Pooled, pool_features
 from sam2vss_lib.isam2.features.store import WHOLE_WINDOW, FeatureRows, FeatureStore
-from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore, check_fit
+from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.refinement.counting import count_votes, winning_classes
 from sam2vss_lib.storage.records import check_same_inputs, sha256_files
 
@@ -76,14 +76,13 @@ def extract_features(
     settings = settings or FeatureSettings()
 
     def work(clip: Clip) -> bool:
-        stored = masklets.read(clip.name)
-        check_fit(clip, stored, masklets.path(clip.name))
+        stored = masklets.open(clip)
         made_from: dict[str, Any] = {
             "clip": clip.name,
             "settings": settings.model_dump(mode="json"),
             "encoder": encoder_identity(encoder),
             "masklets_sha256": sha256_files([masklets.path(clip.name)]),
-            "frames_sha256": sha256_files(clip.frame_path(i) for i in range(clip.num_frames)),
+            "frames_sha256": clip.frames_sha256(),
             "num_classes": dataset.num_classes if with_labels else None,
             "truth_sha256": _truth_sha256(clip) if with_labels else None,
         }

@@ -10,7 +10,7 @@ from sam2.sam2_image_predictor import SAM2ImagePredictor
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.isam2.encoders import encoder_identity, load_encoder, sam2_encoder
 from sam2vss_lib.isam2.encoders.sam2 import Sam2Level
-from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
+from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2, without_script_warning
 
 LEVELS = get_args(Sam2Level)
 
@@ -21,7 +21,8 @@ def model() -> Sam2Model:
 
 
 def test_default_level_is_stocks_image_embedding(model: Sam2Model, image: np.ndarray) -> None:
-    stock: Any = SAM2ImagePredictor(model.predictor)
+    with without_script_warning():
+        stock: Any = SAM2ImagePredictor(model.predictor)
     side = model.predictor.image_size
     stock._bb_feat_sizes = [(side // s, side // s) for s in (4, 8, 16)]  # stock's are of 1024 px
     stock.set_image(image)

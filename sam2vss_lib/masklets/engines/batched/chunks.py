@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sam2vss_lib.masklets.engines.batched.frame_size import overlaps
 from sam2vss_lib.masklets.engines.batched.memory.memories import Memories
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
@@ -82,7 +83,17 @@ def packed(chunks: Sequence[Chunk], size: int) -> list[Chunk]:
 
 
 def suitable_size(model: Sam2Model) -> int:
-    """Objects per chunk that keep the device busy and fit its memory."""
+    """Objects per chunk that keep the device busy and fit its memory.
+
+    A clip takes, at most and in bytes, beside the model and the frames on their way,
+
+        B A + n M + (n + 2 c) H W / 8 + P
+
+    with B objects per chunk, n of a window, and c candidates of its grid. A, `per_object` below, is
+    what the model needs for an object, 220 MiB at 1024 px; M are an object's memories, 4 MiB there,
+    and P are some five times the logits that are at the frame's size at once (`frame_size`): 2 MiB
+    on a CPU and 1 GiB on a GPU, or one mask's 4 H W where that is more.
+    """
     predictor = model.predictor
     pixels, side = predictor.sam_image_embedding_size**2, predictor.image_size
     tokens = pixels * predictor.num_maskmem
@@ -94,29 +105,20 @@ def suitable_size(model: Sam2Model) -> int:
     return int(np.clip(free // 2 // per_object, 1, _CUDA_SIZE_LIMIT))
 
 
-def overlaps(masks: Tensor) -> NDArray[np.float64]:
-    """(n, n) IoU of (n, H, W) bool masks; that of an empty mask with any is 0."""
-    with torch.autocast(masks.device.type, enabled=False):
-        pixels = masks.flatten(1).float()
-        shared = (pixels @ pixels.T).double()
-    areas = shared.diagonal()
-    return (shared / (areas[:, None] + areas - shared).clamp_min(1)).cpu().numpy()
-
-
-def first_alike(masks: Tensor, iou: float) -> NDArray[np.int64]:
+def first_alike(packed: Tensor, iou: float) -> NDArray[np.int64]:
     """Which mask each is taken for: itself, or the first kept one that it overlaps enough.
 
     A grid of points proposes many an object more than once, a little differently; SAM2 then draws
     the tracks together within a few frames, and `merge_iou` follows them as one from there.
 
-    The masks are (n, H, W) bool, the best first; from `iou` on two are taken for one.
+    The n masks are as `pack` gives them, the best first; from `iou` on two are taken for one.
 
     Returns:
         (n,) indices; an index that stands at its own place is of a mask that is kept.
     """
-    alike = overlaps(masks) >= iou
-    found = np.arange(len(masks))
-    for index in range(1, len(masks)):
+    alike = overlaps(packed) >= iou
+    found = np.arange(len(packed))
+    for index in range(1, len(packed)):
         earlier = np.flatnonzero(alike[index, :index] & (found[:index] == np.arange(index)))
         if len(earlier):
             found[index] = earlier[0]

@@ -12,17 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
+from sam2vss_lib.masklets.engines.batched.frame_size import (
+    PackedMasks,
+    VisibleParts,
+    parts_at_frame_size,
+)
 from sam2vss_lib.masklets.engines.batched.frames import Frame, encoded_frames
-from sam2vss_lib.masklets.engines.batched.grid import Candidates, propose, select
+from sam2vss_lib.masklets.engines.batched.grid import Candidates, propose, survivors
 from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
-from sam2vss_lib.masklets.proposals import Proposals
-from sam2vss_lib.masklets.rows import encode_masks, mask_columns, visible_parts
+from sam2vss_lib.masklets.rows import encode_masks, rle_columns
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import ClipWriter
@@ -38,7 +40,8 @@ class _Member:
 
     settings: MaskletSettings
     slots: NDArray[np.int64]  # which of the anchor's objects are its masklets, in its own order
-    found: Proposals
+    predicted_iou: NDArray[np.float32]
+    stability: NDArray[np.float32]
     num_frames: int
 
 
@@ -96,7 +99,7 @@ def write_clip(
         for window in windows:
             window.current = frame.video
             part = next(window.parts)
-            work.object_frames += len(part.logits)
+            work.object_frames += len(part.low)
             _write_part(window, part, writers)
         still_open: list[_OpenWindow] = []
         for window in windows:
@@ -128,19 +131,22 @@ def _open_window(
         work.prompts += users[0].points_per_side ** 2
         # the longest windows first, so that a shorter one finds their objects
         for user in sorted(users, key=lambda s: -s.window):
-            found, chosen = select(candidates, user)
+            chosen = survivors(candidates, user)
             num_frames = min(user.window, clip.num_frames - anchor)
             if len(chosen):
+                packed = candidates.packed[chosen].cpu().numpy()
                 slots = [
                     objects.slot((grid, candidate), mask, num_frames)
-                    for candidate, mask in zip(chosen.tolist(), found.masks, strict=True)
+                    for candidate, mask in zip(chosen.tolist(), packed, strict=True)
                 ]
-                members.append(_Member(user, np.array(slots), found, num_frames))
+                scores = candidates.scores(chosen)
+                members.append(_Member(user, np.array(slots), *scores, num_frames))
             else:
                 _log.info("%s: no proposal on frame %d", clip.name, anchor)
     window = _OpenWindow(anchor, members, frame.video, iter(()))
     if members:
-        masks, lengths = np.stack(objects.masks), np.array(objects.lengths)
+        masks = PackedMasks(np.stack(objects.packed), clip.size)
+        lengths = np.array(objects.lengths)
         window.parts = tracker.track(lambda _offset: window.current, masks, lengths)
     return window
 
@@ -151,18 +157,18 @@ class _Objects:
     def __init__(self, tracker: WindowTracker) -> None:
         self._tracker = tracker
         self._slots: dict[tuple[object, int], int] = {}  # by proposal and age unit
-        self.masks: list[NDArray[np.bool_]] = []
+        self.packed: list[NDArray[np.uint8]] = []
         self.lengths: list[int] = []
 
-    def slot(self, proposal: object, mask: NDArray[np.bool_], num_frames: int) -> int:
-        """Index of the object that a proposal becomes in a window of `num_frames`.
+    def slot(self, proposal: object, packed: NDArray[np.uint8], num_frames: int) -> int:
+        """Index of the object that a proposal, a packed mask, becomes in a window of `num_frames`.
 
         Windows are to be asked for in descending length.
         """
         age_unit = self._tracker.age_unit(num_frames)
-        found = self._slots.setdefault((proposal, age_unit), len(self.masks))
-        if found == len(self.masks):
-            self.masks.append(mask)
+        found = self._slots.setdefault((proposal, age_unit), len(self.packed))
+        if found == len(self.packed):
+            self.packed.append(packed)
             self.lengths.append(num_frames)
         if num_frames > 1:
             # on its first frame a masklet does not depend on what follows
@@ -197,34 +203,26 @@ def _write_part(
     window: _OpenWindow, part: TrackedFrame, writers: Mapping[MaskletSettings, ClipWriter]
 ) -> None:
     """Hand the rows of one anchor on one frame to every setting that has them."""
-    masks = mask_columns((part.logits > 0).cpu().numpy())
-    visible: dict[bytes, list[bytes]] = {}  # settings often keep the very same masklets
-    for member in window.members:
-        if part.offset >= member.num_frames:
-            continue
-        places = np.searchsorted(part.objects, member.slots)
-        rows = part.rows[places]
-        key = rows.tobytes()
-        if key not in visible:
-            visible[key] = _encoded_visible_parts(part.logits, rows)
+    members = [member for member in window.members if part.offset < member.num_frames]
+    places = [np.searchsorted(part.objects, member.slots) for member in members]
+    # settings often keep the very same masklets
+    tops = {part.rows[at].tobytes(): VisibleParts(part.rows[at], part.size_px) for at in places}
+    rles: list[bytes] = []
+    for start, logits in parts_at_frame_size(part.low, part.size_px):
+        rles += encode_masks((logits > 0).cpu().numpy())
+        for top in tops.values():
+            top.add(start, logits)
+    masks = rle_columns(rles, *part.size_px)
+    visible = {key: top.encoded() for key, top in tops.items()}
+    for member, at in zip(members, places, strict=True):
+        rows = part.rows[at]
         writers[member.settings].add(
             masks.take(rows),
-            visible[key],
+            visible[rows.tobytes()],
             window=window.anchor // member.settings.window,
             anchor=window.anchor,
             frame=window.anchor + part.offset,
-            predicted_iou=member.found.predicted_iou,
-            stability=member.found.stability,
-            object_score=part.object_score[places],
+            predicted_iou=member.predicted_iou,
+            stability=member.stability,
+            object_score=part.object_score[at],
         )
-
-
-def _encoded_visible_parts(logits: Tensor, rows: NDArray[np.int64]) -> list[bytes]:
-    """Run lengths of `visible_parts` of some of the (k, H, W) logits, which may be named twice."""
-    first = np.sort(np.unique(rows, return_index=True)[1])
-    parts = visible_parts(logits[torch.from_numpy(rows[first]).to(logits.device)]).cpu().numpy()
-    # whoever comes first is on top, so nothing is visible of the others
-    found = encode_masks(np.zeros_like(parts[:1])) * len(rows)
-    for index, rle in zip(first, encode_masks(parts), strict=True):
-        found[index] = rle
-    return found

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch._dynamo.exc import BackendCompilerFailed
 
 from sam2vss_lib.errors import RunError, first_line
-from sam2vss_lib.masklets.sam2 import Sam2Model
+from sam2vss_lib.masklets.sam2 import Sam2Model, without_script_warning
 
 #: stock sam2 resizes a frame in one way for its video predictor (Pillow, bicubic, rounded to 8
 #: bits) and in another for its mask generator (torchvision, bilinear with antialiasing)
@@ -50,7 +50,8 @@ def model_input(image: NDArray[np.uint8], side_px: int, resizing: Resizing) -> T
     those of the others wait asleep, which more than doubles the time of everything (two cores).
     """
     if resizing == "image":
-        return SAM2Transforms(side_px, mask_threshold=0.0)(image)
+        with without_script_warning():
+            return SAM2Transforms(side_px, mask_threshold=0.0)(image)
     resized = np.array(Image.fromarray(image).resize((side_px, side_px)))
     # in double precision first, as stock does
     x = (resized / 255.0).transpose(2, 0, 1).astype(np.float32, order="C")

@@ -12,20 +12,22 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from sam2.utils.amg import build_point_grid
 from torch import Tensor
 from torchvision.ops.boxes import batched_nms
 
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
+from sam2vss_lib.masklets.engines.batched.frame_size import (
+    PackedMasks,
+    at_frame_size,
+    in_parts,
+    pack,
+)
 from sam2vss_lib.masklets.engines.batched.point_decoder import PointDecoder
 from sam2vss_lib.masklets.proposals import Proposals
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
-
-_UPSAMPLED_BYTES = {"cpu": 2 << 20, "cuda": 1 << 30}  # logits at frame resolution held at once
-_BITS = 0x0102040810204080  # gathers the lowest bits of eight bytes in the highest byte
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,13 @@ class Candidates:
 
     def masks(self, index: Tensor) -> NDArray[np.bool_]:
         """(k, H, W) masks of some candidates."""
-        height, width = self.size_px
-        packed = self.packed[index].cpu().numpy()
-        bits = np.unpackbits(packed, axis=1, count=height * width, bitorder="little")
-        return bits.view(np.bool_).reshape(-1, height, width)
+        packed = PackedMasks(self.packed[index].cpu().numpy(), self.size_px)
+        return packed[np.arange(len(packed))]
+
+    def scores(self, index: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(k,) predicted IoU and stability of some candidates."""
+        predicted_iou = self.predicted_iou[index].float()
+        return predicted_iou.cpu().numpy(), self.stability[index].cpu().numpy()
 
 
 def propose(
@@ -85,13 +90,11 @@ def propose(
     return Candidates(*whole, size_px, loosest)
 
 
-def select(
-    candidates: Candidates, settings: MaskletSettings
-) -> tuple[Proposals, NDArray[np.int64]]:
+def survivors(candidates: Candidates, settings: MaskletSettings) -> Tensor:
     """What stock's generator proposes at `settings`, without running the model.
 
     Returns:
-        The proposals in stock's order, and the index of each among the candidates.
+        (k,) indices of the proposals among the candidates, in stock's order.
 
     Raises:
         ValueError: the candidates, which may be of looser thresholds, do not hold all that the
@@ -112,13 +115,16 @@ def select(
         boxes = candidates.boxes_xyxy[index].float()
         scores = candidates.predicted_iou[index].float()
         kept = batched_nms(boxes, scores, torch.zeros_like(scores), settings.box_nms_thresh)
-        index = index[kept]
-        proposals = Proposals(
-            candidates.masks(index),
-            candidates.predicted_iou[index].float().cpu().numpy(),
-            candidates.stability[index].cpu().numpy(),
-        )
-    return proposals, index.cpu().numpy()
+        return index[kept]
+
+
+def select(
+    candidates: Candidates, settings: MaskletSettings
+) -> tuple[Proposals, NDArray[np.int64]]:
+    """The `survivors` with their masks, all at once, and their indices as an array."""
+    index = survivors(candidates, settings)
+    found = Proposals(candidates.masks(index), *candidates.scores(index))
+    return found, index.cpu().numpy()
 
 
 class _Part(NamedTuple):
@@ -151,13 +157,12 @@ def _measured(
     logits: Tensor, predicted_iou: Tensor, size_px: tuple[int, int], offset: float
 ) -> Iterator[_Part]:
     """Upsample (k, 1, S/4, S/4) logits as stock does, some at a time, and take their measures."""
-    height, width = size_px
-    together = max(1, _UPSAMPLED_BYTES.get(logits.device.type, 1 << 28) // (4 * height * width))
-    for low, scores in zip(logits.split(together), predicted_iou.split(together), strict=True):
-        x = F.interpolate(low, size_px, mode="bilinear", align_corners=False)[:, 0]
+    parts = zip(in_parts(logits, size_px), in_parts(predicted_iou, size_px), strict=True)
+    for low, scores in parts:
+        x = at_frame_size(low, size_px)
         scratch = torch.empty_like(x)  # comparing into floats is several times faster on CPUs
         stability = _count(x, offset, scratch) / _count(x, -offset, scratch)
-        packed = _pack(torch.gt(x, 0, out=scratch).bool().flatten(1))
+        packed = pack(torch.gt(x, 0, out=scratch).bool().flatten(1))
         yield _Part(packed, scores, stability, _boxes(x))
 
 
@@ -177,11 +182,3 @@ def _ends(occupied: Tensor) -> tuple[Tensor, Tensor]:
     """(k,) first and last true entry of (k, m) rows."""
     rows = occupied.byte()
     return rows.argmax(1), rows.shape[1] - 1 - rows.flip(1).argmax(1)
-
-
-def _pack(masks: Tensor) -> Tensor:
-    """(k, m) bool to (k, ceil(m / 8)) uint8, lowest bit first."""
-    if spare := -masks.shape[1] % 8:
-        masks = F.pad(masks, (0, spare))
-    eights = masks.contiguous().view(torch.int64)
-    return (eights * _BITS >> 56).to(torch.int8).view(torch.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -25,12 +25,20 @@ from sam2vss_lib.masklets.engines.batched.chunks import (
 )
 from sam2vss_lib.masklets.engines.batched.coverage import check_covered
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, with_compiled_encoder
+from sam2vss_lib.masklets.engines.batched.frame_size import (
+    PackedMasks,
+    at_frame_size,
+    in_parts,
+    pack,
+    parts_at_frame_size,
+)
 from sam2vss_lib.masklets.engines.batched.heads import Heads
 from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach
 from sam2vss_lib.masklets.engines.batched.memory.reader import MemoryReader
 from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
+Masks: TypeAlias = NDArray[np.bool_] | PackedMasks
 _GIVEN_LOGIT = 10.0  # stock's logit of a mask that was given: plus or minus this
 _log = logging.getLogger(__name__)
 
@@ -41,16 +49,24 @@ class TrackedFrame(NamedTuple):
     Attributes:
         offset: frame within the window, 0 is the anchor.
         objects: (m,) indices of the objects among the masks given, ascending.
-        logits: (k, H, W) float32 on the model's device; a pixel is of an object where > 0.
+        low: (k, 1, h, w) float32 on the model's device, logits at its own size; brought to the
+            frame's, a pixel is of an object where > 0.
         rows: (m,) which of the logits are each object's: 0 to m - 1, unless objects were merged.
         object_score: (m,) float32 logit of the object being present.
+        size_px: (H, W) of the frame.
     """
 
     offset: int
     objects: NDArray[np.int64]
-    logits: Tensor
+    low: Tensor
     rows: NDArray[np.int64]
     object_score: NDArray[np.float32]
+    size_px: tuple[int, int]
+
+    @property
+    def logits(self) -> Tensor:
+        """(k, H, W) logits at the frame's size, all at once."""
+        return at_frame_size(self.low, self.size_px)
 
 
 class WindowTracker:
@@ -107,7 +123,7 @@ class WindowTracker:
     def track(
         self,
         features: Callable[[int], EncodedFrames],
-        masks: NDArray[np.bool_],
+        masks: Masks,
         lengths: NDArray[np.int64] | int,
     ) -> Iterator[TrackedFrame]:
         """Carry masks from a window's first frame to the last that any object asks for.
@@ -118,7 +134,8 @@ class WindowTracker:
 
         Args:
             features: gives a frame of the window by its offset, in the resizing "video".
-            masks: (n, H, W) masks on the first frame, n > 0.
+            masks: (n, H, W) masks on the first frame, n > 0; packed ones are unpacked a few at a
+                time.
             lengths: (n,) or one for all: how many frames an object is followed, at least 1.
 
         Yields:
@@ -136,15 +153,16 @@ class WindowTracker:
         for offset in range(lengths.max()):
             chunks = without(chunks, lengths <= offset)
             with torch.inference_mode(), self.model.autocast(self._precision):
-                followed, logits, scores, chunks = self._frame(
-                    offset, features(offset), masks, chunks
-                )
+                followed, low, scores, chunks = self._frame(offset, features(offset), masks, chunks)
             objects = np.flatnonzero(lengths > offset)
             rows = np.searchsorted(followed, leaders[objects])
-            yield TrackedFrame(offset, objects, logits, rows, scores[rows])
+            height, width = masks.shape[1:]
+            yield TrackedFrame(offset, objects, low, rows, scores[rows], (height, width))
             if self._merge_iou is not None:
                 taken_for = np.arange(len(masks))
-                taken_for[followed] = followed[first_alike(logits > 0, self._merge_iou)]
+                parts = parts_at_frame_size(low, masks.shape[1:])
+                drawn = torch.cat([pack((logits > 0).flatten(1)) for _, logits in parts])
+                taken_for[followed] = followed[first_alike(drawn, self._merge_iou)]
                 leaders = taken_for[leaders]
                 chunks = without(chunks, taken_for != np.arange(len(masks)))
                 chunks = packed(chunks, self.max_objects_per_batch)
@@ -153,10 +171,10 @@ class WindowTracker:
         self,
         offset: int,
         features: EncodedFrames,
-        masks: NDArray[np.bool_],
+        masks: Masks,
         chunks: Sequence[Chunk],
     ) -> tuple[NDArray[np.int64], Tensor, NDArray[np.float32], list[Chunk]]:
-        """All chunks on one frame: objects, (k, H, W) logits, scores, and the chunks afterwards."""
+        """All chunks on one frame: objects, low logits, scores, and the chunks afterwards."""
         waiting, done = list(chunks), []
         logits, scores = [], []
         while waiting:
@@ -166,11 +184,11 @@ class WindowTracker:
                 continue
             try:
                 low, score, memories = self._step(offset, features, masks, chunk)
-                logits.append(_resize(low, masks.shape[1:])[:, 0])
             except torch.OutOfMemoryError:
                 self._halve(len(chunk.objects))
                 waiting.insert(0, chunk)
                 continue
+            logits.append(low)
             scores.append(score[:, 0].float())
             done.append(Chunk(chunk.objects, chunk.lengths, memories))
         objects = np.concatenate([chunk.objects for chunk in done])
@@ -181,12 +199,13 @@ class WindowTracker:
         return objects[order], found, present, done
 
     def _step(
-        self, offset: int, features: EncodedFrames, masks: NDArray[np.bool_], chunk: Chunk
+        self, offset: int, features: EncodedFrames, masks: Masks, chunk: Chunk
     ) -> tuple[Tensor, Tensor, Memories]:
         """One chunk on one frame: (n, 1, S/4, S/4) logits, (n, 1) scores, memories."""
         last = bool((chunk.lengths <= offset + 1).all())
         if offset == 0:
-            given = self._given_masks(masks[chunk.objects])
+            some = in_parts(torch.from_numpy(chunk.objects), masks.shape[1:])
+            given = torch.cat([self._given_masks(masks[part.numpy()]) for part in some])
             low = _given_logits(given)
             scores = (given.flatten(1).any(1, keepdim=True) * 2.0 - 1.0) * _GIVEN_LOGIT
             pointers = None if last else self._heads.pointers_of_masks(given, features)
@@ -230,9 +249,3 @@ def _given_logits(given: Tensor) -> Tensor:
     size = (given.shape[-2] // 4, given.shape[-1] // 4)
     x = given * (2 * _GIVEN_LOGIT) - _GIVEN_LOGIT
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)
-
-
-def _resize(logits: Tensor, size: Sequence[int]) -> Tensor:
-    if logits.shape[-2:] == tuple(size):
-        return logits
-    return F.interpolate(logits, size=list(size), mode="bilinear", align_corners=False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 
 from sam2vss_lib.masklets.proposals import Proposals
-from sam2vss_lib.masklets.sam2 import Sam2Model
+from sam2vss_lib.masklets.sam2 import Sam2Model, without_script_warning
 from sam2vss_lib.masklets.settings import MaskletSettings
 
 
@@ -19,15 +19,16 @@ class ProposalGenerator:
 
     def __init__(self, model: Sam2Model, settings: MaskletSettings) -> None:
         self._model, self._settings = model, settings
-        self._generator = SAM2AutomaticMaskGenerator(
-            model.predictor,
-            points_per_side=settings.points_per_side,
-            points_per_batch=settings.points_per_batch,
-            pred_iou_thresh=settings.pred_iou_thresh,
-            stability_score_thresh=settings.stability_score_thresh,
-            stability_score_offset=settings.stability_score_offset,
-            box_nms_thresh=settings.box_nms_thresh,
-        )
+        with without_script_warning():
+            self._generator = SAM2AutomaticMaskGenerator(
+                model.predictor,
+                points_per_side=settings.points_per_side,
+                points_per_batch=settings.points_per_batch,
+                pred_iou_thresh=settings.pred_iou_thresh,
+                stability_score_thresh=settings.stability_score_thresh,
+                stability_score_offset=settings.stability_score_offset,
+                box_nms_thresh=settings.box_nms_thresh,
+            )
         # stock assumes 1024 px inputs; these are the sizes of any model, and the same at 1024 px
         predictor: Any = self._generator.predictor
         side = model.predictor.image_size

@@ -49,7 +49,7 @@ def _counts(
 ) -> Iterator[dict[str, Any]]:
     """Pixels of annotated frames: labelled, right, under masklets, and of their main class."""
     annotated = {*clip.annotated}
-    for window in store.read(clip.name).windows():
+    for window in store.open(clip).windows():
         for part in (part for part in window if part.frame in annotated):
             truth = clip.ground_truth(part.frame)
             labelled = truth != VOID

@@ -115,7 +115,8 @@ def _tracking(
     """Cost of one tracked frame, the prompted one left out."""
 
     def run() -> Iterator[Any]:
-        return tracker.track(lambda offset: videos[offset], masks, len(videos))
+        parts = tracker.track(lambda offset: videos[offset], masks, len(videos))
+        return (part.logits for part in parts)
 
     whole, _ = timer("track", lambda: list(run()))
     first, _ = timer("track", lambda: list(islice(run(), 1)))

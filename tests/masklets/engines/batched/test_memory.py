@@ -15,6 +15,7 @@ from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engines.batched import clip as engine_clip
 from sam2vss_lib.masklets.engines.batched import frames as engine_frames
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
+from sam2vss_lib.masklets.engines.batched.frame_size import PackedMasks
 from sam2vss_lib.masklets.engines.batched.frames import encoded_frames
 from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
 from sam2vss_lib.masklets.sam2 import Sam2Model
@@ -99,14 +100,14 @@ def test_windows_are_released_when_done(
         return window
 
     def track(
-        self: WindowTracker, features: Any, masks: np.ndarray, lengths: np.ndarray
+        self: WindowTracker, features: Any, masks: PackedMasks, lengths: np.ndarray
     ) -> Iterator[TrackedFrame]:
         for offset in range(lengths.max()):
             objects = np.flatnonzero(lengths > offset)
-            logits = torch.from_numpy(masks[objects]).float() - 0.5
+            logits = torch.from_numpy(masks[objects])[:, None].float() - 0.5
             parts.show(logits)
-            rows = np.arange(len(objects))
-            yield TrackedFrame(offset, objects, logits, rows, np.zeros(len(rows), np.float32))
+            rows, scores = np.arange(len(objects)), np.zeros(len(objects), np.float32)
+            yield TrackedFrame(offset, objects, logits, rows, scores, masks.size_px)
 
     monkeypatch.setattr(engine_clip, "_open_window", opened)
     monkeypatch.setattr(WindowTracker, "track", track)

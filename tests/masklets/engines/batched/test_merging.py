@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2vss_lib.masklets.approximations import Approximations
-from sam2vss_lib.masklets.engines.batched.chunks import first_alike, overlaps
-from sam2vss_lib.masklets.engines.batched.clip import _encoded_visible_parts
+from sam2vss_lib.masklets.engines.batched.chunks import first_alike
+from sam2vss_lib.masklets.engines.batched.frame_size import overlaps, pack
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.rows import encode_masks, visible_parts
 from sam2vss_lib.masklets.sam2 import Sam2Model
+from tests.masklets.engines.batched.test_frame_size import visible_in_parts
 from tests.masklets.engines.batched.test_tracker import encoded, scene, some_masks
 
 SIZE = (120, 160)
@@ -34,13 +35,13 @@ def test_first_alike(bits: list[list[bool]], iou: float) -> None:
             if union and both / union >= iou
         ]
         expected.append(alike[0] if alike else index)
-    assert first_alike(torch.from_numpy(masks), iou).tolist() == expected
+    assert first_alike(pack(torch.from_numpy(masks).flatten(1)), iou).tolist() == expected
 
 
 def test_overlaps_of_empty_masks_are_zero() -> None:
     masks = torch.zeros(3, 4, 4, dtype=torch.bool)
     masks[2, 0, 0] = True
-    assert overlaps(masks).tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert overlaps(pack(masks.flatten(1))).tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
 
 
 @pytest.mark.parametrize("batch", [1, 4, 8])
@@ -69,7 +70,7 @@ def test_copies_of_an_object_are_followed_once(demo_model: Sam2Model, batch: int
 def test_visible_parts_of_copies_go_to_the_first() -> None:
     logits, rows = torch.randn(3, 6, 7), np.array([2, 0, 2, 1, 0])
     expected = encode_masks(visible_parts(logits[torch.from_numpy(rows)]).numpy())
-    assert _encoded_visible_parts(logits, rows) == expected
+    assert visible_in_parts(logits, rows, [3]) == expected
 
 
 def test_objects_to_be_merged_end_together(demo_model: Sam2Model) -> None:

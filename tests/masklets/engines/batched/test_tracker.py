@@ -233,9 +233,10 @@ def test_each_object_has_a_window_of_its_own_length(
             TrackedFrame(
                 part.offset,
                 np.zeros(1, np.int64),
-                part.logits[part.objects == index],
+                part.low[part.objects == index],
                 np.zeros(1, np.int64),
                 part.object_score[part.objects == index],
+                part.size_px,
             )
             for part in found[:length]
         ]

@@ -10,7 +10,7 @@ from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 
 from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.masklets.engines.stock.proposals import ProposalGenerator
-from sam2vss_lib.masklets.sam2 import Sam2Model
+from sam2vss_lib.masklets.sam2 import Sam2Model, without_script_warning
 from sam2vss_lib.masklets.settings import MaskletSettings
 
 SETTINGS = MaskletSettings(
@@ -25,15 +25,16 @@ SETTINGS = MaskletSettings(
 
 def test_equal_to_the_stock_generator(demo_model: Sam2Model, small_world: Dataset) -> None:
     image = small_world.clips[0].frame(0)
-    stock = SAM2AutomaticMaskGenerator(
-        demo_model.predictor,
-        points_per_side=4,
-        points_per_batch=5,
-        pred_iou_thresh=0.3,
-        stability_score_thresh=0.4,
-        stability_score_offset=0.5,
-        box_nms_thresh=0.6,
-    )
+    with without_script_warning():
+        stock = SAM2AutomaticMaskGenerator(
+            demo_model.predictor,
+            points_per_side=4,
+            points_per_batch=5,
+            pred_iou_thresh=0.3,
+            stability_score_thresh=0.4,
+            stability_score_offset=0.5,
+            box_nms_thresh=0.6,
+        )
     stock.predictor._bb_feat_sizes = [(64, 64), (32, 32), (16, 16)]  # of a model of 256 px
     expected = stock.generate(image)
     found = ProposalGenerator(demo_model, SETTINGS)(image)
