@@ -273,7 +273,8 @@ def test_a_frame_replaced_after_the_masklets_is_seen_by_every_stage(room: Room, 
     }
     frame = clip.frame_path(1)
     before = frame.read_bytes()
-    Image.new("RGB", clip.size[::-1]).save(frame)
+    height, width = clip.size
+    Image.new("RGB", (width, height)).save(frame)
     with pytest.raises(DataError) as caught:
         run[stage]()
     line = str(caught.value)

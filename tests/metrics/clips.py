@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from tests.oracles.consistency import vc_code, vc_eq4
 from tests.oracles.iou import region_metrics
 
 Maps = list[NDArray[np.uint8]]
-Clips = dict[str, tuple[Maps, Sequence[NDArray[np.uint8] | None]]]
+Clips = Mapping[str, tuple[Maps, Sequence[NDArray[np.uint8] | None]]]
 """clip -> (predictions, ground truths, None for a frame without)."""
 
 READINGS = (
@@ -45,7 +45,9 @@ def random_clip(
     return predictions, truths
 
 
-def random_clips(seed: int, lengths: tuple[int, ...], num_classes: int = 5) -> Clips:
+def random_clips(
+    seed: int, lengths: tuple[int, ...], num_classes: int = 5
+) -> dict[str, tuple[Maps, Maps]]:
     """One clip per length; sizes differ between clips, as those of data sets may."""
     rng = np.random.default_rng(seed)
     return {

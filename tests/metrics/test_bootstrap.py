@@ -13,16 +13,16 @@ from sam2vss_lib.metrics import (
 )
 from sam2vss_lib.metrics.bootstrap import FEW_CLIPS, resampling_weights
 from sam2vss_lib.metrics.result import build_result
-from tests.metrics.clips import Clips, evaluate, random_clips
+from tests.metrics.clips import Clips, Maps, evaluate, random_clips
 
 CLIPS = random_clips(5, (4, 6, 3, 5))
 SETTINGS = {"window_lengths": (2, 4), "radii_px": (2,)}
 BASE = evaluate(CLIPS, 5, **SETTINGS)
 
 
-def half_corrected(clips: Clips) -> Clips:
+def half_corrected(clips: dict[str, tuple[Maps, Maps]]) -> Clips:
     """The same clips with the left half of each prediction replaced by ground truth."""
-    better: Clips = {}
+    better: dict[str, tuple[Maps, Maps]] = {}
     for name, (predictions, truths) in clips.items():
         left = np.arange(truths[0].shape[1]) < truths[0].shape[1] // 2
         better[name] = (

@@ -96,7 +96,7 @@ def test_memory_is_bounded_whatever_the_number_of_masklets(
 ) -> None:
     """At the frame's size one mask is made at a time; the largest tensor is the frame itself."""
     height, width = size = (640, 880)
-    clip = Clip("clip", tmp_path, ("0.png", "1.png"), has_ground_truth=False)
+    clip = Clip("clip", tmp_path, ("0.png", "1.png"), (None, None))
     for path, image in zip(map(clip.frame_path, range(2)), scene(size), strict=False):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
