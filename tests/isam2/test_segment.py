@@ -279,6 +279,6 @@ def test_a_frame_replaced_after_the_masklets_is_seen_by_every_stage(room: Room, 
         run[stage]()
     line = str(caught.value)
     assert line.startswith(f"{path}: made with other inputs: frames_sha256 is ")
-    assert f"frames of clip {clip.name} were replaced since; put them back, or delete it" in line
+    assert f"frames of clip {clip.name} were replaced since; put them back, or move it away" in line
     frame.write_bytes(before)
     assert run[stage]() == 0
