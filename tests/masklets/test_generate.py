@@ -254,7 +254,7 @@ def test_masklets_made_with_something_else_are_refused(
     path.write_bytes(before)
     height, width = clip.size
     Image.new("RGB", (width, height)).save(clip.frame_path(3))
-    refused(own_world, demo_model, LOOSE, out, *where, "frames_sha256 is ")
+    refused(own_world, demo_model, LOOSE, out, where[0], "frames_sha256 is ", "put them back, or")
     clip.mask_path(4).unlink()
     clip.frame_path(4).unlink()
     shorter = open_dataset(own_world.root, "val")
