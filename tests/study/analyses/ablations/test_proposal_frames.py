@@ -55,7 +55,7 @@ def a_study(dataset: Dataset, tmp_path: Path, refined: tuple[int, int], reason: 
         base_systems=["X"], votes=["frame"], bootstrap_samples=50, seed=0,
         masklet_sweep=lambda: {1: "short", WINDOW: "long"},
     )  # fmt: skip
-    stores = {"long": SimpleNamespace(read=lambda name: clip)}
+    stores = {"long": SimpleNamespace(open=lambda _clip: clip)}
     return SimpleNamespace(
         settings=settings, dataset=dataset, why_not=lambda system: reason,
         masklets_for=lambda wanted: {one: stores[one] for one in wanted},
