@@ -66,14 +66,18 @@ class StudyOptions(BaseModel, frozen=True):
         None, description="NAME=VALUE of a notebook parameter, as in docs/settings.md; repeatable."
     )
 
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """The caller's own parameters."""
+        return dict(_assignment(text) for text in self.set or [])
+
     def open(self) -> dict[Path, dict[str, Any]]:
         """Parameters of the notebooks that are asked for, by notebook."""
         from sam2vss_lib.study.run.planning import plan_study
         from sam2vss_lib.study.run.runner import find_notebooks
 
-        overrides = dict(_assignment(text) for text in self.set or [])
         only = profile_notebooks(self.profile) if self.only is None else self.only
-        return plan_study(find_notebooks(only), self.profile, self.out, overrides)
+        return plan_study(find_notebooks(only), self.profile, self.out, self.overrides)
 
 
 @contextmanager

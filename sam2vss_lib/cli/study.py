@@ -39,9 +39,12 @@ def study(
     from sam2vss_lib.study.report.report import write_report
     from sam2vss_lib.study.run.batch import reuse_table, run_notebooks
     from sam2vss_lib.study.run.planning import share_masklets
+    from sam2vss_lib.study.run.runner import check_base_systems
 
     check_folder(options.out)
     plans = options.open()
+    if "base_systems" in options.overrides:
+        check_base_systems(plans)
 
     def say(text: str) -> None:
         typer.echo(text, err=True)

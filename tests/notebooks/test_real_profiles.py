@@ -54,7 +54,7 @@ def fake_system(system: dict[str, Any], folder: Path, clips: list[FakeClip]) -> 
         case "CFFM":  # by --out results.pkl
             write_mmseg(path, clips)
             system = {**system, "format": "mmseg-pkl"}
-        case "MRCFA":  # by --format-only
+        case "MRCFA" | "SegFormer":  # by --format-only
             write_index(path, clips, palette=True)
         case "TV3S":  # with classes from 1, as somebody may have kept them
             write_index(path, clips, offset=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from threading import Event
@@ -26,6 +27,7 @@ from sam2vss_lib.study.run.run_folder import (
     working_folder,
 )
 from sam2vss_lib.study.settings import (
+    BaseSystem,
     NotebookSettings,
     literal_assignments,
     load_profile,
@@ -110,12 +112,22 @@ def plan_notebook(
     if without_data:
         validated(NotebookSettings, {**defaults, **given}, "parameter")
     else:
-        settings = make_settings({**defaults, **given})
-        # rows of a profile stay in the table and say what they lack; the caller's own must run
-        for system in settings.base_systems if "base_systems" in overrides else ():
+        make_settings({**defaults, **given})
+    return given
+
+
+def check_base_systems(plans: Mapping[Path, dict[str, Any]]) -> None:
+    """Refuse base systems that cannot be run, which the caller has named.
+
+    (Those of a profile stay in the tables, where their rows say what they lack.)
+
+    Raises:
+        DataError: one has neither predictions nor weights.
+    """
+    for given in plans.values():
+        for system in (BaseSystem(**fields) for fields in given.get("base_systems", ())):
             if lack := system.lacks(PROJECT):
                 raise DataError(f"base system {system.label}: {lack}; check the path")
-    return given
 
 
 def run_notebook(

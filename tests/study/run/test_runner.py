@@ -14,6 +14,7 @@ import pytest
 
 from sam2vss_lib.errors import DataError, RunError, SettingsError
 from sam2vss_lib.study.run.runner import (
+    check_base_systems,
     find_notebooks,
     notebook_parameters,
     plan_notebook,
@@ -257,11 +258,12 @@ def test_a_system_that_the_caller_names_must_be_there(
     (notebook,) = find_notebooks("01")
     system = {"method": "X", "backbone": "", "segmentor": "segformer-micro:mine/w.safetensors"}
     monkeypatch.chdir(tmp_path)
+    plan = plan_notebook(notebook, "demo", tmp_path / "out", {"base_systems": [system]})
     with pytest.raises(DataError, match=r"^base system X: no weights at .*mine/w.safetensors; "):
-        plan_notebook(notebook, "demo", tmp_path / "out", {"base_systems": [system]})
+        check_base_systems({notebook: plan})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "w.safetensors").touch()
-    plan = plan_notebook(notebook, "demo", tmp_path / "out", {"base_systems": [system]})
+    check_base_systems({notebook: plan})
     weights = tmp_path / "mine" / "w.safetensors"
     assert plan["base_systems"][0]["segmentor"] == f"segformer-micro:{weights}"
 
