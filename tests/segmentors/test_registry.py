@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from sam2vss_lib.errors import DataError, SettingsError
@@ -31,9 +32,12 @@ def test_weights_of_another_model(mit_b0: Path) -> None:
 
 
 def test_weights_that_are_no_segformer(tmp_path: Path, mit_b0: Path) -> None:
-    path = tmp_path / "empty.safetensors"
+    path = tmp_path / "other.safetensors"
+    save_file({"other": torch.zeros(1)}, path)
+    with pytest.raises(DataError, match=r"other.safetensors: no decode_head.classifier.weight"):
+        load_segmentor(f"segformer-mit_b0:{path}")
     save_file({}, path)
-    with pytest.raises(DataError, match=r"empty.safetensors: no decode_head.classifier.weight"):
+    with pytest.raises(DataError, match=r"other.safetensors: holds something else than named"):
         load_segmentor(f"segformer-mit_b0:{path}")
 
 
