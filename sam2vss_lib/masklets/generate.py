@@ -122,19 +122,20 @@ def generate_shared(
     }
 
     def work(clip: Clip) -> bool:
+        frames_sha256 = clip.frames_sha256()
         inputs = {
             "checkpoint_sha256": model.checkpoint_sha256,
             "config_sha256": model.config_sha256,
             "clip": clip.name,
             "frames": clip.num_frames,
-            "frames_sha256": clip.frames_sha256(),
+            "frames_sha256": frames_sha256,
         }
         missing: list[MaskletSettings] = []
         for settings, store in stores.items():
             path, made_from = store.path(clip.name), _made_from(settings, inputs)
             if path.is_file():
                 stored = store.metadata(clip.name)
-                store.check_frames(clip, stored)
+                store.check_frames(clip, stored, frames_sha256)
                 check_same_inputs(path, stored, made_from)
                 store.check(clip.name)
                 run.by_settings[settings].reused += 1

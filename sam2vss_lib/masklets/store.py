@@ -252,10 +252,11 @@ class MaskletStore(ClipFiles):
             )
         return stored
 
-    def check_frames(self, clip: Clip, metadata: dict[str, Any]) -> None:
+    def check_frames(self, clip: Clip, metadata: dict[str, Any], found: str | None = None) -> None:
         """Compare a clip's frames with those that its masklets are of, where the file says them.
 
-        Other numbers of frames are for the caller to refuse.
+        Other numbers of frames are for the caller to refuse. Who knows the hash of the frames
+        gives it as `found`, so that they are not read once more.
 
         Raises:
             DataError: a frame was replaced since.
@@ -263,7 +264,8 @@ class MaskletStore(ClipFiles):
         known = metadata.get("frames_sha256")
         if known is None or metadata["frames"] != clip.num_frames:
             return
-        if (found := clip.frames_sha256()) != known:
+        found = found or clip.frames_sha256()
+        if found != known:
             raise FileFault(
                 self.path(clip.name),
                 f"made with other inputs: frames_sha256 is {known[:12]}..., not {found[:12]}...: "

@@ -82,7 +82,8 @@ def extract_features(
             "settings": settings.model_dump(mode="json"),
             "encoder": encoder_identity(encoder),
             "masklets_sha256": sha256_files([masklets.path(clip.name)]),
-            "frames_sha256": clip.frames_sha256(),
+            # compared when the masklets were opened; foreign files do not say it
+            "frames_sha256": stored.metadata.get("frames_sha256") or clip.frames_sha256(),
             "num_classes": dataset.num_classes if with_labels else None,
             "truth_sha256": _truth_sha256(clip) if with_labels else None,
         }
