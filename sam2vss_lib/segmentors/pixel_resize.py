@@ -7,6 +7,7 @@ grey level from the rounded exact interpolation. Integer arithmetic only: equal 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -45,6 +46,7 @@ def resize_pixels(images: Tensor, size: Sequence[int]) -> Tensor:
     return ((above.add_(below) + 2) >> 2).to(torch.uint8)
 
 
+@lru_cache(maxsize=8)  # a clip's frames, and most clips, have one size
 def _taps(old: int, new: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """First of the two pixels behind each new one, and the weights of both, in fixed point."""
     centres = (torch.arange(new, dtype=torch.float64) + 0.5) * (old / new) - 0.5

@@ -32,16 +32,22 @@ def model_from(text: str, base: Path) -> str:
         >>> model_from("sam2:sam2.1_hiera_large", Path("/study"))
         'sam2:sam2.1_hiera_large'
     """
-    name, colon, rest = text.partition(":")
-    weights, at, part = rest.rpartition("@") if "@" in rest else (rest, "", "")
-    return f"{name}{colon}{weights_from(weights, base)}{at}{part}"
+    before, weights, after = _around_weights(text)
+    return f"{before}{weights_from(weights, base)}{after}"
 
 
 def missing_weights(text: str, base: Path) -> str | None:
     """The file of a model as of `model_from`, as it is written, where there is none."""
-    weights = text.partition(":")[2].rpartition("@")[0] or text.partition(":")[2]
+    _, weights, _ = _around_weights(text)
     is_file = Path(weights).suffix in _WEIGHTS and not (base / weights).exists()
     return weights if is_file else None
+
+
+def _around_weights(text: str) -> tuple[str, str, str]:
+    """A model's name with the colon, its weights, and the part with the at sign; "" for none."""
+    name, colon, rest = text.partition(":")
+    weights, at, part = rest.rpartition("@") if "@" in rest else (rest, "", "")
+    return name + colon, weights, at + part
 
 
 _PATHS: dict[str, Located] = {

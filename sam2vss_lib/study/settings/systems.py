@@ -57,11 +57,8 @@ class BaseSystem(BaseModel):
             weights = missing_weights(str(self.segmentor), project)
             there = f"no predictions at {self.predictions} and " if self.predictions else ""
             return f"{there}no weights at {weights}" if weights else None
-        return (
-            None
-            if (project / str(self.predictions)).exists()
-            else (f"no predictions at {self.predictions}")
-        )
+        there = (project / str(self.predictions)).exists()
+        return None if there else f"no predictions at {self.predictions}"
 
     @property
     def label(self) -> str:
