@@ -10,6 +10,9 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from sam2vss_lib.datasets import open_dataset
+from sam2vss_lib.predictions.folder import PredictionFolder
+
 # a busy machine must not fail a test; the same examples on every machine
 settings.register_profile("everywhere", deadline=None, derandomize=True)
 settings.load_profile("everywhere")
@@ -52,6 +55,18 @@ def perfect_predictions(tiny_vspw: Path) -> Path:
         out = folder / mask.parent.parent.name / mask.name
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(mask.read_bytes())
+    return folder
+
+
+@pytest.fixture
+def moved_predictions(tiny_vspw: Path, tmp_path: Path) -> PredictionFolder:
+    """Ground truth of `tiny_vspw` moved by two pixels, as predictions of 0..C-1."""
+    dataset = open_dataset(tiny_vspw, "val")
+    folder = PredictionFolder(tmp_path / "base", dataset.num_classes)
+    for clip in dataset:
+        for i in range(clip.num_frames):
+            truth = clip.ground_truth(i)
+            folder.write(clip, i, np.roll(np.where(truth == 255, 0, truth), 2, axis=1))
     return folder
 
 

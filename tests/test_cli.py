@@ -34,15 +34,9 @@ def refused(result: Result, code: int, *words: str) -> None:
 
 
 @pytest.fixture
-def predictions(tiny_vspw: Path, tmp_path: Path) -> Path:
-    """The tiny data set's ground truth moved by two pixels."""
-    dataset = open_dataset(tiny_vspw, "val")
-    folder = PredictionFolder(tmp_path / "base", dataset.num_classes)
-    for clip in dataset:
-        for i in range(clip.num_frames):
-            truth = clip.ground_truth(i)
-            folder.write(clip, i, np.roll(np.where(truth == 255, 0, truth), 2, axis=1))
-    return folder.root
+def predictions(moved_predictions: PredictionFolder) -> Path:
+    """Folder of the tiny data set's moved ground truth."""
+    return moved_predictions.root
 
 
 def test_masklets_refine_evaluate(tiny_vspw: Path, predictions: Path, tmp_path: Path):

@@ -71,18 +71,6 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METRICS, "pixel accuracy", entry)
 
 
-@pytest.fixture
-def predictions(tiny_vspw: Path, tmp_path: Path) -> PredictionFolder:
-    """Ground truth moved by two pixels."""
-    dataset = open_dataset(tiny_vspw, "val")
-    folder = PredictionFolder(tmp_path / "base", dataset.num_classes)
-    for clip in dataset:
-        for i in range(clip.num_frames):
-            truth = clip.ground_truth(i)
-            folder.write(clip, i, np.roll(np.where(truth == 255, 0, truth), 2, axis=1))
-    return folder
-
-
 def accuracy(root: Path, predictions: PredictionFolder) -> float:
     """Percent, counted pixel by pixel over all clips at once."""
     pairs = [
@@ -94,22 +82,22 @@ def accuracy(root: Path, predictions: PredictionFolder) -> float:
     return 100 * float((labels == truth)[truth != 255].mean())
 
 
-def test_evaluate_writes_it(tiny_vspw: Path, predictions: PredictionFolder, tmp_path: Path):
+def test_evaluate_writes_it(tiny_vspw: Path, moved_predictions: PredictionFolder, tmp_path: Path):
     out = tmp_path / "metrics.json"
-    arguments = ("--dataset", tiny_vspw, "--predictions", predictions.root, "--out", out)
+    arguments = ("--dataset", tiny_vspw, "--predictions", moved_predictions.root, "--out", out)
     done = CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
     assert done.exit_code == 0, done.output
     written = json.loads(out.read_text())
     assert [*written["metrics"]] == NAMES
-    assert written["metrics"]["PixelAcc"] == pytest.approx(accuracy(tiny_vspw, predictions))
+    assert written["metrics"]["PixelAcc"] == pytest.approx(accuracy(tiny_vspw, moved_predictions))
     assert written["protocol"]["headline"]["PixelAcc"] == "pixel_accuracy"
     assert len(written["confidence_95"]["PixelAcc"]) == 2
 
 
 def test_table_1_has_a_column_of_ours_without_any_of_the_papers(
-    tiny_vspw: Path, predictions: PredictionFolder, tmp_path: Path
+    tiny_vspw: Path, moved_predictions: PredictionFolder, tmp_path: Path
 ):
-    system = {"method": "CFFM", "backbone": "MiT-B1", "predictions": str(predictions.root)}
+    system = {"method": "CFFM", "backbone": "MiT-B1", "predictions": str(moved_predictions.root)}
     settings = {
         "profile": "p", "dataset": str(tiny_vspw), "base_systems": [system], "window": 5,
         "points_per_side": 2, "bootstrap_samples": 20, "device": "cpu",
@@ -120,7 +108,7 @@ def test_table_1_has_a_column_of_ours_without_any_of_the_papers(
     assert [c for c in frame.columns if c in NAMES] == NAMES
     run = frame[frame["status"].str.startswith("run")]
     assert run.index.tolist() == ["CFFM", "SAM2-CFFM"]
-    expected = accuracy(tiny_vspw, predictions)
+    expected = accuracy(tiny_vspw, moved_predictions)
     assert run.loc["CFFM", "PixelAcc"] == pytest.approx(expected, abs=1e-4)
     assert run["PixelAcc_gain"].notna().tolist() == [False, True]
     assert frame["PixelAcc_paper"].isna().all()
