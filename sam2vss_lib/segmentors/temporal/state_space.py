@@ -98,25 +98,13 @@ class Mixer(nn.Module):
         return *(tensor.transpose(0, 1) for tensor in (x, dt, b, c)), tail
 
 
-class RmsNorm(nn.Module):
-    """Root mean square norm over channels, in float32."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., E) to the same."""
-        return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), _EPS)
-
-
 class Block(nn.Module):
     """Norm and mixer of one layer, under their published names."""
 
     def __init__(self, dim: int, state_dim: int, expand: int) -> None:
         super().__init__()
         self.mixer = Mixer(dim, state_dim, expand)
-        self.norm = RmsNorm(dim)
+        self.norm = nn.RMSNorm(dim, _EPS)
 
     def forward(self, tokens: Tensor, windows: Sequence[Tensor], state: BlockState) -> Tensor:
         """Mix the tokens of every window through all frames.
@@ -176,7 +164,7 @@ class WindowedBlocks(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList([Block(dim, state_dim, expand) for _ in range(depth)])
-        self.norm_f = RmsNorm(dim)
+        self.norm_f = nn.RMSNorm(dim, _EPS)
         self._window, self._shift = window, shift
 
     def new_state(self) -> list[BlockState]:
