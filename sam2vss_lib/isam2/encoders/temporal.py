@@ -70,12 +70,10 @@ class _Reader:
         return self._read([self._frame_features(clip, i) for i in indices])
 
     def _read(self, frames: Sequence[FrameFeatures]) -> Tensor:
-        head = self._model.network.head
+        if self._feature == "fuse":
+            return frames[-1].fused[0]
         with self._model.options.autocast(self._model.device):
-            found = (
-                head.clip_features(frames) if self._feature == "clip" else head.fused(frames[-1])
-            )
-        return found[0]
+            return self._model.network.decode_head.clip_features(frames)[0]
 
     def _frame_features(self, clip: Clip, index: int) -> FrameFeatures:
         """Those of the last frames are kept: windows are read in the order of time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.segmentors.temporal.clip_head import (
     CLIP_FRAMES,
     REACH_FRAMES,
-    CarriesState,
     FrameFeatures,
     TemporalNetwork,
     as_references,
@@ -26,6 +25,7 @@ from sam2vss_lib.segmentors.temporal.clip_head import (
     join_frames,
     split_frames,
 )
+from sam2vss_lib.segmentors.temporal.tv3s import Tv3sHead
 
 _Image = NDArray[np.uint8]
 
@@ -71,7 +71,7 @@ class TemporalSegmentor:
             after = first + len(batch)
             for targets in self._together(range(first, after)):
                 if self._carries and (state is None or self.options.tv3s_mode == 1):
-                    state = self.network.decode_head.new_state()
+                    state = cast(Tv3sHead, self.network.decode_head).new_state()
                 logits = self._logits(kept, targets, state)
                 labels = labels_from_logits(logits, kept.input_px, batch[0].shape[:2])
                 probabilities = logits.softmax(1).half() if with_probabilities else None
@@ -98,7 +98,7 @@ class TemporalSegmentor:
     @property
     def _carries(self) -> bool:
         """Whether the head reads frame after frame, not a frame and its references."""
-        return self.options.tv3s_mode > 0 and isinstance(self.network.decode_head, CarriesState)
+        return self.options.tv3s_mode > 0 and isinstance(self.network.decode_head, Tv3sHead)
 
     def _together(self, targets: Iterable[int]) -> Iterator[list[int]]:
         """Consecutive targets that can be in a batch: their clips have as many frames."""
@@ -114,7 +114,7 @@ class TemporalSegmentor:
         head = self.network.decode_head
         with self.options.autocast(self.device):
             if self._carries:
-                return head.next_logits(kept.targets(targets), state).float()
+                return cast(Tv3sHead, head).next_logits(kept.targets(targets), state).float()
             *references, _ = zip(*(clip_indices(target) for target in targets), strict=True)
             if len(references) < CLIP_FRAMES - 1:
                 return head.frame_logits(kept.targets(targets)).float()
@@ -127,7 +127,7 @@ class _KeptFrames:
 
     def __init__(self, model: TemporalSegmentor, keep_features: bool) -> None:
         self._model, self._keep_features = model, keep_features
-        self._kept = dict[int, Any]()
+        self._kept: dict[int, Any] = {}
         self.input_px: Sequence[int] = ()
 
     def add(self, first: int, images: Sequence[_Image]) -> None:

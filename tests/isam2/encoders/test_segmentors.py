@@ -127,7 +127,7 @@ def test_features_of_temporal_models(head: str, tmp_path: Path) -> None:
     stages = model.network.backbone(network_input(torch.from_numpy(clip[5])[None], "frame"))
     assert torch.allclose(single["c4"].encode(clip[5]), stages[-1][0], atol=1e-5)
     features = [model.encode([clip[i]])[0] for i in (0, 2, 4, 5)]
-    wanted = model.network.head.clip_features(features)[0]
+    wanted = model.network.decode_head.clip_features(features)[0]
     assert torch.allclose(encode_frame(single["clip"], dataset, 5), wanted, atol=1e-5)
     assert not torch.allclose(single["clip"].encode(clip[5]), wanted, atol=1e-3)
     alone = encode_frame(single["clip"], dataset, 1)
