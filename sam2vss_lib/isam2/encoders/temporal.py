@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.isam2.encoders.base import FrameEncoder
+from sam2vss_lib.isam2.encoders.base import Encoder
 from sam2vss_lib.segmentors.temporal.clip_head import (
     CLIP_FRAMES,
     REACH_FRAMES,
@@ -26,7 +26,7 @@ TEMPORAL_FEATURES = ("fuse", "c4", "clip")
 _TRIAL_PX = 128
 
 
-def temporal_encoder(model: TemporalSegmentor, feature: str) -> FrameEncoder:
+def temporal_encoder(model: TemporalSegmentor, feature: str) -> Encoder:
     """What a temporal base model makes of a frame; its device and options are used.
 
     The stride of `clip` is about right only, as grids may be stretched.
@@ -35,7 +35,7 @@ def temporal_encoder(model: TemporalSegmentor, feature: str) -> FrameEncoder:
     with torch.inference_mode():
         trial = reader.read_pixels(torch.zeros(1, 3, _TRIAL_PX, _TRIAL_PX, device=model.device))
     options = model.options.identity()
-    return FrameEncoder(
+    return Encoder(
         f"{model.name}@{feature}",
         sha256_json(["temporal", model.name, model.checkpoint_sha256, options, feature]),
         dim=trial.shape[0],

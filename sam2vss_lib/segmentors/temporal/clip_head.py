@@ -105,6 +105,7 @@ class TemporalNetwork(nn.Module):
     def __init__(self, backbone: MixTransformer, decode_head: TemporalHead) -> None:
         super().__init__()
         self.backbone, self.decode_head = backbone, decode_head
+        self.config = backbone.config
 
     def frame_features(self, pixels: Tensor) -> FrameFeatures:
         """What the head keeps of frames given as (B, 3, H, W) normalised images."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, cast
 
@@ -12,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.segmentors.base import Prediction, batches
-from sam2vss_lib.segmentors.pixels import InputSize, labels_from_logits, network_input
-from sam2vss_lib.segmentors.settings import InferenceOptions
+from sam2vss_lib.segmentors.base import Prediction, Segmentor, batches
+from sam2vss_lib.segmentors.pixels import labels_from_logits
 from sam2vss_lib.segmentors.temporal.clip_head import (
     CLIP_FRAMES,
     REACH_FRAMES,
@@ -30,27 +28,10 @@ from sam2vss_lib.segmentors.temporal.tv3s import Tv3sHead
 _Image = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class TemporalSegmentor:
-    """CFFM, MRCFA or TV3S ready to use (a `Segmentor`).
+class TemporalSegmentor(Segmentor):
+    """CFFM, MRCFA or TV3S ready to use."""
 
-    Attributes:
-        name: name in the registry.
-        network: encoder and head in evaluation mode, float32.
-        num_classes: C.
-        checkpoint_sha256: hash of the weights file.
-        device: where the network is.
-        options: how it is run.
-        input_size: to which size frames are brought.
-    """
-
-    name: str
     network: TemporalNetwork
-    num_classes: int
-    checkpoint_sha256: str
-    device: torch.device
-    options: InferenceOptions
-    input_size: InputSize
 
     def predict_clip(
         self, frames: Iterable[_Image], *, with_probabilities: bool = False
@@ -78,11 +59,6 @@ class TemporalSegmentor:
                 yield from Prediction(labels, probabilities).frames()
             kept.keep_for(after)
             first = after
-
-    def network_input(self, frames: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 RGB frames, on any device, as the network reads them."""
-        least = self.network.backbone.least_side_px
-        return network_input(frames.to(self.device), self.input_size, least)
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[_Image]) -> tuple[FrameFeatures, Sequence[int]]:
