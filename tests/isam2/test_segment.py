@@ -265,7 +265,7 @@ def test_a_frame_replaced_after_the_masklets_is_seen_by_every_stage(room: Room, 
     run: dict[str, Callable[[], int]] = {
         "refine": lambda: refine(room.dataset, room.base(), room.masklets, room.out()),
         "features": lambda: extract_features(
-            room.dataset, room.masklets, ColourEncoder(), again, with_labels=False
+            room.dataset, room.masklets, colour_encoder(), again, with_labels=False
         ),
         "segment": lambda: segment_masklets(
             room.dataset, room.masklets, room.features, room.classifier, room.out()
