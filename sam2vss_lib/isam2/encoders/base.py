@@ -59,12 +59,7 @@ def encode_frame(encoder: Encoder, clip: Clip, index: int) -> Tensor:
 
 def encoder_identity(encoder: Encoder) -> dict[str, Any]:
     """What outputs record of the encoder they follow from; JSON-able."""
-    return {
-        "name": encoder.name,
-        "sha256": encoder.sha256,
-        "dim": encoder.dim,
-        "stride": encoder.stride,
-    }
+    return {key: getattr(encoder, key) for key in ("name", "sha256", "dim", "stride")}
 
 
 def concatenate_maps(maps: Sequence[Tensor]) -> Tensor:

@@ -74,10 +74,6 @@ class Mixer(nn.Module):
         x, dt, b, _, tail = self._read(tokens, state)
         return tail, final_state(x, dt, self._a(), b, state and state[1])
 
-    def stretch_tokens(self, sequences: int, device: torch.device) -> int:
-        """How many tokens of so many sequences are best mixed at a time."""
-        return stretch_tokens(sequences * self.A_log.numel(), device)
-
     def _a(self) -> Tensor:
         return -self.A_log.float().exp()
 
@@ -134,7 +130,7 @@ class Block(nn.Module):
     def _stretches(self, tokens: Tensor, positions: Tensor) -> Iterator[Tensor]:
         """The normalised tokens of windows, (windows * B, l, E), as many as stay in the cache."""
         sequences = len(positions) * tokens.shape[2]
-        length = self.mixer.stretch_tokens(sequences, tokens.device)
+        length = stretch_tokens(sequences * self.mixer.A_log.numel(), tokens.device)
         for cells in _cells(tokens, positions).split(length):
             part = tokens.flatten(0, 1).index_select(0, cells.flatten())
             yield self.norm(part.view(len(cells), sequences, -1)).transpose(0, 1)

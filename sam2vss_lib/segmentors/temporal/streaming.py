@@ -78,11 +78,8 @@ class TemporalSegmentor(Segmentor):
 
     def _together(self, targets: Iterable[int]) -> Iterator[list[int]]:
         """Consecutive targets that can be in a batch: their clips have as many frames."""
-        if self._carries:
-            yield from ([target] for target in targets)
-        else:
-            for _, group in groupby(targets, lambda target: len(clip_indices(target))):
-                yield list(group)
+        for _, group in groupby(targets, lambda i: i if self._carries else len(clip_indices(i))):
+            yield list(group)
 
     @torch.inference_mode()
     def _logits(self, kept: _KeptFrames, targets: Sequence[int], state: Any) -> Tensor:
