@@ -127,17 +127,16 @@ def _model(what: Measurement) -> Segmentor:
             batch_frames=1, cache_references=what.cache_references, tv3s_mode=what.tv3s_mode
         ),
     )
-    name = what.model
+    name, classes = what.model, _PUBLISHED_CLASSES
     if name in DEMO_MODELS:
         return load_segmentor(name, device, options)
     torch.manual_seed(0)
     if name in PUBLISHED_TEMPORAL:
         network = build_temporal(PUBLISHED_TEMPORAL[name]).eval()
-        classes = _PUBLISHED_CLASSES
         return TemporalSegmentor(name, network, classes, "", device, options, "published")
-    decoder = {"num_labels": _PUBLISHED_CLASSES, "decoder_hidden_size": 256}
+    decoder = {"num_labels": classes, "decoder_hidden_size": 256}
     segformer = build_segformer(MIT_ARCHITECTURES[_PUBLISHED_ENCODER] | decoder).eval()
-    return SegFormer(name, segformer, "", device, options, "published")
+    return SegFormer(name, segformer, classes, "", device, options, "published")
 
 
 def _row(

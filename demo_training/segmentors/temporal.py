@@ -108,9 +108,9 @@ def clip_loss(
     batch = images.shape[:2]
     stages = network.backbone(normalise(images.flatten(0, 1)))
     by_frame = [stage.unflatten(0, batch).unbind(1) for stage in stages]
-    frames = [network.head.frame_features(one) for one in zip(*by_frame, strict=True)]
+    frames = [network.decode_head.frame_features(one) for one in zip(*by_frame, strict=True)]
     alone = [
-        pixel_loss(network.head.frame_logits(features), labels[:, t], weight)
+        pixel_loss(network.decode_head.frame_logits(features), labels[:, t], weight)
         for t, features in enumerate(frames)
     ]
     head: Any = network.decode_head

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sam2vss_lib.segmentors.pixels import InputSize, network_input
+from sam2vss_lib.segmentors.segformer.mit import least_side_px
 from sam2vss_lib.segmentors.settings import InferenceOptions
 
 
@@ -32,29 +36,34 @@ class Prediction:
             yield Prediction(labels, None if self.probabilities is None else self.probabilities[i])
 
 
-class Segmentor(Protocol):
-    """A base model ready to use; C is its number of classes."""
+@dataclass(frozen=True)
+class Segmentor(ABC):
+    """A base model ready to use.
 
-    @property
-    def name(self) -> str:
-        """Name in the registry."""
-        ...
+    Attributes:
+        name: name in the registry.
+        network: in evaluation mode, float32.
+        num_classes: C.
+        checkpoint_sha256: hash of the weights file.
+        device: where the network is.
+        options: how it is run.
+        input_size: to which size frames are brought.
+    """
 
-    @property
-    def checkpoint_sha256(self) -> str:
-        """Hash of the weights file."""
-        ...
+    name: str
+    network: Any
+    num_classes: int
+    checkpoint_sha256: str
+    device: torch.device
+    options: InferenceOptions
+    input_size: InputSize
 
-    @property
-    def num_classes(self) -> int:
-        """C."""
-        ...
+    def network_input(self, frames: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 RGB frames, on any device, as the network reads them."""
+        least = least_side_px(self.network.config)
+        return network_input(frames.to(self.device), self.input_size, least)
 
-    @property
-    def options(self) -> InferenceOptions:
-        """How it is run."""
-        ...
-
+    @abstractmethod
     def predict_clip(
         self, frames: Iterable[NDArray[np.uint8]], *, with_probabilities: bool = False
     ) -> Iterator[Prediction]:
@@ -71,7 +80,6 @@ class Segmentor(Protocol):
         Raises:
             SettingsError: a frame has another shape or dtype.
         """
-        ...
 
 
 def batches(

@@ -69,7 +69,7 @@ def test_frames_alone_begin_as_the_segformer_has_them(
     segformer = load_segformer("tiny", tiny_architecture | {"num_labels": 12}, path).network
     pixels = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
-        alone = network.head.frame_logits(network.frame_features(pixels))
+        alone = network.decode_head.frame_logits(network.frame_features(pixels))
         torch.testing.assert_close(alone, segformer(pixels).logits, rtol=1e-3, atol=1e-3)
 
 

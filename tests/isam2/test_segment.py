@@ -24,7 +24,7 @@ from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.refine import refine
 from sam2vss_lib.refinement.settings import Overlap
 from tests.conftest import TINY_CLASSES
-from tests.isam2.features.common import ColourEncoder, tiny_masks, write_tiny_masklets
+from tests.isam2.features.common import colour_encoder, tiny_masks, write_tiny_masklets
 from tests.oracles.refinement import Masklet, on_top
 
 NUM_CLASSES = len(TINY_CLASSES)
@@ -50,7 +50,7 @@ class Room:
         )
 
     def extract(self, pool: FeatureSettings | None = None) -> None:
-        extract_features(self.dataset, self.masklets, ColourEncoder(), self.features, pool)
+        extract_features(self.dataset, self.masklets, colour_encoder(), self.features, pool)
 
     def base(self) -> PredictionFolder:
         """Predictions of no sense, void included."""
@@ -128,7 +128,7 @@ def write_part_of_the_sky(dataset: Dataset, root: Path) -> tuple[MaskletStore, F
     mask = np.zeros((5, 1, 24, 32), bool)
     mask[:, :, :10, 1:25] = True
     write_tiny_masklets(masklets, dataset, {clip.name: [mask] for clip in dataset})
-    extract_features(dataset, masklets, ColourEncoder(), features)
+    extract_features(dataset, masklets, colour_encoder(), features)
     return masklets, features
 
 
@@ -165,7 +165,7 @@ def reordered(room: Room, root: Path, windows: list[np.ndarray], order: list[int
     masklets, features = MaskletStore(root / "masklets"), FeatureStore(root / "features")
     given = {clip.name: [part[:, order] for part in windows] for clip in room.dataset}
     write_tiny_masklets(masklets, room.dataset, given)
-    extract_features(room.dataset, masklets, ColourEncoder(), features)
+    extract_features(room.dataset, masklets, colour_encoder(), features)
     out = PredictionFolder(root / "out", NUM_CLASSES)
     segment_masklets(room.dataset, masklets, features, room.classifier, out)
     clip = room.dataset.clips[0]
@@ -191,7 +191,7 @@ def test_among_equal_areas_the_later_masklet_is_on_top(dataset: Dataset, tmp_pat
         mask[:, 1, 9:16, 2:5] = True  # one row of sky, six of road
         given = {clip.name: [mask[:, order]] for clip in dataset}
         write_tiny_masklets(masklets, dataset, given)
-        extract_features(dataset, masklets, ColourEncoder(), features)
+        extract_features(dataset, masklets, colour_encoder(), features)
         out = PredictionFolder(root / "out", NUM_CLASSES)
         segment_masklets(dataset, masklets, features, "ground_truth", out)
         assert set(out.read(dataset.clips[0], 0)[9:11, 2:5].ravel().tolist()) == {order[1]}
@@ -237,12 +237,12 @@ def test_what_does_not_fit_is_refused(room: Room) -> None:
     with pytest.raises(DataError, match="no such prediction"):
         segment_masklets(data, masklets, features, room.classifier, room.out(), fill=base)
     unlabelled = FeatureStore(room.root / "unlabelled")
-    extract_features(data, masklets, ColourEncoder(), unlabelled, with_labels=False)
+    extract_features(data, masklets, colour_encoder(), unlabelled, with_labels=False)
     with pytest.raises(DataError, match="extracted without labels"):
         segment_masklets(data, masklets, unlabelled, "ground_truth", room.out())
     sparse = FeatureStore(room.root / "sparse")
     every_second = FeatureSettings(pool="frame", frame_stride=2)
-    extract_features(data, masklets, ColourEncoder(), sparse, every_second)
+    extract_features(data, masklets, colour_encoder(), sparse, every_second)
     with pytest.raises(SettingsError, match="holds one frame in 2"):
         segment_masklets(data, masklets, sparse, room.classifier, room.out())
     write_tiny_masklets(masklets, data, {clip.name: tiny_masks(9) for clip in data})
@@ -265,7 +265,7 @@ def test_a_frame_replaced_after_the_masklets_is_seen_by_every_stage(room: Room, 
     run: dict[str, Callable[[], int]] = {
         "refine": lambda: refine(room.dataset, room.base(), room.masklets, room.out()),
         "features": lambda: extract_features(
-            room.dataset, room.masklets, ColourEncoder(), again, with_labels=False
+            room.dataset, room.masklets, colour_encoder(), again, with_labels=False
         ),
         "segment": lambda: segment_masklets(
             room.dataset, room.masklets, room.features, room.classifier, room.out()

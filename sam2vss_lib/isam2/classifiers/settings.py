@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ClassifierSettings(BaseModel):
@@ -46,16 +48,12 @@ class ClassifierSettings(BaseModel):
         lt=1,
         description="Share of the clips set apart for validation, at least one; 0 sets none apart.",
     )
-    min_purity: float = Field(
+    min_purity: Share = Field(
         default=0.5,
-        ge=0,
-        le=1,
         description="Share of a masklet's labelled pixels that its class must have to train on it.",
     )
-    max_void_share: float = Field(
+    max_void_share: Share = Field(
         default=0.5,
-        ge=0,
-        le=1,
         description="Share of a masklet's pixels that may be void for it to be trained on.",
     )
     seed: int = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,54 +16,17 @@ from sam2vss_lib.datasets import Clip
 from sam2vss_lib.errors import SettingsError
 
 
-class Encoder(Protocol):
-    """An image encoder ready to use."""
-
-    @property
-    def name(self) -> str:
-        """For people; also says which of its features are meant."""
-        ...
-
-    @property
-    def stride(self) -> int:
-        """Pixels of the encoder's input per cell of the map."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """D, the number of channels."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """Hash of all that its features depend on, the frame aside: weights, sizes, level."""
-        ...
-
-    def encode(self, image: NDArray[np.uint8]) -> Tensor:
-        """Encode a frame.
-
-        Args:
-            image: (H, W, 3) uint8 RGB.
-
-        Returns:
-            (D, h, w) float on the encoder's device; the map covers the whole frame.
-
-        Raises:
-            SettingsError: `image` has another shape or dtype.
-        """
-        ...
-
-
 @dataclass(frozen=True)
-class FrameEncoder:
-    """An `Encoder` by its function; its features may follow from other frames of the clip too.
+class Encoder:
+    """An image encoder ready to use; features may follow from other frames of the clip too.
 
     Attributes:
-        name: as `Encoder` says, likewise the next three.
-        sha256: see there.
-        dim: D.
-        stride: see there.
-        forward: an (H, W, 3) uint8 RGB frame to (D, h, w) float.
+        name: for people; also says which of its features are meant.
+        sha256: hash of all that its features depend on, frames aside: weights, sizes, level.
+        dim: D, the number of channels.
+        stride: pixels of the encoder's input per cell of the map.
+        forward: an (H, W, 3) uint8 RGB frame to (D, h, w) float on the encoder's device; the map
+            covers the whole frame.
         in_clip: a clip and the index of a frame likewise; None where only the frame is read.
     """
 
@@ -89,19 +52,14 @@ class FrameEncoder:
 @torch.inference_mode()
 def encode_frame(encoder: Encoder, clip: Clip, index: int) -> Tensor:
     """The features (D, h, w) of a frame of a clip, whichever kind the encoder is of."""
-    if isinstance(encoder, FrameEncoder) and encoder.in_clip is not None:
+    if encoder.in_clip is not None:
         return encoder.in_clip(clip, index).float()
     return encoder.encode(clip.frame(index))
 
 
 def encoder_identity(encoder: Encoder) -> dict[str, Any]:
     """What outputs record of the encoder they follow from; JSON-able."""
-    return {
-        "name": encoder.name,
-        "sha256": encoder.sha256,
-        "dim": encoder.dim,
-        "stride": encoder.stride,
-    }
+    return {key: getattr(encoder, key) for key in ("name", "sha256", "dim", "stride")}
 
 
 def concatenate_maps(maps: Sequence[Tensor]) -> Tensor:

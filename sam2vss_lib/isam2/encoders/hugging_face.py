@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.errors import DataError, SettingsError, first_line
-from sam2vss_lib.isam2.encoders.base import FrameEncoder
+from sam2vss_lib.isam2.encoders.base import Encoder
 from sam2vss_lib.storage.files import read_json, sha256_file, sha256_json
 
 #: mean and deviation of the colours (values 0..1) of most published models
@@ -26,7 +26,7 @@ _DEFAULT_SIDE_PX = 224
 
 def load_transformers(
     name: str, side_px: int | None = None, device: str | torch.device = "cpu"
-) -> FrameEncoder:
+) -> Encoder:
     """Load a vision model of `transformers`; of models with text too (CLIP), the vision side.
 
     Args:
@@ -91,7 +91,7 @@ def load_transformers(
         ) from None
     weights = {path.name: sha256_file(path) for path in sorted(folder.glob("*.safetensors"))}
     identity = ["transformers", weights, sha256_file(folder / "config.json"), [mean, std], side]
-    return FrameEncoder(name, sha256_json(identity), dim, round(side / height), forward)
+    return Encoder(name, sha256_json(identity), dim, round(side / height), forward)
 
 
 def as_map(features: Tensor, side_px: int, patch_px: int | None) -> Tensor:

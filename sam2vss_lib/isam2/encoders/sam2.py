@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.isam2.encoders.base import FrameEncoder, concatenate_maps
+from sam2vss_lib.isam2.encoders.base import Encoder, concatenate_maps
 from sam2vss_lib.masklets.engines.batched.encoder import model_input
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.storage.files import sha256_json
@@ -26,7 +26,7 @@ Sam2Level = Literal["fpn16", "fpn8", "fpn4", "fpn", "trunk4", "trunk8", "trunk16
 _STRIDES = (4, 8, 16, 32)
 
 
-def sam2_encoder(model: Sam2Model, level: Sam2Level = "fpn16") -> FrameEncoder:
+def sam2_encoder(model: Sam2Model, level: Sam2Level = "fpn16") -> Encoder:
     """SAM2's image encoder at one level.
 
     Its maps are (D, S / stride, S / stride), where S is the model's input size, to which frames
@@ -59,4 +59,4 @@ def sam2_encoder(model: Sam2Model, level: Sam2Level = "fpn16") -> FrameEncoder:
     else:
         dim = encoder.neck.d_model * (3 if level == "fpn" else 1)
     digest = sha256_json(["sam2", model.checkpoint_sha256, model.config_sha256, level])
-    return FrameEncoder(f"sam2:{model.name}@{level}", digest, int(dim), stride, forward)
+    return Encoder(f"sam2:{model.name}@{level}", digest, int(dim), stride, forward)

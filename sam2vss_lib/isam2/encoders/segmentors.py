@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.isam2.encoders.base import Encoder, FrameEncoder, concatenate_maps
+from sam2vss_lib.isam2.encoders.base import Encoder, concatenate_maps
 from sam2vss_lib.isam2.encoders.temporal import TEMPORAL_FEATURES, temporal_encoder
 from sam2vss_lib.segmentors.base import Segmentor
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer
@@ -44,7 +44,7 @@ def segmentor_encoder(segmentor: Segmentor, feature: str | None = None) -> Encod
     return temporal_encoder(segmentor, feature)
 
 
-def _segformer_encoder(model: SegFormer, stages: str) -> FrameEncoder:
+def _segformer_encoder(model: SegFormer, stages: str) -> Encoder:
     """The Mix Transformer of a SegFormer; the frame is stretched as for its predictions."""
     encoder: Any = model.network.segformer
     config = encoder.config
@@ -58,7 +58,7 @@ def _segformer_encoder(model: SegFormer, stages: str) -> FrameEncoder:
     shape = {
         key: config.to_dict()[key] for key in ("hidden_sizes", "depths", "strides", "patch_sizes")
     }
-    return FrameEncoder(
+    return Encoder(
         f"{model.name}@{stages}",
         sha256_json(["segformer", model.checkpoint_sha256, shape, stages]),
         dim=int(sum(config.hidden_sizes[wanted])),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.isam2.encoders.base import FrameEncoder
+from sam2vss_lib.isam2.encoders.base import Encoder
 from sam2vss_lib.segmentors.temporal.clip_head import (
     CLIP_FRAMES,
     REACH_FRAMES,
@@ -26,7 +26,7 @@ TEMPORAL_FEATURES = ("fuse", "c4", "clip")
 _TRIAL_PX = 128
 
 
-def temporal_encoder(model: TemporalSegmentor, feature: str) -> FrameEncoder:
+def temporal_encoder(model: TemporalSegmentor, feature: str) -> Encoder:
     """What a temporal base model makes of a frame; its device and options are used.
 
     The stride of `clip` is about right only, as grids may be stretched.
@@ -35,7 +35,7 @@ def temporal_encoder(model: TemporalSegmentor, feature: str) -> FrameEncoder:
     with torch.inference_mode():
         trial = reader.read_pixels(torch.zeros(1, 3, _TRIAL_PX, _TRIAL_PX, device=model.device))
     options = model.options.identity()
-    return FrameEncoder(
+    return Encoder(
         f"{model.name}@{feature}",
         sha256_json(["temporal", model.name, model.checkpoint_sha256, options, feature]),
         dim=trial.shape[0],
@@ -70,12 +70,10 @@ class _Reader:
         return self._read([self._frame_features(clip, i) for i in indices])
 
     def _read(self, frames: Sequence[FrameFeatures]) -> Tensor:
-        head = self._model.network.head
+        if self._feature == "fuse":
+            return frames[-1].fused[0]
         with self._model.options.autocast(self._model.device):
-            found = (
-                head.clip_features(frames) if self._feature == "clip" else head.fused(frames[-1])
-            )
-        return found[0]
+            return self._model.network.decode_head.clip_features(frames)[0]
 
     def _frame_features(self, clip: Clip, index: int) -> FrameFeatures:
         """Those of the last frames are kept: windows are read in the order of time."""

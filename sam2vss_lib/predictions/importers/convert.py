@@ -51,7 +51,7 @@ def open_predictions(
         case "index":
             return IndexImages(path, classes, label_offset)
         case "panoptic-json":
-            return PanopticSegments(path, classes)
+            return PanopticSegments(path / "pan_pred", classes)
         case "vipseg":
             return PanopticImages(path, classes)
         case _:

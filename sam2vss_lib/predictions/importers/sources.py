@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -52,64 +51,41 @@ class PredictionSource(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class IndexImages:
+class IndexImages(PredictionFolder):
     """Images `<root>/<clip>/<frame>.png`, 8-bit grey or palette, whose values are labels."""
-
-    root: Path
-    num_classes: int  # C
-    label_offset: int = 0  # 0 for values 0..C-1, 1 for 1..C
-
-    @property
-    def _images(self) -> PredictionFolder:
-        return PredictionFolder(self.root, self.num_classes, self.label_offset)
 
     def check(self, clip: Clip) -> None:
         """See `PredictionSource`."""
-        folder = self._images.root / clip.name
+        folder = self.root / clip.name
         if not folder.is_dir():
             raise FileFault(folder, "no predictions of this clip", "check the folder and the split")
-        _check_names(folder, frozenset(self._images.files(clip)), clip)
-
-    def missing(self, clip: Clip) -> tuple[int, ...]:
-        """See `PredictionSource`."""
-        return self._images.missing(clip)
-
-    def read(self, clip: Clip, i: int) -> Labels:
-        """See `PredictionSource`."""
-        return self._images.read(clip, i)
+        _check_names(folder, frozenset(self.files(clip)), clip)
 
     def sha256(self, clip: Clip) -> str:
         """See `PredictionSource`."""
-        return sha256_files(self._images.path(clip, i) for i in range(clip.num_frames))
+        return sha256_files(self.path(clip, i) for i in range(clip.num_frames))
 
 
-@dataclass(frozen=True)
 class PanopticImages(IndexImages):
     """Such images in 16-bit grey hold VIPSeg's ids: class, or 100 * class + instance."""
 
     def read(self, clip: Clip, i: int) -> Labels:
         """See `PredictionSource`."""
-        path = self._images.path(clip, i)
+        path = self.path(clip, i)
         ids = read_id_image(path, "grey")
         clip.check_size(path, ids.shape)
         return labels_from_panoptic(ids, self.num_classes, source=path)
 
 
-@dataclass(frozen=True)
 class PanopticSegments(IndexImages):
-    """Images `pan_pred/<clip>/<frame>.png` of RGB-coded ids, and `pred.json`: DVIS, DVIS++, CAVIS.
+    """Images `<clip>/<frame>.png` of RGB-coded ids, and `pred.json` beside the root: DVIS, CAVIS.
 
-    `root` holds both. Pixels without a segment are void: these systems keep confident ones only.
+    Pixels without a segment are void: these systems (DVIS++ too) keep confident ones only.
     """
 
     @property
-    def _images(self) -> PredictionFolder:
-        return PredictionFolder(self.root / "pan_pred", self.num_classes)
-
-    @property
     def _index(self) -> SegmentIndex:
-        return read_segments(self.root / "pred.json")
+        return read_segments(self.root.with_name("pred.json"))
 
     def check(self, clip: Clip) -> None:
         """See `PredictionSource`."""
@@ -119,14 +95,14 @@ class PanopticSegments(IndexImages):
     def missing(self, clip: Clip) -> tuple[int, ...]:
         """See `PredictionSource`; a frame needs its image and its list of segments."""
         listed = frozenset[str]()
-        if (self.root / "pred.json").exists():
+        if self.root.with_name("pred.json").exists():
             listed = self._index.frames(clip.name)
         lacking = super().missing(clip)
         return tuple(i for i, name in enumerate(clip.frames) if i in lacking or name not in listed)
 
     def read(self, clip: Clip, i: int) -> Labels:
         """See `PredictionSource`."""
-        path = self._images.path(clip, i)
+        path = self.path(clip, i)
         ids = read_id_image(path, "rgb")
         clip.check_size(path, ids.shape)
         segments = self._index.frame(clip.name, clip.frames[i])

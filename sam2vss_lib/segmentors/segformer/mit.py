@@ -35,11 +35,9 @@ class MixTransformer(nn.Module):
 
     def __init__(self, architecture: Mapping[str, Any]) -> None:
         super().__init__()
-        config = SegformerConfig(**architecture)
-        self.stages = SegformerModel(config).stages
+        self.config = SegformerConfig(**architecture)
+        self.stages = SegformerModel(self.config).stages
         set_published_eps(self)
-        self.channels = tuple(config.hidden_sizes)
-        self.least_side_px = least_side_px(config)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """Encode normalised images (B, 3, H, W) to four maps (B, C_i, H_i, W_i), finest first.

@@ -5,6 +5,7 @@ The heads of CFFM, MRCFA and TV3S have all of it under the same names, so they a
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -33,53 +34,30 @@ class MlpDecoder(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        c1, c2, c3, c4 = in_channels
-        self.linear_c1 = StageProjection(c1, embed_dim)
-        self.linear_c2 = StageProjection(c2, embed_dim)
-        self.linear_c3 = StageProjection(c3, embed_dim)
-        self.linear_c4 = StageProjection(c4, embed_dim)
-        self.linear_fuse = Fusion(embed_dim)
+        for stage, channels in enumerate(in_channels, start=1):
+            projection = nn.Sequential(OrderedDict(proj=nn.Linear(channels, embed_dim)))
+            self.add_module(f"linear_c{stage}", projection)
+        fusion = nn.Conv2d(4 * embed_dim, embed_dim, 1, bias=False)
+        self.linear_fuse = nn.Sequential(OrderedDict(conv=fusion, bn=nn.BatchNorm2d(embed_dim)))
         self.dropout = nn.Dropout2d(dropout)
         self.linear_pred = nn.Conv2d(embed_dim, num_classes, 1)
 
     def fuse(self, stages: Sequence[Tensor]) -> Tensor:
         """Fuse float maps (B, C_i, h_i, w_i), finest first, to (B, E, h_1, w_1), not negative."""
         size = stages[0].shape[-2:]
-        projections = (self.linear_c4, self.linear_c3, self.linear_c2, self.linear_c1)
         # The published order of the concatenation is coarsest first. A 1x1 convolution of resized
         # projections is the sum of the resized products: the large map is never multiplied by more
         # than the channels of its own stage.
-        parts = self.linear_fuse.conv.weight.flatten(1).chunk(4, dim=1)  # 4 x (E, E)
-        fused = sum(
-            resize(
-                F.conv2d(
-                    stage,
-                    (part @ projection.proj.weight)[..., None, None],
-                    part @ projection.proj.bias,
-                ),
-                size,
+        parts = self.get_parameter("linear_fuse.conv.weight").flatten(1).chunk(4, dim=1)  # (E, E)
+        products = list[Tensor]()
+        for stage, part in zip((4, 3, 2, 1), parts, strict=True):
+            weight = part @ self.get_parameter(f"linear_c{stage}.proj.weight")
+            bias = part @ self.get_parameter(f"linear_c{stage}.proj.bias")
+            products.append(
+                resize(F.conv2d(stages[stage - 1], weight[..., None, None], bias), size)
             )
-            for part, projection, stage in zip(parts, projections, reversed(stages), strict=True)
-        )
-        return F.relu(self.linear_fuse.bn(fused))
+        return F.relu(self.linear_fuse[1](sum(products)))
 
     def classify(self, fused: Tensor) -> Tensor:
         """Logits (B, C, h, w) of single frames, from their fused maps (B, E, h, w)."""
         return self.linear_pred(self.dropout(fused))
-
-
-class StageProjection(nn.Module):
-    """One stage's linear layer over channels; `MlpDecoder.fuse` applies it."""
-
-    def __init__(self, in_channels: int, embed_dim: int) -> None:
-        super().__init__()
-        self.proj = nn.Linear(in_channels, embed_dim)
-
-
-class Fusion(nn.Module):
-    """Weights of the layer that fuses four projected stages; `MlpDecoder.fuse` applies it."""
-
-    def __init__(self, embed_dim: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(4 * embed_dim, embed_dim, 1, bias=False)
-        self.bn = nn.BatchNorm2d(embed_dim)

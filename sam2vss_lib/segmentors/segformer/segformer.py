@@ -7,7 +7,6 @@ in the demo's), go to the size of the frame by bilinear interpolation (`align_co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-from sam2vss_lib.segmentors.base import Prediction, batches
+from sam2vss_lib.segmentors.base import Prediction, Segmentor, batches
 from sam2vss_lib.segmentors.mmseg_names import is_published, segformer_from_published
-from sam2vss_lib.segmentors.pixels import InputSize, labels_from_logits, network_input
-from sam2vss_lib.segmentors.segformer.mit import least_side_px, set_published_eps
+from sam2vss_lib.segmentors.pixels import labels_from_logits
+from sam2vss_lib.segmentors.segformer.mit import set_published_eps
 from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.segmentors.weights import classifier_of, load_fitting, read_weights, weights_file
 from sam2vss_lib.storage.files import sha256_file
@@ -28,35 +27,8 @@ from sam2vss_lib.storage.files import sha256_file
 _CLASSIFIER = "decode_head.classifier.weight"
 
 
-@dataclass(frozen=True)
-class SegFormer:
-    """A SegFormer ready to use (a `Segmentor`).
-
-    Attributes:
-        name: name in the registry.
-        network: the network in evaluation mode, float32.
-        checkpoint_sha256: hash of the weights file.
-        device: where the network is.
-        options: how it is run.
-        input_size: to which size frames are brought.
-    """
-
-    name: str
-    network: SegformerForSemanticSegmentation
-    checkpoint_sha256: str
-    device: torch.device
-    options: InferenceOptions
-    input_size: InputSize
-
-    @property
-    def num_classes(self) -> int:
-        """C."""
-        return self.network.decode_head.classifier.out_channels
-
-    def network_input(self, frames: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 RGB frames, on any device, as the network reads them."""
-        least = least_side_px(self.network.config)
-        return network_input(frames.to(self.device), self.input_size, least)
+class SegFormer(Segmentor):
+    """A SegFormer ready to use; its network is a `SegformerForSemanticSegmentation`."""
 
     @torch.inference_mode()
     def predict(self, frames: Tensor, *, with_probabilities: bool = False) -> Prediction:
@@ -128,7 +100,12 @@ def load_segformer(
         set_published_eps(network.segformer)
     load_fitting(state, network, name, path)
     device = torch.device(device)
-    network = cast(Any, network).float().to(device).eval()
-    input_size: InputSize = "published" if published else "frame"
-    options = options or InferenceOptions()
-    return SegFormer(name, network, sha256_file(path), device, options, input_size)
+    return SegFormer(
+        name,
+        cast(Any, network).float().to(device).eval(),
+        network.decode_head.classifier.out_channels,
+        sha256_file(path),
+        device,
+        options or InferenceOptions(),
+        "published" if published else "frame",
+    )

@@ -71,7 +71,7 @@ def build_temporal(architecture: TemporalArchitecture) -> TemporalNetwork:
     """
     backbone = MixTransformer(architecture.encoder)
     settings: dict[str, Any] = {
-        "in_channels": backbone.channels,
+        "in_channels": backbone.config.hidden_sizes,
         "num_classes": architecture.num_classes,
         **architecture.head_settings,
     }

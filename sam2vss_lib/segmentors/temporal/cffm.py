@@ -9,7 +9,6 @@ https://github.com/GuoleiSun/VSS-CFFM). Names of parameters are those of its che
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.pixels import resize
-from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY, WIDE, TemporalHead
+from sam2vss_lib.segmentors.temporal.clip_head import WIDE, FrameFeatures, TemporalHead
 from sam2vss_lib.segmentors.temporal.focal_attention import FocalGeometry
 from sam2vss_lib.segmentors.temporal.focal_block import FocalDecoder
 
@@ -28,19 +27,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "mit_b2": {"in_channels": WIDE, "depth": 2},
     "mit_b5": {"in_channels": WIDE, "depth": 4},
 }
-
-
-@dataclass(frozen=True)
-class CffmFeatures:
-    """What the head needs of a batch of frames, whatever the other frames are.
-
-    Attributes:
-        fused: (B, E, h_1, w_1), all stages fused; not read of references.
-        reduced: (B, E, h_1 // reduction, w_1 // reduction), the same but smaller.
-    """
-
-    fused: Tensor = field(metadata=TARGET_ONLY)
-    reduced: Tensor
 
 
 class CffmHead(TemporalHead):
@@ -79,14 +65,14 @@ class CffmHead(TemporalHead):
         self.decoder_focal = FocalDecoder(embed_dim, depth, heads, mlp_ratio, self.geometry)
         self.linear_pred2 = nn.Conv2d(2 * embed_dim, num_classes, 1)
 
-    def frame_features(self, stages: Sequence[Tensor]) -> CffmFeatures:
-        """See `TemporalHead.frame_features`."""
+    def frame_features(self, stages: Sequence[Tensor]) -> FrameFeatures:
+        """The fused stages, and for all frames the same reduced (see `TemporalHead`)."""
         fused = self.fuse(stages)
         height, width = fused.shape[-2:]
         size = (height // self._reduction, width // self._reduction)
-        return CffmFeatures(fused, resize(fused, size))
+        return FrameFeatures((fused,), (resize(fused, size),))
 
-    def clip_features(self, frames: Sequence[CffmFeatures]) -> Tensor:
+    def clip_features(self, frames: Sequence[FrameFeatures]) -> Tensor:
         """The target as it is and as its references refine it, (B, 2 E, h_1 // 2, w_1 // 2).
 
         (2 stands for the reduction.)
@@ -97,5 +83,5 @@ class CffmHead(TemporalHead):
         wanted = len(self.geometry.reference_levels) + 1
         if len(frames) != wanted:
             raise SettingsError(f"{len(frames)} frames for a head of {wanted}")
-        *references, target = (frame.reduced for frame in frames)
+        *references, target = (frame.shared[0] for frame in frames)
         return torch.cat((target, self.decoder_focal(target, references)), dim=1)

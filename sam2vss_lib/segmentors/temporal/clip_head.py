@@ -8,9 +8,8 @@ references.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
-from typing import Any, Protocol, cast, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +17,6 @@ from torch import Tensor, nn
 from sam2vss_lib.segmentors.pixels import resize
 from sam2vss_lib.segmentors.segformer.mit import MixTransformer
 from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
-
-#: what a head keeps of a batch of frames: a dataclass of float tensors (B, D, ...) or of tuples of
-#: them, `fused` (B, E, h_1, w_1) among them; else the head's own business
-FrameFeatures = Any
-#: metadata of a field of such a dataclass that is not read of references
-TARGET_ONLY = {"target_only": True}
 
 #: of the reference frames to the target, in frames, oldest first
 REFERENCE_OFFSETS_FRAMES = (-9, -6, -3)
@@ -44,6 +37,25 @@ _EARLY_CLIPS = {
 }
 
 
+@dataclass(frozen=True)
+class FrameFeatures:
+    """What a head needs of a batch of frames, whatever the other frames are.
+
+    Attributes:
+        target: float tensors (B, D, ...) that are not read of references: first all stages fused,
+            (B, E, h_1, w_1), then the head's own.
+        shared: those that are read of references too.
+    """
+
+    target: tuple[Tensor, ...]
+    shared: tuple[Tensor, ...]
+
+    @property
+    def fused(self) -> Tensor:
+        """The output of SegFormer's decoder before its classifier: (B, E, h_1, w_1)."""
+        return self.target[0]
+
+
 class TemporalHead(MlpDecoder, ABC):
     """A head with the parameter names of the published checkpoints.
 
@@ -57,13 +69,9 @@ class TemporalHead(MlpDecoder, ABC):
     def frame_features(self, stages: Sequence[Tensor]) -> FrameFeatures:
         """What depends on one frame alone, from four maps (B, C_i, h_i, w_i); streams keep it."""
 
-    def fused(self, features: FrameFeatures) -> Tensor:
-        """The output of SegFormer's decoder before its classifier: (B, E, h_1, w_1)."""
-        return features.fused
-
     def frame_logits(self, features: FrameFeatures) -> Tensor:
         """Logits of frames by themselves, for want of references: (B, C, h_1, w_1)."""
-        return self.classify(self.fused(features))
+        return self.classify(features.fused)
 
     @abstractmethod
     def clip_features(self, frames: Sequence[FrameFeatures]) -> Tensor:
@@ -76,20 +84,7 @@ class TemporalHead(MlpDecoder, ABC):
     def clip_logits(self, frames: Sequence[FrameFeatures]) -> Tensor:
         """Logits of the targets of full clips: (B, C, h_1, w_1)."""
         logits = self.final_logits(self.clip_features(frames))
-        return resize(logits, self.fused(frames[-1]).shape[-2:])
-
-
-@runtime_checkable
-class CarriesState(Protocol):
-    """A head that can also read a clip frame by frame, without references."""
-
-    def new_state(self) -> Any:
-        """What is carried from frame to frame, before the first one."""
-        ...
-
-    def next_logits(self, features: FrameFeatures, state: Any) -> Tensor:
-        """Logits (1, C, h_1, w_1) of a clip's next frame; `state` is changed."""
-        ...
+        return resize(logits, frames[-1].fused.shape[-2:])
 
 
 def clip_indices(index: int) -> tuple[int, ...]:
@@ -109,29 +104,28 @@ class TemporalNetwork(nn.Module):
 
     def __init__(self, backbone: MixTransformer, decode_head: TemporalHead) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.decode_head = cast(Any, decode_head)
-
-    @property
-    def head(self) -> TemporalHead:
-        """The head, with its type."""
-        return cast(TemporalHead, self.decode_head)
+        self.backbone, self.decode_head = backbone, decode_head
+        self.config = backbone.config
 
     def frame_features(self, pixels: Tensor) -> FrameFeatures:
         """What the head keeps of frames given as (B, 3, H, W) normalised images."""
-        return self.head.frame_features(self.backbone(pixels))
+        return self.decode_head.frame_features(self.backbone(pixels))
 
 
 def join_frames(features: Sequence[FrameFeatures]) -> FrameFeatures:
     """The features of several batches as those of one."""
-    return _map_tensors(lambda *tensors: torch.cat(tensors), *features)
+    targets = zip(*(one.target for one in features), strict=True)
+    shared = zip(*(one.shared for one in features), strict=True)
+    return FrameFeatures(tuple(map(torch.cat, targets)), tuple(map(torch.cat, shared)))
 
 
 def split_frames(features: FrameFeatures, count: int) -> list[FrameFeatures]:
     """The features of a batch of `count` frames one by one; they do not keep the batch alive."""
-    return [
-        _map_tensors(lambda tensor, i=i: tensor[i : i + 1].clone(), features) for i in range(count)
-    ]
+
+    def part(tensors: tuple[Tensor, ...], i: int) -> tuple[Tensor, ...]:
+        return tuple(tensor[i : i + 1].clone() for tensor in tensors)
+
+    return [FrameFeatures(part(features.target, i), part(features.shared, i)) for i in range(count)]
 
 
 def as_references(features: FrameFeatures) -> FrameFeatures:
@@ -139,22 +133,5 @@ def as_references(features: FrameFeatures) -> FrameFeatures:
 
     What is read of targets only has no channels left, (B, 0, ...).
     """
-
-    def emptied(tensor: Tensor) -> Tensor:
-        return tensor.new_empty(len(tensor), 0, *tensor.shape[2:])
-
-    names = [
-        field.name for field in fields(features) if TARGET_ONLY.keys() <= field.metadata.keys()
-    ]
-    return replace(features, **{n: _map_tensors(emptied, getattr(features, n)) for n in names})
-
-
-def _map_tensors(function: Callable[..., Tensor], *features: FrameFeatures) -> FrameFeatures:
-    first = features[0]
-    if isinstance(first, Tensor):
-        return function(*features)
-    if isinstance(first, tuple):
-        return tuple(_map_tensors(function, *parts) for parts in zip(*features, strict=True))
-    names = [field.name for field in fields(first)]
-    parts = {n: _map_tensors(function, *(getattr(f, n) for f in features)) for n in names}
-    return type(first)(**parts)
+    emptied = (tensor.new_empty(len(tensor), 0, *tensor.shape[2:]) for tensor in features.target)
+    return FrameFeatures(tuple(emptied), features.shared)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from sam2vss_lib.segmentors.pixels import resize
 from sam2vss_lib.segmentors.temporal.affinity import CrossFrameAffinities, take
-from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY, WIDE, TemporalHead
+from sam2vss_lib.segmentors.temporal.clip_head import WIDE, FrameFeatures, TemporalHead
 
 #: arguments of `MrcfaHead` for the published encoders; all others have their defaults
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -27,27 +26,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "mit_b2": {"in_channels": WIDE},
     "mit_b5": {"in_channels": WIDE},
 }
-
-
-@dataclass(frozen=True)
-class MrcfaFeatures:
-    """What the head needs of a batch of frames, whatever the other frames are.
-
-    Of references only `values` and `keys` are read.
-
-    Attributes:
-        fused: (B, E, h_1, w_1), all stages fused.
-        plain: (B, E, h, w), the same at the size of stage 2, or as it is with reduction 1.
-        values: (B, E, h, w), the same at the grid of reference tokens.
-        queries: of stages 2, 3, 4 as a target, (B, C_i, h_i, w_i).
-        keys: of stages 2, 3, 4 as a reference, (B, C_i, h, w), the last at the size of stage 4.
-    """
-
-    fused: Tensor = field(metadata=TARGET_ONLY)
-    plain: Tensor = field(metadata=TARGET_ONLY)
-    values: Tensor
-    queries: tuple[Tensor, ...] = field(metadata=TARGET_ONLY)
-    keys: tuple[Tensor, ...]
 
 
 class MrcfaHead(TemporalHead):
@@ -85,22 +63,26 @@ class MrcfaHead(TemporalHead):
         self.deco3 = _classifier(embed_dim, num_classes, dropout)
         self.deco4 = _classifier(embed_dim, num_classes, dropout)
 
-    def frame_features(self, stages: Sequence[Tensor]) -> MrcfaFeatures:
-        """See `TemporalHead.frame_features`; sizes of stages need not be even."""
+    def frame_features(self, stages: Sequence[Tensor]) -> FrameFeatures:
+        """Of a target the fused stages, plain and queries; of all frames, values and keys.
+
+        Plain are the fused stages at the size of stage 2, or as they are with reduction 1; values
+        (B, E, h, w) are the same at the grid of reference tokens. Queries (B, C_i, h_i, w_i) and
+        keys (B, C_i, h, w), the last at the size of stage 4, are of the stages 2, 3, 4. Sizes of
+        stages need not be even.
+        """
         _, second, third, fourth = stages
         fused = self.fuse(stages)
         halved = resize(fused, second.shape[-2:])
         affinities = self.hypercorre_module
         reduced = (_reduce(self.sr2, second), _reduce(self.sr3, third), fourth)
-        return MrcfaFeatures(
-            fused=fused,
-            plain=halved if self._reduction == 2 else fused,
-            values=_reduce(self.sr1_feat, halved),
-            queries=affinities.queries((second, third, fourth)),
-            keys=affinities.keys(reduced),
+        plain, values = halved if self._reduction == 2 else fused, _reduce(self.sr1_feat, halved)
+        return FrameFeatures(
+            target=(fused, plain, *affinities.queries((second, third, fourth))),
+            shared=(values, *affinities.keys(reduced)),
         )
 
-    def clip_features(self, frames: Sequence[MrcfaFeatures]) -> Tensor:
+    def clip_features(self, frames: Sequence[FrameFeatures]) -> Tensor:
         """The target's map plus the mean of what was retrieved.
 
         Returns:
@@ -112,7 +94,7 @@ class MrcfaHead(TemporalHead):
         """See `TemporalHead.final_logits`."""
         return self.deco4(read)
 
-    def clip_logits_all(self, frames: Sequence[MrcfaFeatures]) -> tuple[Tensor, ...]:
+    def clip_logits_all(self, frames: Sequence[FrameFeatures]) -> tuple[Tensor, ...]:
         """All logits of the target that are supervised in training.
 
         Returns:
@@ -126,22 +108,19 @@ class MrcfaHead(TemporalHead):
             for decoder, one in zip(decoders, read, strict=True)
         )
 
-    def _retrieve(self, frames: Sequence[MrcfaFeatures]) -> list[Tensor]:
+    def _retrieve(self, frames: Sequence[FrameFeatures]) -> list[Tensor]:
         """What the target finds in each reference, (B, E, h, w) as its plain map."""
-        *references, target = frames
+        _, plain, *queries = frames[-1].target
         found = list[Tensor]()
-        for reference in references:
-            values = reference.values
-            affinities, tokens = self.hypercorre_module(
-                target.queries, reference.keys, (values.shape[-2], values.shape[-1])
-            )
+        for values, *keys in (reference.shared for reference in frames[:-1]):
+            grid = (values.shape[-2], values.shape[-1])
+            affinities, tokens = self.hypercorre_module(queries, keys, grid)
             mixed = take(values, tokens) @ affinities.softmax(1)  # (B, E, h_2 * w_2)
-            mixed = mixed.unflatten(2, target.queries[0].shape[-2:])
-            found.append(_at_size_of(target.plain, mixed))
+            found.append(_at_size_of(plain, mixed.unflatten(2, queries[0].shape[-2:])))
         return found
 
-    def _combine(self, retrieved: Sequence[Tensor], frames: Sequence[MrcfaFeatures]) -> Tensor:
-        return torch.stack(tuple(retrieved)).mean(0) + frames[-1].plain
+    def _combine(self, retrieved: Sequence[Tensor], frames: Sequence[FrameFeatures]) -> Tensor:
+        return torch.stack(tuple(retrieved)).mean(0) + frames[-1].target[1]
 
 
 def _classifier(embed_dim: int, num_classes: int, dropout: float) -> nn.Module:

@@ -74,10 +74,6 @@ class Mixer(nn.Module):
         x, dt, b, _, tail = self._read(tokens, state)
         return tail, final_state(x, dt, self._a(), b, state and state[1])
 
-    def stretch_tokens(self, sequences: int, device: torch.device) -> int:
-        """How many tokens of so many sequences are best mixed at a time."""
-        return stretch_tokens(sequences * self.A_log.numel(), device)
-
     def _a(self) -> Tensor:
         return -self.A_log.float().exp()
 
@@ -98,25 +94,13 @@ class Mixer(nn.Module):
         return *(tensor.transpose(0, 1) for tensor in (x, dt, b, c)), tail
 
 
-class RmsNorm(nn.Module):
-    """Root mean square norm over channels, in float32."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., E) to the same."""
-        return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), _EPS)
-
-
 class Block(nn.Module):
     """Norm and mixer of one layer, under their published names."""
 
     def __init__(self, dim: int, state_dim: int, expand: int) -> None:
         super().__init__()
         self.mixer = Mixer(dim, state_dim, expand)
-        self.norm = RmsNorm(dim)
+        self.norm = nn.RMSNorm(dim, _EPS)
 
     def forward(self, tokens: Tensor, windows: Sequence[Tensor], state: BlockState) -> Tensor:
         """Mix the tokens of every window through all frames.
@@ -146,7 +130,7 @@ class Block(nn.Module):
     def _stretches(self, tokens: Tensor, positions: Tensor) -> Iterator[Tensor]:
         """The normalised tokens of windows, (windows * B, l, E), as many as stay in the cache."""
         sequences = len(positions) * tokens.shape[2]
-        length = self.mixer.stretch_tokens(sequences, tokens.device)
+        length = stretch_tokens(sequences * self.mixer.A_log.numel(), tokens.device)
         for cells in _cells(tokens, positions).split(length):
             part = tokens.flatten(0, 1).index_select(0, cells.flatten())
             yield self.norm(part.view(len(cells), sequences, -1)).transpose(0, 1)
@@ -176,7 +160,7 @@ class WindowedBlocks(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList([Block(dim, state_dim, expand) for _ in range(depth)])
-        self.norm_f = RmsNorm(dim)
+        self.norm_f = nn.RMSNorm(dim, _EPS)
         self._window, self._shift = window, shift
 
     def new_state(self) -> list[BlockState]:

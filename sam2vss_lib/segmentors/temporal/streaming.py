@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.segmentors.base import Prediction, batches
-from sam2vss_lib.segmentors.pixels import InputSize, labels_from_logits, network_input
-from sam2vss_lib.segmentors.settings import InferenceOptions
+from sam2vss_lib.segmentors.base import Prediction, Segmentor, batches
+from sam2vss_lib.segmentors.pixels import labels_from_logits
 from sam2vss_lib.segmentors.temporal.clip_head import (
     CLIP_FRAMES,
     REACH_FRAMES,
-    CarriesState,
     FrameFeatures,
     TemporalNetwork,
     as_references,
@@ -26,31 +23,15 @@ from sam2vss_lib.segmentors.temporal.clip_head import (
     join_frames,
     split_frames,
 )
+from sam2vss_lib.segmentors.temporal.tv3s import Tv3sHead
 
 _Image = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class TemporalSegmentor:
-    """CFFM, MRCFA or TV3S ready to use (a `Segmentor`).
+class TemporalSegmentor(Segmentor):
+    """CFFM, MRCFA or TV3S ready to use."""
 
-    Attributes:
-        name: name in the registry.
-        network: encoder and head in evaluation mode, float32.
-        num_classes: C.
-        checkpoint_sha256: hash of the weights file.
-        device: where the network is.
-        options: how it is run.
-        input_size: to which size frames are brought.
-    """
-
-    name: str
     network: TemporalNetwork
-    num_classes: int
-    checkpoint_sha256: str
-    device: torch.device
-    options: InferenceOptions
-    input_size: InputSize
 
     def predict_clip(
         self, frames: Iterable[_Image], *, with_probabilities: bool = False
@@ -71,18 +52,13 @@ class TemporalSegmentor:
             after = first + len(batch)
             for targets in self._together(range(first, after)):
                 if self._carries and (state is None or self.options.tv3s_mode == 1):
-                    state = self.network.decode_head.new_state()
+                    state = cast(Tv3sHead, self.network.decode_head).new_state()
                 logits = self._logits(kept, targets, state)
                 labels = labels_from_logits(logits, kept.input_px, batch[0].shape[:2])
                 probabilities = logits.softmax(1).half() if with_probabilities else None
                 yield from Prediction(labels, probabilities).frames()
             kept.keep_for(after)
             first = after
-
-    def network_input(self, frames: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 RGB frames, on any device, as the network reads them."""
-        least = self.network.backbone.least_side_px
-        return network_input(frames.to(self.device), self.input_size, least)
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[_Image]) -> tuple[FrameFeatures, Sequence[int]]:
@@ -98,15 +74,12 @@ class TemporalSegmentor:
     @property
     def _carries(self) -> bool:
         """Whether the head reads frame after frame, not a frame and its references."""
-        return self.options.tv3s_mode > 0 and isinstance(self.network.decode_head, CarriesState)
+        return self.options.tv3s_mode > 0 and isinstance(self.network.decode_head, Tv3sHead)
 
     def _together(self, targets: Iterable[int]) -> Iterator[list[int]]:
         """Consecutive targets that can be in a batch: their clips have as many frames."""
-        if self._carries:
-            yield from ([target] for target in targets)
-        else:
-            for _, group in groupby(targets, lambda target: len(clip_indices(target))):
-                yield list(group)
+        for _, group in groupby(targets, lambda i: i if self._carries else len(clip_indices(i))):
+            yield list(group)
 
     @torch.inference_mode()
     def _logits(self, kept: _KeptFrames, targets: Sequence[int], state: Any) -> Tensor:
@@ -114,7 +87,7 @@ class TemporalSegmentor:
         head = self.network.decode_head
         with self.options.autocast(self.device):
             if self._carries:
-                return head.next_logits(kept.targets(targets), state).float()
+                return cast(Tv3sHead, head).next_logits(kept.targets(targets), state).float()
             *references, _ = zip(*(clip_indices(target) for target in targets), strict=True)
             if len(references) < CLIP_FRAMES - 1:
                 return head.frame_logits(kept.targets(targets)).float()
@@ -127,7 +100,7 @@ class _KeptFrames:
 
     def __init__(self, model: TemporalSegmentor, keep_features: bool) -> None:
         self._model, self._keep_features = model, keep_features
-        self._kept = dict[int, Any]()
+        self._kept: dict[int, Any] = {}
         self.input_px: Sequence[int] = ()
 
     def add(self, first: int, images: Sequence[_Image]) -> None:

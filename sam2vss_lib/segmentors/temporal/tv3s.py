@@ -8,7 +8,6 @@ https://github.com/Ashesham/TV3S). Names of parameters are those of its checkpoi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.pixels import resize
-from sam2vss_lib.segmentors.temporal.clip_head import TARGET_ONLY, WIDE, TemporalHead
+from sam2vss_lib.segmentors.temporal.clip_head import WIDE, FrameFeatures, TemporalHead
 from sam2vss_lib.segmentors.temporal.state_space import BlockState, WindowedBlocks
 
 #: arguments of `Tv3sHead` for the published encoders; all others have their defaults
@@ -25,19 +24,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "mit_b2": {"in_channels": WIDE},
     "mit_b5": {"in_channels": WIDE},
 }
-
-
-@dataclass(frozen=True)
-class Tv3sFeatures:
-    """What the head needs of a batch of frames, whatever the other frames are.
-
-    Attributes:
-        fused: (B, E, h_1, w_1), all stages fused; not read of references.
-        grid: (B, h, w, E), the same at about half the size, in whole windows, channels last.
-    """
-
-    fused: Tensor = field(metadata=TARGET_ONLY)
-    grid: Tensor
 
 
 class Tv3sHead(TemporalHead):
@@ -81,16 +67,19 @@ class Tv3sHead(TemporalHead):
         self.vs = WindowedBlocks(embed_dim, depth, window, shift, state_dim, expand)
         self.linear_pred2 = nn.Conv2d(embed_dim, num_classes, 1)
 
-    def frame_features(self, stages: Sequence[Tensor]) -> Tv3sFeatures:
-        """See `TemporalHead.frame_features`."""
+    def frame_features(self, stages: Sequence[Tensor]) -> FrameFeatures:
+        """The fused stages, and for all frames the same as a grid, (B, h, w, E).
+
+        The grid has about half the size, in whole windows, channels last.
+        """
         fused = self.fuse(stages)
         # Stretched, not padded, to whole windows.
         sides = [side // self._reduction for side in fused.shape[2:]]
         size = [max(1, ceil(side / self._window)) * self._window for side in sides]
         grid = resize(fused, size).permute(0, 2, 3, 1).contiguous()
-        return Tv3sFeatures(fused, grid)
+        return FrameFeatures((fused,), (grid,))
 
-    def clip_features(self, frames: Sequence[Tv3sFeatures]) -> Tensor:
+    def clip_features(self, frames: Sequence[FrameFeatures]) -> Tensor:
         """Of the target, (B, E, h, w); any number of frames that follow each other will do."""
         return self._mix(frames, self.new_state())
 
@@ -98,10 +87,10 @@ class Tv3sHead(TemporalHead):
         """The state before a clip's first frame."""
         return self.vs.new_state()
 
-    def next_logits(self, features: Tv3sFeatures, state: list[BlockState]) -> Tensor:
+    def next_logits(self, features: FrameFeatures, state: list[BlockState]) -> Tensor:
         """Logits (B, C, h_1, w_1) of the next frame of B clips; `state` is brought up to date."""
         logits = self.final_logits(self._mix([features], state))
         return resize(logits, features.fused.shape[2:])
 
-    def _mix(self, frames: Sequence[Tv3sFeatures], state: list[BlockState]) -> Tensor:
-        return self.vs([frame.grid for frame in frames], state)
+    def _mix(self, frames: Sequence[FrameFeatures], state: list[BlockState]) -> Tensor:
+        return self.vs([frame.shared[0] for frame in frames], state)

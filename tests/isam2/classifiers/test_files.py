@@ -14,13 +14,13 @@ from sam2vss_lib.isam2.classifiers.files import load_classifier, save_classifier
 from sam2vss_lib.isam2.classifiers.mlp import Classifier
 from sam2vss_lib.isam2.classifiers.settings import ClassifierSettings
 from sam2vss_lib.isam2.classifiers.training import fit
-from sam2vss_lib.isam2.encoders import encoder_identity
+from sam2vss_lib.isam2.encoders import Encoder, encoder_identity
 from sam2vss_lib.storage.files import sha256_file
 from tests.isam2.classifiers.common import DIM, ENCODER, NAMES, planted, training_set
-from tests.isam2.features.common import ColourEncoder
+from tests.isam2.features.common import colour_encoder
 
 SETTINGS = ClassifierSettings(hidden=8, epochs=2)
-RIGHT = ColourEncoder(name="planted", dim=DIM, sha256="a" * 64)
+RIGHT = colour_encoder(name="planted", dim=DIM, sha256="a" * 64)
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +73,14 @@ def test_every_masklet_gets_a_class(classifier: Classifier) -> None:
 @pytest.mark.parametrize(
     ("encoder", "message"),
     [
-        (ColourEncoder(dim=3), "3 features a masklet, but the classifier takes 6"),
+        (colour_encoder(dim=3), "3 features a masklet, but the classifier takes 6"),
         (
-            ColourEncoder(dim=DIM),
+            colour_encoder(dim=DIM),
             r"features of colour \(eeeeeeeeeeee\.\.\.\), but the classifier was trained on planted",
         ),
     ],
 )
-def test_wrong_encoders_are_refused(folder: Path, encoder: ColourEncoder, message: str) -> None:
+def test_wrong_encoders_are_refused(folder: Path, encoder: Encoder, message: str) -> None:
     loaded = load_classifier(folder)
     loaded.check_encoder(encoder_identity(RIGHT), folder)
     with pytest.raises(DataError, match=message):

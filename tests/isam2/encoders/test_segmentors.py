@@ -1,7 +1,6 @@
 """Encoders of base models."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.isam2.encoders import encode_frame, load_encoder, segmentor_encoder
 from sam2vss_lib.isam2.encoders.base import concatenate_maps
 from sam2vss_lib.isam2.features import pool_features
-from sam2vss_lib.segmentors.base import Prediction
+from sam2vss_lib.segmentors.base import Prediction, Segmentor
 from sam2vss_lib.segmentors.pixels import network_input, normalise
 from sam2vss_lib.segmentors.registry import load_segmentor
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer
@@ -83,14 +82,8 @@ def test_pooling_stacked_maps_is_stacking_pooled_maps() -> None:
     assert torch.allclose(stacked, apart, atol=1e-5)
 
 
-@dataclass
-class Other:
+class Other(Segmentor):
     """A base model that is no SegFormer."""
-
-    name: str = "other"
-    checkpoint_sha256: str = "0" * 64
-    num_classes: int = 3
-    options: InferenceOptions = field(default_factory=InferenceOptions)
 
     def predict_clip(
         self, frames: Iterable[np.ndarray], *, with_probabilities: bool = False
@@ -100,8 +93,10 @@ class Other:
 
 
 def test_other_base_models_have_no_encoder() -> None:
+    device, options = torch.device("cpu"), InferenceOptions()
+    other = Other("other", None, 3, "0" * 64, device, options, "frame")
     with pytest.raises(SettingsError, match="model other offers no encoder"):
-        segmentor_encoder(Other())
+        segmentor_encoder(other)
 
 
 def test_unknown_names_are_refused() -> None:
@@ -127,7 +122,7 @@ def test_features_of_temporal_models(head: str, tmp_path: Path) -> None:
     stages = model.network.backbone(network_input(torch.from_numpy(clip[5])[None], "frame"))
     assert torch.allclose(single["c4"].encode(clip[5]), stages[-1][0], atol=1e-5)
     features = [model.encode([clip[i]])[0] for i in (0, 2, 4, 5)]
-    wanted = model.network.head.clip_features(features)[0]
+    wanted = model.network.decode_head.clip_features(features)[0]
     assert torch.allclose(encode_frame(single["clip"], dataset, 5), wanted, atol=1e-5)
     assert not torch.allclose(single["clip"].encode(clip[5]), wanted, atol=1e-3)
     alone = encode_frame(single["clip"], dataset, 1)

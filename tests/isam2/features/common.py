@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import Dataset
+from sam2vss_lib.isam2.encoders import Encoder
 from sam2vss_lib.masklets.store import MaskletStore
 from tests.conftest import TINY_SIZE
 from tests.masklets.common import write_masklets
@@ -16,20 +15,17 @@ from tests.masklets.common import write_masklets
 WINDOWS = (2, 3)  # lengths in frames of the two windows of each clip
 
 
-@dataclass(frozen=True)
-class ColourEncoder:
+def colour_encoder(
+    name: str = "colour", dim: int = 3, sha256: str = "e" * 64, factor: float = 1.0
+) -> Encoder:
     """Mean colours of squares of 4 x 4 px, times a factor."""
 
-    name: str = "colour"
-    stride: int = 4
-    dim: int = 3
-    sha256: str = "e" * 64
-    factor: float = 1.0
-
-    def encode(self, image: NDArray[np.uint8]) -> torch.Tensor:
+    def forward(image: NDArray[np.uint8]) -> torch.Tensor:
         height, width, _ = image.shape
         squares = image.reshape(height // 4, 4, width // 4, 4, 3).mean((1, 3))
-        return self.factor * torch.from_numpy(squares).permute(2, 0, 1).float()
+        return factor * torch.from_numpy(squares).permute(2, 0, 1).float()
+
+    return Encoder(name, sha256, dim, 4, forward)
 
 
 def tiny_masks(seed: int, count: int = 4) -> list[NDArray[np.bool_]]:

@@ -20,7 +20,7 @@ from sam2vss_lib.isam2.features import (
 )
 from sam2vss_lib.isam2.features import extract as extract_module
 from sam2vss_lib.masklets.store import MaskletStore
-from tests.isam2.features.common import ColourEncoder, tiny_masks, write_tiny_masklets
+from tests.isam2.features.common import colour_encoder, tiny_masks, write_tiny_masklets
 from tests.oracles import pooling as oracle
 
 
@@ -43,7 +43,7 @@ def out(tmp_path: Path) -> FeatureStore:
 
 def expected_rows(dataset: Dataset, settings: FeatureSettings) -> dict[tuple, tuple]:
     """Mean, pixels, label, purity and share of void by clip, masklet and frame; all by loops."""
-    encoder, rows = ColourEncoder(), dict[tuple, tuple]()
+    encoder, rows = colour_encoder(), dict[tuple, tuple]()
     for number, clip in enumerate(dataset):
         anchor = first = 0
         for masks in tiny_masks(number):
@@ -79,7 +79,7 @@ def expected_rows(dataset: Dataset, settings: FeatureSettings) -> dict[tuple, tu
 def test_rows_as_by_loops(
     dataset: Dataset, masklets: MaskletStore, out: FeatureStore, settings: FeatureSettings
 ) -> None:
-    assert extract_features(dataset, masklets, ColourEncoder(), out, settings) == 0
+    assert extract_features(dataset, masklets, colour_encoder(), out, settings) == 0
     wanted, found = expected_rows(dataset, settings), dict[tuple, tuple]()
     for clip in dataset:
         rows = out.read(clip.name).rows
@@ -96,7 +96,7 @@ def test_rows_as_by_loops(
 def test_anybody_can_read_the_file(
     dataset: Dataset, masklets: MaskletStore, out: FeatureStore
 ) -> None:
-    extract_features(dataset, masklets, ColourEncoder(), out)
+    extract_features(dataset, masklets, colour_encoder(), out)
     table = pd.read_parquet(out.path("first"))
     assert list(table) == [
         *("clip", "window", "masklet", "frame", "area_px", "label", "purity", "void_share"),
@@ -118,19 +118,19 @@ def test_without_labels_no_ground_truth_is_read(
     for clip in dataset:
         shutil.rmtree(clip.mask_path(0).parent)
     bare = open_dataset(dataset.root, "val")
-    extract_features(bare, masklets, ColourEncoder(), out, with_labels=False)
+    extract_features(bare, masklets, colour_encoder(), out, with_labels=False)
     rows = out.read("first").rows
     assert len(rows) == 6
     assert set(rows.label.tolist()) == {VOID}
     with pytest.raises(DataError, match="has no masks"):
-        extract_features(bare, masklets, ColourEncoder(), FeatureStore(out.root / "labelled"))
+        extract_features(bare, masklets, colour_encoder(), FeatureStore(out.root / "labelled"))
 
 
 def test_finished_clips_are_reused_and_others_made(
     dataset: Dataset, masklets: MaskletStore, out: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = list[str]()
-    extract_features(dataset, masklets, ColourEncoder(), out, progress=done.append)
+    extract_features(dataset, masklets, colour_encoder(), out, progress=done.append)
     assert done == ["first", "second"]
     before = out.path("second").read_bytes()
     out.path("second").unlink()
@@ -141,7 +141,7 @@ def test_finished_clips_are_reused_and_others_made(
         "_clip_rows",
         lambda clip, *rest: [made.append(clip.name)] and rows_of(clip, *rest),
     )
-    assert extract_features(dataset, masklets, ColourEncoder(), out) == 1
+    assert extract_features(dataset, masklets, colour_encoder(), out) == 1
     assert made == ["second"]
     assert out.path("second").read_bytes() == before
 
@@ -149,24 +149,24 @@ def test_finished_clips_are_reused_and_others_made(
 def test_other_inputs_are_refused(
     dataset: Dataset, masklets: MaskletStore, out: FeatureStore
 ) -> None:
-    extract_features(dataset, masklets, ColourEncoder(), out)
+    extract_features(dataset, masklets, colour_encoder(), out)
     with pytest.raises(DataError, match=r"settings\.pool is masklet, not frame"):
-        extract_features(dataset, masklets, ColourEncoder(), out, FeatureSettings(pool="frame"))
+        extract_features(dataset, masklets, colour_encoder(), out, FeatureSettings(pool="frame"))
     with pytest.raises(DataError, match=r"encoder\.sha256 is eeeeeeeeeeee\.\.\., not ffff"):
-        extract_features(dataset, masklets, ColourEncoder(sha256="f" * 64), out)
+        extract_features(dataset, masklets, colour_encoder(sha256="f" * 64), out)
     path = dataset.clips[0].mask_path(0)
     path.write_bytes(dataset.clips[0].mask_path(1).read_bytes())
     with pytest.raises(DataError, match="truth_sha256"):
-        extract_features(dataset, masklets, ColourEncoder(), out)
+        extract_features(dataset, masklets, colour_encoder(), out)
     write_tiny_masklets(masklets, replace(dataset, clips=dataset.clips[::-1]))
     with pytest.raises(DataError, match="masklets_sha256"):
-        extract_features(dataset, masklets, ColourEncoder(), out)
+        extract_features(dataset, masklets, colour_encoder(), out)
 
 
 def test_features_too_large_for_half_precision_are_refused(
     dataset: Dataset, masklets: MaskletStore, out: FeatureStore
 ) -> None:
-    large = ColourEncoder(factor=1e4)
+    large = colour_encoder(factor=1e4)
     with pytest.raises(DataError, match=r"do not fit float16; use float32"):
         extract_features(dataset, masklets, large, out)
     assert not out.path("first").exists()
@@ -188,7 +188,7 @@ def test_clip_without_masklets_has_no_rows(
 ) -> None:
     none = [part[:, :0] for part in tiny_masks(0)]
     write_tiny_masklets(masklets, dataset, {clip.name: none for clip in dataset})
-    extract_features(dataset, masklets, ColourEncoder(), out)
+    extract_features(dataset, masklets, colour_encoder(), out)
     assert out.read("first").rows.features.shape == (0, 3)
 
 
@@ -211,7 +211,7 @@ def rewrite(path: Path, drop: list[str], *, checksum: bool = True) -> None:
 def test_damaged_files_give_one_line(
     dataset: Dataset, masklets: MaskletStore, out: FeatureStore, damage, message: str
 ) -> None:
-    extract_features(dataset, masklets, ColourEncoder(), out)
+    extract_features(dataset, masklets, colour_encoder(), out)
     damage(out.path("first"))
     with pytest.raises(DataError, match=message) as caught:
         out.read("first")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
-from sam2vss_lib.segmentors.temporal.cffm import VARIANTS, CffmFeatures, CffmHead
+from sam2vss_lib.segmentors.temporal.cffm import VARIANTS, CffmHead
+from sam2vss_lib.segmentors.temporal.clip_head import FrameFeatures
 from sam2vss_lib.segmentors.temporal.focal_attention import FocalGeometry, key_index
 from tests.oracles import cffm as oracle
 
@@ -109,7 +110,7 @@ def random_stages(
     ]
 
 
-def features_of(head: CffmHead, stages: list[list[Tensor]]) -> list[CffmFeatures]:
+def features_of(head: CffmHead, stages: list[list[Tensor]]) -> list[FrameFeatures]:
     return [head.frame_features(frame) for frame in stages]
 
 
@@ -182,8 +183,8 @@ def test_features_for_eq_3_are_the_plain_and_the_refined_target():
     frames = features_of(head, random_stages(8, 31, 18))
     features = head.clip_features(frames)
     assert features.shape == (1, 16, 15, 9)
-    assert torch.equal(features[:, :8], frames[-1].reduced)
-    assert head.fused(frames[-1]).shape == (1, 8, 31, 18)
+    assert torch.equal(features[:, :8], frames[-1].shared[0])
+    assert frames[-1].fused.shape == (1, 8, 31, 18)
 
 
 def test_each_reference_has_its_own_place():

@@ -80,7 +80,11 @@ def test_frames_get_what_the_head_makes_of_their_references(head: str) -> None:
     for index in (0, 2, 3, 5, 12):
         frames = [segmentor.encode([clip[i]])[0] for i in clip_indices(index)]
         alone = len(frames) == 1
-        logits = network.head.frame_logits(frames[0]) if alone else network.head.clip_logits(frames)
+        logits = (
+            network.decode_head.frame_logits(frames[0])
+            if alone
+            else network.decode_head.clip_logits(frames)
+        )
         assert (found[index].float() - logits[0].softmax(0)).abs().max() < 2e-3
 
 
@@ -150,7 +154,7 @@ def test_features_of_a_batch_come_apart_and_together() -> None:
     assert len(apart) == 3
     joined = join_frames(apart)
     assert torch.equal(joined.fused, features.fused)
-    assert all(torch.equal(a, b) for a, b in zip(joined.keys, features.keys, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(joined.shared, features.shared, strict=True))
     assert apart[0].fused.untyped_storage().nbytes() < features.fused.untyped_storage().nbytes()
 
 
@@ -189,7 +193,7 @@ def test_of_references_only_what_targets_read_is_kept(head: str) -> None:
     segmentor = make_segmentor(head)
     frames = split_frames(segmentor.encode(list(make_clip(4)))[0], 4)
     past = [as_references(frame) for frame in frames[:3]]
-    network = segmentor.network.head
+    network = segmentor.network.decode_head
     expected = network.clip_logits(frames)
     assert torch.equal(network.clip_logits([*past, frames[3]]), expected)
     assert past[0].fused.shape == (1, 0, *frames[0].fused.shape[2:])

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sam2vss_lib.segmentors.temporal.mrcfa import VARIANTS, MrcfaFeatures, MrcfaHead
+from sam2vss_lib.segmentors.temporal.clip_head import FrameFeatures
+from sam2vss_lib.segmentors.temporal.mrcfa import VARIANTS, MrcfaHead
 from tests.oracles import mrcfa as oracle
 
 CHANNELS = (3, 4, 5, 6)
@@ -112,7 +113,7 @@ def make_stages(height: int, width: int, batch: int = 1) -> list[list[Tensor]]:
     ]
 
 
-def features(head: MrcfaHead, stages: list[list[Tensor]]) -> list[MrcfaFeatures]:
+def features(head: MrcfaHead, stages: list[list[Tensor]]) -> list[FrameFeatures]:
     return [head.frame_features(frame) for frame in stages]
 
 
@@ -169,7 +170,7 @@ def test_final_classifier_reads_the_clip_features():
     assert read.shape == (1, 7, 15, 23)
     logits = nn.functional.interpolate(head.deco4(read), size=(29, 45), mode="bilinear")
     torch.testing.assert_close(logits, head.clip_logits(seen))
-    torch.testing.assert_close(head.linear_pred(head.fused(seen[0])), head.frame_logits(seen[0]))
+    torch.testing.assert_close(head.linear_pred(seen[0].fused), head.frame_logits(seen[0]))
 
 
 @torch.no_grad()
@@ -178,10 +179,10 @@ def test_without_reduction_the_target_keeps_its_full_map():
     full = MrcfaHead(CHANNELS, 3, embed_dim=7, reduction=1).eval()
     full.load_state_dict(head.state_dict())
     seen = features(head, stages)
-    found = head.clip_features(seen) - seen[-1].plain
+    found = head.clip_features(seen) - seen[-1].target[1]
     found = nn.functional.interpolate(found, size=(21, 29), mode="bilinear")
     read = full.clip_features(features(full, stages))
-    torch.testing.assert_close(read, found + head.fused(seen[-1]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(read, found + seen[-1].fused, atol=1e-5, rtol=0)
 
 
 @settings(max_examples=25)

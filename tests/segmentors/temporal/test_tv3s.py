@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.segmentors.registry import load_segmentor
 from sam2vss_lib.segmentors.temporal import selective_scan
-from sam2vss_lib.segmentors.temporal.clip_head import CarriesState
+from sam2vss_lib.segmentors.temporal.clip_head import join_frames
 from sam2vss_lib.segmentors.temporal.state_space import window_groups
-from sam2vss_lib.segmentors.temporal.tv3s import Tv3sFeatures, Tv3sHead
+from sam2vss_lib.segmentors.temporal.tv3s import Tv3sHead
 from tests.oracles import tv3s as oracle
 from tests.segmentors.published import published_backbone, published_decoder, random_state
 
@@ -113,7 +113,6 @@ def test_published_shift_gives_nine_kinds_of_windows() -> None:
 @torch.inference_mode()
 def test_carrying_the_state_is_reading_the_whole_clip() -> None:
     head = make_head()
-    assert isinstance(head, CarriesState)
     frames = [head.frame_features(stages) for stages in make_frames(5, 12, 18)]
     state = head.new_state()
     carried = torch.zeros(0)
@@ -129,10 +128,7 @@ def test_carrying_the_state_is_reading_the_whole_clip() -> None:
 def test_clips_of_a_batch_do_not_meet() -> None:
     head = make_head()
     clips = [[head.frame_features(s) for s in make_frames(4, 12, 18, seed)] for seed in (1, 2)]
-    joined = [
-        Tv3sFeatures(torch.cat((a.fused, b.fused)), torch.cat((a.grid, b.grid)))
-        for a, b in zip(*clips, strict=True)
-    ]
+    joined = [join_frames(frames) for frames in zip(*clips, strict=True)]
     apart = torch.cat([head.clip_logits(clip) for clip in clips])
     torch.testing.assert_close(head.clip_logits(joined), apart, rtol=0, atol=1e-5)
 
@@ -145,7 +141,6 @@ def test_features_for_eq_3_are_what_the_classifier_reads() -> None:
     assert read.shape == (1, 6, 8, 8)
     logits = nn.functional.interpolate(head.linear_pred2(read), (16, 16), mode="bilinear")
     torch.testing.assert_close(head.clip_logits(frames), logits)
-    assert torch.equal(head.fused(frames[0]), frames[0].fused)
 
 
 def test_gradients_reach_every_parameter() -> None:
