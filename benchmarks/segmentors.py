@@ -26,8 +26,8 @@ from pydantic import BaseModel, PositiveInt
 from benchmarks.inputs import demo_clip
 from benchmarks.memory import own_peak_mib
 from sam2vss_lib.segmentors.base import Segmentor
+from sam2vss_lib.segmentors.mit import MIT_ARCHITECTURES
 from sam2vss_lib.segmentors.registry import DEMO_MODELS, load_segmentor
-from sam2vss_lib.segmentors.segformer.mit import MIT_ARCHITECTURES
 from sam2vss_lib.segmentors.segformer.segformer import SegFormer, build_segformer
 from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.segmentors.temporal.architectures import PUBLISHED_TEMPORAL, build_temporal

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sam2vss_lib.segmentors.mit import least_side_px
 from sam2vss_lib.segmentors.pixels import InputSize, network_input
-from sam2vss_lib.segmentors.segformer.mit import least_side_px
 from sam2vss_lib.segmentors.settings import InferenceOptions
 
 

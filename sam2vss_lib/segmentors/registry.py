@@ -9,7 +9,7 @@ import torch
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.base import Segmentor
-from sam2vss_lib.segmentors.segformer.mit import MIT_ARCHITECTURES
+from sam2vss_lib.segmentors.mit import MIT_ARCHITECTURES
 from sam2vss_lib.segmentors.segformer.segformer import load_segformer
 from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.segmentors.temporal.architectures import (

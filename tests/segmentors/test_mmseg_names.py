@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.segmentors.mit import MIT_ARCHITECTURES, MixTransformer
 from sam2vss_lib.segmentors.mmseg_names import is_published, temporal_from_published
-from sam2vss_lib.segmentors.segformer.mit import MIT_ARCHITECTURES, MixTransformer
 from sam2vss_lib.segmentors.segformer.segformer import load_segformer
 from tests.segmentors.published import published_backbone, published_decoder, random_state
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from sam2vss_lib.segmentors.base import Prediction, Segmentor, batches
+from sam2vss_lib.segmentors.mit import set_published_eps
 from sam2vss_lib.segmentors.mmseg_names import is_published, segformer_from_published
 from sam2vss_lib.segmentors.pixels import labels_from_logits
-from sam2vss_lib.segmentors.segformer.mit import set_published_eps
 from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.segmentors.weights import classifier_of, load_fitting, read_weights, weights_file
 from sam2vss_lib.storage.files import sha256_file

@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field, PositiveInt
 from torch import Tensor
 
 from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.segmentors.mit import MIT_ARCHITECTURES, MixTransformer
 from sam2vss_lib.segmentors.mmseg_names import is_published, temporal_from_published
 from sam2vss_lib.segmentors.pixels import InputSize
-from sam2vss_lib.segmentors.segformer.mit import MIT_ARCHITECTURES, MixTransformer
 from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.segmentors.temporal import cffm, mrcfa, tv3s
 from sam2vss_lib.segmentors.temporal.clip_head import TemporalHead, TemporalNetwork

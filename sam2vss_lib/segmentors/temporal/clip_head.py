@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sam2vss_lib.segmentors.mit import MixTransformer
 from sam2vss_lib.segmentors.pixels import resize
-from sam2vss_lib.segmentors.segformer.mit import MixTransformer
 from sam2vss_lib.segmentors.segformer.mlp_decoder import MlpDecoder
 
 #: of the reference frames to the target, in frames, oldest first
