@@ -1,7 +1,5 @@
 """`python -m benchmarks`: every ratio in one run, as a table, JSON and a plot."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable, Iterator

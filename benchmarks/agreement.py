@@ -1,7 +1,5 @@
 """How far the masks of two programs are apart."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

@@ -4,8 +4,6 @@ Times are those of the processor (all threads together) rather than of the clock
 the machine disturb them less. So run it with `--threads 1`.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ folder and a run that was stopped goes on where it was. What stock found stays g
 engine.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Frames per second on a GPU at the paper's scale, and what share of the card that uses."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Models, clips and masks that the benchmarks work on: generated, the same everywhere."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Generator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Peak memory of the masklet stage on clips of several lengths, each in a fresh process."""
 
-from __future__ import annotations
-
 import json
 import resource
 import subprocess

@@ -3,8 +3,6 @@
 Counts, not times: what each setting would have cost alone follows from its own rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -1,7 +1,5 @@
 """Where the engine's time goes: one window from files to the store, part by part."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager

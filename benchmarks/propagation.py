@@ -1,7 +1,5 @@
 """Propagation of a window's objects: the engine, stock's predictor, and the legacy predictor."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import Callable, Iterator

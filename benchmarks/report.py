@@ -1,7 +1,5 @@
 """Results as a table, as JSON with the facts of the machine, and as a plot."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

@@ -5,8 +5,6 @@ number of threads. What it comes from is therefore shown on the memories themsel
 then are apart is luck within limits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple

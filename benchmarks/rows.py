@@ -1,7 +1,5 @@
 """How programs are timed against each other."""
 
-from __future__ import annotations
-
 import statistics
 import threading
 import time

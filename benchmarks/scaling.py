@@ -1,7 +1,5 @@
 """The masklets of the demo's val split by two workers and by one, their start included."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial

@@ -6,8 +6,6 @@ threads together), per frame with references, one frame at a time. Peak memory i
 features and all, above what the interpreter and its libraries take.
 """
 
-from __future__ import annotations
-
 import json
 import statistics
 import subprocess

@@ -1,7 +1,5 @@
 """`data verify` beside a plain parallel decode of the same files, on a tree of VSPW's size."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """Proposals alone, and a whole window from frames to stored masklets, beside stock."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory

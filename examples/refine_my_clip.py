@@ -7,8 +7,6 @@ value, 255 unlabelled), and writes `out/refined/street/<frame>.png`. Masklets ar
 `out/masklets`, so that other predictions of the same clip are refined within seconds.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Errors a user can act on: one clear line each, and the exit code the command line returns."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from contextlib import contextmanager
 

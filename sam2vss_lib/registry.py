@@ -4,8 +4,6 @@ Settings, the command line, tables and docs are made from registries, so that a 
 metric or masklet engine is one module and one line. Importing a registry loads no torch.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Values from outside made usable: settings as one checked model, and a device that is there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, TypeVar
 

@@ -1,7 +1,5 @@
 """Fixtures shared by all tests: a tiny data set and the real data, where they are present."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

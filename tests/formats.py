@@ -3,8 +3,6 @@
 Written from the formats' documentation and evaluation code, apart from the readers they test.
 """
 
-from __future__ import annotations
-
 import json
 import pickle
 from dataclasses import dataclass, replace

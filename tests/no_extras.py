@@ -1,7 +1,5 @@
 """`hide()` makes the packages of all extras look as if they were not installed."""
 
-from __future__ import annotations
-
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any

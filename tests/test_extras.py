@@ -1,7 +1,5 @@
 """The package without its extras: what runs, and what a command says that needs one."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

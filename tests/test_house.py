@@ -1,7 +1,5 @@
 """The floors of the house: what `make lint` allows a room to import."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

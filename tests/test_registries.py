@@ -1,7 +1,5 @@
 """A vote rule or an engine from outside the package is a function or class and one line here."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path

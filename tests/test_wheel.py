@@ -1,7 +1,5 @@
 """The wheel: it holds everything the commands read, and works where there is no checkout."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Train the demo SAM2: `python -m demo_training.sam2 --out runs/demo-sam2`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The mask losses of every training stage, per mask so that a stage can weight them."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

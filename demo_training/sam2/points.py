@@ -5,8 +5,6 @@ stages give each factor a direct gradient: first the features and hypernetworks 
 transformer left out, then the transformer alone, taught to look up the prompted position.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

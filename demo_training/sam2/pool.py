@@ -1,7 +1,5 @@
 """Generated clips for training the demo SAM2: rendered once, kept as memory-mapped arrays."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

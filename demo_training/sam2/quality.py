@@ -3,8 +3,6 @@
 Run as `python -m demo_training.sam2.quality --out quality.json`.
 """
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any

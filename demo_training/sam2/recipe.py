@@ -1,7 +1,5 @@
 """Running training stages: balanced losses, checkpoints, and losses spread over processes."""
 
-from __future__ import annotations
-
 import logging
 import math
 import time

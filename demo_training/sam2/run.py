@@ -1,7 +1,5 @@
 """One training process: all stages in order, alone or beside others, and the export at the end."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The stages of the demo SAM2's training: what each one trains, how fast, and by which losses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

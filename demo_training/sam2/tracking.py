@@ -4,8 +4,6 @@ The decoder's own loss teaches the memory modules too indirectly, so a 1x1 convo
 in training only reads the object's mask from the memory-conditioned features (deep supervision).
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """Random crops for training: scale, aspect, place, mirror image, brightness and colour cast."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What training any demo base model from the command line does: train, export and measure."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 from collections.abc import Callable, Mapping, Sequence

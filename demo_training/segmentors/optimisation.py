@@ -1,7 +1,5 @@
 """The loop that trains every demo base model: restartable, the same weights however interrupted."""
 
-from __future__ import annotations
-
 import json
 import logging
 import time

@@ -4,8 +4,6 @@ Run as `python -m demo_training.segmentors.segformer --out runs/demo-segformer [
 `.safetensors` files it leaves there are what `demo/` holds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -6,8 +6,6 @@ the same size has it, so that a table compares heads and not encoders, and only 
 are written.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast

@@ -5,8 +5,6 @@ Exit codes: 0 done, 2 bad arguments or settings, 3 missing or bad data or weight
 Heavy imports (torch, sam2, transformers) wait inside the commands, so that --help is instant.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from typing import Annotated, Any

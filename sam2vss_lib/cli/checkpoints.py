@@ -1,7 +1,5 @@
 """`sam2vss checkpoints`: the published SAM2 weights, fetched and checked."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

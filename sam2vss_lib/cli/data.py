@@ -1,7 +1,5 @@
 """`sam2vss data`: data sets: which are known, where to get them, conversion, verification."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import asdict
 from pathlib import Path

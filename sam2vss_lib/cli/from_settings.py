@@ -1,7 +1,5 @@
 """Options of a command made from the fields of its settings: names, defaults and help said once."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Collection
 from functools import wraps

@@ -1,7 +1,5 @@
 """`sam2vss predictions`: what other systems predicted, brought into the project's layout."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The study as a whole: what it will take, its run and report, and what this machine has for it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated

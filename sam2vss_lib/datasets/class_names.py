@@ -1,7 +1,5 @@
 """Class lists: `classes.json` of the VSPW layout and VSPW's own `label_num_dic_final.json`."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple

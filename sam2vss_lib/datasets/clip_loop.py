@@ -1,7 +1,5 @@
 """A stage's loop over clips, which other processes may be going through at the same time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A video clip: its frames and ground truth, read when asked for."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path

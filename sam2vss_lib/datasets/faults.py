@@ -1,7 +1,5 @@
 """The one form in which a bad file is reported: which file, what is wrong, what to do."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sam2vss_lib.errors import DataError

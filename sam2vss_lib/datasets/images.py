@@ -1,7 +1,5 @@
 """Reading frames and label images strictly, and writing label PNGs whole or not at all."""
 
-from __future__ import annotations
-
 from io import BytesIO
 from pathlib import Path
 from typing import Literal

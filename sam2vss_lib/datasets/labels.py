@@ -1,7 +1,5 @@
 """Label values: masks on disk (1..C or 0..C-1), labels in the library (0..C-1), void, colours."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal

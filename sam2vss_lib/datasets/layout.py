@@ -8,8 +8,6 @@ scripts make of it a folder `VIPSeg_720P` with `images/` and `panomasks/` and, f
 Everything here lists and compares names; no image is opened.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Every entry is an image of a known format, known junk, or a fault. Images are or
 in their names; where names leave two orders possible, that is a fault, too. No image is opened.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter
@@ -13,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Self
 
 from sam2vss_lib.datasets.faults import FileFault
 
@@ -35,7 +34,7 @@ class Images:
     files: dict[str, str]  # file name by name without suffix
     faults: list[FileFault] = field(default_factory=list[FileFault])
 
-    def checked(self) -> Images:
+    def checked(self) -> Self:
         """The same.
 
         Raises:

@@ -1,7 +1,5 @@
 """Typed access to the facts in `data_manifests/`: data sets and checkpoints."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 

@@ -1,7 +1,5 @@
 """How to obtain a published data set whose terms only a person can accept."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Classes come out in the order of the class list, 0..C-1, the same as in VSPW: VI
 categories 0..123 in JSON and 1..124 in masks, and these are VSPW's labels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

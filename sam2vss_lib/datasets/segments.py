@@ -7,8 +7,6 @@
 What else such files hold (images, boxes, areas, colours) is not needed and not looked at.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Splits: what a data set root says of one before any of its clips is looked at."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path

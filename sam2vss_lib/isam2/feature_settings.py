@@ -1,7 +1,5 @@
 """The settings of features, apart from their code, which loads torch."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -4,8 +4,6 @@ What no masklet covers stays void (255), which the metrics count as an error of 
 as a false positive of none; with a base model's predictions to fill it, the result is I-X_base.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal

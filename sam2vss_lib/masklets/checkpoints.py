@@ -1,7 +1,5 @@
 """Published SAM2 weights: where they are kept, how they get there, and whether they are right."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """What several settings' masklets will take when they are computed together, before any of it."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable, Sequence
 
 from sam2vss_lib.masklets.registry import ENGINES

@@ -1,7 +1,5 @@
 """Masks proposed on a frame, whoever proposes them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The rows of the masklet store: masks as run lengths, and what is kept beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias, cast

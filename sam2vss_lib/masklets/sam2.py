@@ -1,7 +1,5 @@
 """Loading SAM2: any official configuration, a file of one's own, or the embedded demo model."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Generator

@@ -1,8 +1,6 @@
 """What determines masklets: everything here, the checkpoint and the frames, and nothing else."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -70,7 +68,7 @@ class MaskletSettings(Approximations, frozen=True):
     )
 
     @model_validator(mode="after")
-    def _engine_can(self) -> MaskletSettings:
+    def _engine_can(self) -> Self:
         if self.in_use() and not ENGINES[self.engine].approximates:
             names = ", ".join(self.in_use())
             raise ValueError(
@@ -79,13 +77,13 @@ class MaskletSettings(Approximations, frozen=True):
         return self
 
     @classmethod
-    def from_preset(cls, name: str, **changes: Any) -> MaskletSettings:
+    def from_preset(cls, name: str, **changes: Any) -> Self:
         """Settings of a preset ("exact" or "fast"), with changes.
 
         Raises:
             SettingsError: no such preset, or a change that is not possible.
         """
-        return validated(MaskletSettings, {**preset_values(name), **changes}, "setting")
+        return validated(cls, {**preset_values(name), **changes}, "setting")
 
     def identity(self) -> dict[str, Any]:
         """JSON-able settings; approximations that are off are left out.

@@ -1,7 +1,5 @@
 """The masklet store: one Parquet file per clip that anyone can read with pandas and pycocotools."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Boundary bands of label maps: flat square morphology on all classes at once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

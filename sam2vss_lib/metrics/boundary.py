@@ -4,8 +4,6 @@ Literally, Eq. 5 (B as the union of the eroded masks) yields the interiors of th
 readings here take boundaries, as the paper's text says; `PROTOCOL.definitions` names them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Pixels by their distance to the nearest ground-truth boundary."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

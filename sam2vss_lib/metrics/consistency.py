@@ -1,7 +1,5 @@
 """Video consistency mVC_n, streamed over a clip: run-lengths per pixel serve every window."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Region overlap: pixel counts per class of one frame, and the means made of their sums."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import numpy as np

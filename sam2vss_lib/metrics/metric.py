@@ -1,7 +1,5 @@
 """What a metric is to the suite: counts of a frame, additive sums of a clip, values of sums."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """The named metric protocol: what each value means, and which definition is the headline."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """The result of an evaluation: the metric part of `metrics.json`, as plain values."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Work on many items in parallel processes, with progress on a terminal."""
 
-from __future__ import annotations
-
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence

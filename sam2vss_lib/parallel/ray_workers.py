@@ -1,7 +1,5 @@
 """Many items over processes on Ray, on one machine or many: nothing lost when one of them dies."""
 
-from __future__ import annotations
-
 import logging
 import os
 import socket

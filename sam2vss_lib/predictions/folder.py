@@ -1,7 +1,5 @@
 """Folders of predictions: one label PNG a frame, and class probabilities where there are some."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO

@@ -1,7 +1,5 @@
 """Votes of masklets, counted in pixels (Eq. 2)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

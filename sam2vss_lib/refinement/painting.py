@@ -1,7 +1,5 @@
 """Masklets painted in their classes, and which of them is on top where they overlap (Eq. 1)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

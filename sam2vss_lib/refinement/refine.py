@@ -1,7 +1,5 @@
 """The stage that refines: predictions and masklets in, refined labels out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

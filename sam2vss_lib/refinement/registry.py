@@ -3,8 +3,6 @@
 A rule is a function from a `Window` to the refined labels, (H, W) uint8, of each of its frames.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from sam2vss_lib.registry import Entry, Registry

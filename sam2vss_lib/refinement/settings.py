@@ -1,7 +1,5 @@
 """How masklets vote, and how their overlaps are resolved."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field

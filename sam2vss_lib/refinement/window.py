@@ -1,7 +1,5 @@
 """One window of a clip as vote rules see it: base predictions, masklets, and a brush."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 It is built from the stages of the `transformers` implementation, whose parameter names it keeps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import accumulate
 from operator import mul

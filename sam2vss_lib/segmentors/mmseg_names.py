@@ -4,8 +4,6 @@ Ours are those of `transformers` for the encoder and for SegFormer's decoder; th
 keep the published ones.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 

@@ -4,8 +4,6 @@ Weights are rounded to 1/2048 and sums shifted instead of divided, so that a val
 grey level from the rounded exact interpolation. Integer arithmetic only: equal on every device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """From frames to the network's input, and from its logits to labels at the frame's size."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import ceil
 from typing import Literal

@@ -1,7 +1,5 @@
 """The base models by name: `NAME` or `NAME:CHECKPOINT`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

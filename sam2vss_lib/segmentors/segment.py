@@ -1,7 +1,5 @@
 """The stage that writes a base model's predictions, clip by clip."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The weights of base models: their files, the names in them, and whether they fit."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Folders with one Parquet file a clip, each with its checksum beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path

@@ -4,8 +4,6 @@ Neither huggingface_hub nor pooch goes on with what an interrupted run has got: 
 throws it away, pooch begins anew. So files on the hub are fetched by their addresses, too.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Sequence

@@ -13,8 +13,6 @@ processes go about the same folders meanwhile, and `_lock` has an answer to each
    of the same file removes it.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import hashlib

@@ -1,7 +1,5 @@
 """Where the project's own files lie: in a checkout beside the package, in a wheel inside it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sam2vss_lib.errors import DataError

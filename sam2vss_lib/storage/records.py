@@ -1,7 +1,5 @@
 """One small JSON file per finished clip: what it was made from, so that stages resume safely."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reading weights, however a training loop wrapped them; nothing in a file is ever executed."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 from pickle import UnpicklingError

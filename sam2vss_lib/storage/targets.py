@@ -4,8 +4,6 @@ Whatever writes asks here, each file when its time comes; a command that works f
 what its options name before it starts, too.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 from pathlib import Path

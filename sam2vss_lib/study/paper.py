@@ -1,7 +1,5 @@
 """The paper's printed numbers, Tables 1-7, from `data_manifests/paper_tables.csv`."""
 
-from __future__ import annotations
-
 import csv
 import re
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """`sam2vss checkpoints` as commands, with a manifest whose file a local server has."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

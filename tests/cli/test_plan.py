@@ -1,7 +1,5 @@
 """`sam2vss plan`: tables and JSON of an estimate, and one line where it cannot be made."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

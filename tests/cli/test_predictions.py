@@ -1,7 +1,5 @@
 """`sam2vss predictions`: other systems' files become label PNGs, which `evaluate` reads."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Every command that writes looks at the place first: refused in one line, or links followed."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Several processes go through the same clips: each is done once, and nothing else is left."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -3,8 +3,6 @@
 Every run is the same: what is done to the bytes is drawn by hypothesis with a fixed seed.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import tarfile

@@ -1,7 +1,5 @@
 """Frames and label images: what is read, what is refused, and what damage does."""
 
-from __future__ import annotations
-
 import struct
 import tempfile
 import zlib

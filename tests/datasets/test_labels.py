@@ -1,7 +1,5 @@
 """Label values, class lists and colours."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

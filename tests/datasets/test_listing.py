@@ -1,7 +1,5 @@
 """What is in a folder of images: every entry is used, known junk or a fault, in one order."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

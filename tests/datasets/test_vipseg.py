@@ -1,7 +1,5 @@
 """VIPSeg roots, published and converted, give the ground truth that a VSPW root gives."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import shutil

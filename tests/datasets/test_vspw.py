@@ -1,7 +1,5 @@
 """Opening data sets in VSPW layout: good ones, real ones, and every way to be a bad one."""
 
-from __future__ import annotations
-
 import pickle
 import shutil
 import tempfile

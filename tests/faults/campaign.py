@@ -1,7 +1,5 @@
 """What the fault campaign shares: a small world, its undisturbed stages, and runs to disturb."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os
@@ -15,7 +13,7 @@ from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
@@ -245,7 +243,7 @@ class Watch:
                 if self.seen.setdefault(clip, files) != files:
                     self.again.add(clip)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

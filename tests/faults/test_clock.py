@@ -1,7 +1,5 @@
 """Clocks that jump by days, and files from far times: nothing depends on them."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable

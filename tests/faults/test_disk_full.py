@@ -1,7 +1,5 @@
 """A disk that is too small: one line, nothing half written, and the same command goes on."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path

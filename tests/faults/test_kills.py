@@ -1,7 +1,5 @@
 """The driver is killed at random moments and run again until it ends by itself."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

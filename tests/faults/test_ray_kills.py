@@ -1,7 +1,5 @@
 """Workers on Ray, and the driver that has started them, are killed at random moments."""
 
-from __future__ import annotations
-
 import random
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """Two drivers on one store, one of which is killed and started again: each clip is done once."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

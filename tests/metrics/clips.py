@@ -1,7 +1,5 @@
 """Small random clips, and both ways of evaluating them: the suite and the oracles."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

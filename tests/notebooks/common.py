@@ -1,7 +1,5 @@
 """A small study with a coarse base system, for notebooks that refine predictions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Slow boundary IoU: every class mask eroded and dilated pixel by pixel, every reading by masks."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -5,8 +5,6 @@ float64 throughout. `weights` are by their published names. Positions outside a 
 do not exist here, and a window has its ring where a map that repeats itself has it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import erf, sqrt

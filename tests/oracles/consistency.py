@@ -1,7 +1,5 @@
 """Slow video consistency: whole windows of frames compared, one window at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Slow mIoU and FWIoU from explicit masks, one class and one frame at a time."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -4,8 +4,6 @@ Read from Sun et al., "Mining Relations among Cross-Frame Affinities for Video S
 Segmentation", ECCV 2022; float64 throughout. `weights` are by their published names.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Slow pooling: Eq. 3 pixel by pixel, every pixel shared out to the cells it lies in."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Slow refinement: Eq. 1 and 2 pixel by pixel, with every rule written out as a decision."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any

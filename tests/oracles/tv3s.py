@@ -6,8 +6,6 @@ published names. Shifted windows are those of the rolled map, whose last row and
 are cut where the map's ends meet.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import ceil
 

@@ -1,7 +1,5 @@
 """A Ray cluster of several machines on this one."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """The scripts in docs/cluster: run where they can be, else read by what they are for."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess

@@ -1,7 +1,5 @@
 """Items over Ray workers: what a loop gives, whichever of them die on the way."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """The stages on several workers and machines leave the files that one worker leaves."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

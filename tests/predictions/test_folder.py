@@ -1,7 +1,5 @@
 """Prediction folders: what is written is read back, and nothing else is read."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from io import BytesIO

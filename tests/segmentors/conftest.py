@@ -1,7 +1,5 @@
 """A SegFormer of a few thousand weights, as random as its answers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Keys and shapes of published (mmsegmentation) checkpoints, as their authors' code makes them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Frames are resized to the bit as OpenCV resizes them."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import pytest

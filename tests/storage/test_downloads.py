@@ -1,7 +1,5 @@
 """Downloads over a bad network: the right bytes, or one line and nothing in place."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

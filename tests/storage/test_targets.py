@@ -1,7 +1,5 @@
 """Where writers write: links are followed, what is no file or folder is refused and kept."""
 
-from __future__ import annotations
-
 import errno
 import os
 import socket

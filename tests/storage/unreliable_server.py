@@ -1,7 +1,5 @@
 """A local HTTP server that serves one file in every wrong way that a download meets."""
 
-from __future__ import annotations
-
 import hashlib
 import threading
 from collections import Counter

@@ -4,8 +4,6 @@ The list has the form that `sha256sum` writes, so `cd ROOT && sha256sum -c val.s
 without this project.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is there of a split is compared with what its authors published."""
 
-from __future__ import annotations
-
 from sam2vss_lib.datasets.class_names import read_class_names
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.manifests import DatasetFacts, find_dataset_facts

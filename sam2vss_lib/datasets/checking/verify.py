@@ -1,7 +1,5 @@
 """Verification of a data set: every file is read, and every faulty one is listed."""
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Verification of one clip: every file is read once, decoded completely, and hashed if wanted."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Unpacking archives that nobody vouches for: nothing is written outside the target, or at all."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import stat

@@ -1,7 +1,5 @@
 """VSPW at 480 px and VIPSeg at 720 px: all clips of a data set, and its lists."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

@@ -5,8 +5,6 @@ change2_480p.py of VSPW_baseline; VIPSeg: change2_720p.py of VIPSeg-Dataset). Fr
 Pillow's defaults, which is JPEG quality 75, and masks as images of the same kind.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Clips that appear whole or not at all, and the record of what each was made from."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable

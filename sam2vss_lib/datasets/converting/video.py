@@ -1,7 +1,5 @@
 """Any video file, or a folder of images, as a clip in VSPW layout."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator
 from fractions import Fraction

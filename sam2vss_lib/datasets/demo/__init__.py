@@ -1,7 +1,5 @@
 """The embedded demo data sets: generated clips in VSPW layout, made once per machine."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

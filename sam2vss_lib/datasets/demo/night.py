@@ -3,8 +3,6 @@
 Models trained on the first world meet surfaces, light, motion and frequencies they have not seen.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from sam2vss_lib.datasets.demo.scenery import Scenery

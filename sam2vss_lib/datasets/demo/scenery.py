@@ -1,7 +1,5 @@
 """What tells one generated world from another: surfaces, light, motion, how often things occur."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

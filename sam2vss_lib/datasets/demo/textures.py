@@ -1,7 +1,5 @@
 """Procedural surfaces of the generated world: value noise and one painter per stuff class."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -4,8 +4,6 @@ A thing lives in its own coordinates: `u` to the right, `v` down, about -1..1. E
 of parts (signed distance, colour), later parts over earlier ones; the union is the silhouette.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Every frame comes with its exact region map (one id per stuff layer and per thin
 world trains the micro SAM2 (regions), the base segmentors (classes) and fills the demo data set.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

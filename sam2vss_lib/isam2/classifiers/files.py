@@ -3,8 +3,6 @@
 The JSON names the hash of the weights, so that a pair is whole or refused.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

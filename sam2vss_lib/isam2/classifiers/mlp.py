@@ -3,8 +3,6 @@
 The paper names neither layers nor training; everything it leaves open is a setting.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from itertools import pairwise

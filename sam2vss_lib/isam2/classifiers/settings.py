@@ -1,7 +1,5 @@
 """The settings of the classifier; the paper names neither layers nor training."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

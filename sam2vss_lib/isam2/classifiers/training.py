@@ -1,7 +1,5 @@
 """Training of the classifier: AdamW with a cosine, early stopping on clips set apart."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which masklets a classifier is trained on, and which clips decide when to stop."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

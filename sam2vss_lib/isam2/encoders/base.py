@@ -1,7 +1,5 @@
 """What every encoder offers to the pooling of features: one map per frame, and who it is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -3,8 +3,6 @@
 Those of `timm` among them, which transformers wraps where timm is installed.
 """
 
-from __future__ import annotations
-
 from math import isqrt
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Encoders by name: `sam2:CHECKPOINT`, a base model, `transformers:FOLDER`."""
 
-from __future__ import annotations
-
 from typing import cast
 
 import torch

@@ -7,8 +7,6 @@ as for the mask decoder's proposals. All pyramid levels have the pyramid's full 
 decoder's reduced copies of strides 4 and 8 are not used.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal, get_args
 
 import numpy as np

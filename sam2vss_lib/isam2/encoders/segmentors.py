@@ -1,7 +1,5 @@
 """The encoders of base models, as trained with them (I-CFFM and the like of Table 3)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The features of CFFM, MRCFA and TV3S for Eq. 3: of a frame by itself, or with its references."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """From masklets and an encoder to labelled feature rows, clip by clip, into the feature store."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace

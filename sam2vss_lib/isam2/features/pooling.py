@@ -5,8 +5,6 @@ Masks are therefore brought to the map by area, which is the same as giving ever
 of the cell it lies in and taking the mean over the mask's pixels. A mask of a single pixel counts.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The feature store: one Parquet file per clip, one row per masklet (or masklet and frame)."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """From other systems' prediction formats to the project's: one label PNG a frame."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

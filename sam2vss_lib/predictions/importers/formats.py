@@ -1,7 +1,5 @@
 """The formats of predictions that can be read."""
 
-from __future__ import annotations
-
 FORMATS: dict[str, str] = {
     "index": "<clip>/<frame>.png, grey or palette, the value is the class",
     "panoptic-json": "pan_pred/<clip>/<frame>.png in RGB-coded ids and pred.json (DVIS, CAVIS)",

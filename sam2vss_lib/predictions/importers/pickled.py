@@ -6,8 +6,6 @@ noted down instead of made. Bytes of arrays stay in the file (the machine would 
 that results of any size can be read frame by frame.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import pickletools

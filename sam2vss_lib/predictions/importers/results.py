@@ -1,7 +1,5 @@
 """mmsegmentation's results, which SegFormer, CFFM, MRCFA and TV3S write by `--out results.pkl`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path

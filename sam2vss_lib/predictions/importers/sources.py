@@ -1,7 +1,5 @@
 """Predictions on disk in other systems' image formats, all read through one interface."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Protocol
 

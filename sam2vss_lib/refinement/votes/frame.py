@@ -1,7 +1,5 @@
 """The frame vote: a masklet's class is the most frequent one under it on that frame (Eq. 2)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from torch import Tensor

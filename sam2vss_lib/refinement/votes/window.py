@@ -1,7 +1,5 @@
 """The window vote: a masklet has one class, the most frequent one under it in its whole window."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

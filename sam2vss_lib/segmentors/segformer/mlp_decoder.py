@@ -3,8 +3,6 @@
 The heads of CFFM, MRCFA and TV3S have all of it under the same names, so they are its subclasses.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Sequence
 

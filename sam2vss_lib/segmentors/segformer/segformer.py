@@ -4,8 +4,6 @@ The network's logits, at the size of its input over its first stride (4 in the p
 in the demo's), go to the size of the frame by bilinear interpolation (`align_corners=False`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast

@@ -6,8 +6,6 @@ aggregation (MAA). The parameters have the names of the published checkpoints
 (`decode_head.hypercorre_module`).
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise

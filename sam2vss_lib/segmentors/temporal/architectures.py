@@ -1,7 +1,5 @@
 """The temporal base models by their parts: which encoder, which head, with which settings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast

@@ -6,8 +6,6 @@ https://github.com/GuoleiSun/VSS-CFFM). Names of parameters are those of its che
 `conv_seg` is used by nothing and has no place here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

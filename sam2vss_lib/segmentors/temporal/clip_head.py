@@ -5,8 +5,6 @@ is kept, as later frames refer to it. `clip_logits` reads the features of a fram
 references.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass

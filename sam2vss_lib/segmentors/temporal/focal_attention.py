@@ -9,8 +9,6 @@ Maps are padded with zeros to whole windows, and that padding is attended to; th
 the edges of the map; pooled positions outside the map are masked. All three are as published.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Transformer blocks that refine a frame by focal attention to itself and to reference frames."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import cast

@@ -5,8 +5,6 @@ Sun et al., "Mining Relations among Cross-Frame Affinities for Video Semantic Se
 https://github.com/GuoleiSun/VSS-MRCFA). Names of parameters are those of its checkpoints.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal

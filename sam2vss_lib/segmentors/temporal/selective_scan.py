@@ -5,8 +5,6 @@ recurrence of S numbers per channel, whose step depends on the token. Here a sca
 state that another one ended with.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

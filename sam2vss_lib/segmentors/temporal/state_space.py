@@ -5,8 +5,6 @@ right, with the windows at the edges cut off there: each of those is a sequence 
 published code rolls the map and cuts it into nine pieces, which comes to the same.)
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache

@@ -5,8 +5,6 @@ with the semantics of the published code where the paper leaves them open (`TV3S
 https://github.com/Ashesham/TV3S). Names of parameters are those of its checkpoints.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any

@@ -1,7 +1,5 @@
 """What a study will take on paper: its work times measured costs, on any number of workers."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

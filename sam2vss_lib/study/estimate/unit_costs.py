@@ -1,7 +1,5 @@
 """What one piece of work costs, as it was measured: seconds, bytes, objects on a frame."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """What a study's notebooks ask of every clip, as pieces of work that several of them share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """A results folder as one self-contained page, an index of its files, and LaTeX tables."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections import Counter

@@ -1,7 +1,5 @@
 """Results on disk as sections of a report: what ran, failed or is missing, and every cell."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Figures of the study: each takes data and gives a matplotlib figure, without showing it."""
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 import numpy as np

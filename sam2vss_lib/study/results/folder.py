@@ -1,7 +1,5 @@
 """What a notebook leaves behind: result, table, figures and provenance, each written whole."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path

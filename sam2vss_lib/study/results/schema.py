@@ -4,10 +4,8 @@ A notebook may keep further fields of its own; the report passes over them. Numb
 percent, gains in percentage points.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, model_validator
 
@@ -114,7 +112,7 @@ class TextTable(_Part):
     rows: list[list[str]]
 
     @model_validator(mode="after")
-    def _rectangular(self) -> TextTable:
+    def _rectangular(self) -> Self:
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"every row needs {len(self.columns)} cells, as there are columns")
         return self

@@ -1,7 +1,5 @@
 """What all figures of the study share: colours, and the figure that says why there is none."""
 
-from __future__ import annotations
-
 from matplotlib.figure import Figure
 
 #: Okabe-Ito colours, safe for colour-blind readers

@@ -1,7 +1,5 @@
 """A table of the study: rows of our numbers, each beside what the paper prints for it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd

@@ -1,7 +1,5 @@
 r"""Numbers as text, for tables, sentences and pages; tables in LaTeX, which need booktabs alone."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from itertools import groupby

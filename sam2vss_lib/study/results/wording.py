@@ -1,7 +1,5 @@
 """What is said about a table: the paper's claims judged, its caption, our reading of it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal

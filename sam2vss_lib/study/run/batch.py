@@ -1,7 +1,5 @@
 """Running many notebooks: several at a time, on when one of them fails; what they reused."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """What this machine has for the study: versions, devices, memory, weights, data."""
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 from pathlib import Path

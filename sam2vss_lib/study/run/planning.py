@@ -1,7 +1,5 @@
 """What a study run will do: parameters of every notebook, and the masklets they share."""
 
-from __future__ import annotations
-
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A notebook's results folder holds one run, whole: its results, or how it failed."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager

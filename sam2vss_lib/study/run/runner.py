@@ -1,7 +1,5 @@
 """Running notebooks headlessly: parameters are checked first, outputs appear only when whole."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

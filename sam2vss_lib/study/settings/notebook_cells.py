@@ -1,7 +1,5 @@
 """Settings from the cells of a notebook: those that hold nothing but assignments of literals."""
 
-from __future__ import annotations
-
 import ast
 from typing import Any
 

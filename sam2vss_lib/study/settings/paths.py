@@ -1,7 +1,5 @@
 """Relative paths in settings: from the caller's folder on the command line, else the project's."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast

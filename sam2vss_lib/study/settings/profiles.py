@@ -1,7 +1,5 @@
 """Profiles: parameters for one data set and machine, laid over the notebooks' own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

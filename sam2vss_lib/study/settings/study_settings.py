@@ -1,8 +1,6 @@
 """The settings of a study notebook: validated from its parameters cell, frozen afterwards."""
 
-from __future__ import annotations
-
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -109,7 +107,7 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
         return {**PRESETS[name].in_use(), **values} if name in PRESETS else values
 
     @model_validator(mode="after")
-    def _distinct(self) -> StudySettings:
+    def _distinct(self) -> Self:
         labels = [system.label for system in self.base_systems]
         values = [str(value) for value in self.sweep_values]
         for noun, names in (
@@ -185,7 +183,7 @@ class IndependentSettings(StudySettings, frozen=True):
     )
 
     @model_validator(mode="after")
-    def _fits(self) -> IndependentSettings:
+    def _fits(self) -> Self:
         labels = [encoder.label for encoder in self.encoders]
         for noun, names in (("encoders", labels), ("classifier_seeds", [*self.classifier_seeds])):
             if len({*names}) < len(names):

@@ -1,9 +1,7 @@
 """The systems that tables compare: base systems of Tables 1 and 2, encoders of Table 3."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -37,7 +35,7 @@ class BaseSystem(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _has_a_source(self) -> BaseSystem:
+    def _has_a_source(self) -> Self:
         if self.segmentor is None and self.predictions is None:
             raise ValueError(f"{self.label}: give segmentor, predictions or both")
         if self.format not in FORMATS:

@@ -1,7 +1,5 @@
 """What all stages of a study need: its data set and SAM2 model, opened once, and a log of work."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

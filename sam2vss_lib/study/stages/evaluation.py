@@ -1,7 +1,5 @@
 """From a folder of predictions to `metrics.json`, with the per-clip sums kept beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

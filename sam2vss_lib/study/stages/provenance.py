@@ -1,7 +1,5 @@
 """Where a result comes from: enough to make it again, attached to every file of numbers."""
 
-from __future__ import annotations
-
 import platform
 import subprocess
 from importlib import metadata

@@ -1,7 +1,5 @@
 """Verification finds every faulty file and none in good data."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

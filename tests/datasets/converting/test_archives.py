@@ -1,7 +1,5 @@
 """Archives are unpacked whole, below the target, or not at all."""
 
-from __future__ import annotations
-
 import io
 import os
 import stat

@@ -1,7 +1,5 @@
 """Conversions give what the official scripts give, once, whole, and with one set of settings."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

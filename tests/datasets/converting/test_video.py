@@ -1,7 +1,5 @@
 """Videos and image folders become clips: the right frames, once, whole."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import struct

@@ -1,7 +1,5 @@
 """Planted masklets: every class has a centre, and features lie around it."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """An encoder that can be checked by hand, and masklets on the tiny data set."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

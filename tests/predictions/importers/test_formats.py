@@ -1,7 +1,5 @@
 """Predictions in every system's own format come back exactly, and bad ones are one clear line."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

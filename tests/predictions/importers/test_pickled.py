@@ -1,7 +1,5 @@
 """Pickles are read as data: equal to what pickle itself gives, and never run."""
 
-from __future__ import annotations
-
 import collections
 import os
 import pickle

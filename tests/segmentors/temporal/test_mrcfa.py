@@ -1,7 +1,5 @@
 """MRCFA's head: published layout, equality with the slow reading, sizes, batches, gradients."""
 
-from __future__ import annotations
-
 from math import ceil
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Made-up costs and work, for tests of estimates."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sam2vss_lib.masklets.settings import MaskletSettings

@@ -1,7 +1,5 @@
 """What a study will take: counts by slow counting and by hand, and limits that are met."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Unit costs are read from what runs leave, and nothing else: times, objects, bytes."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What notebooks ask of clips: how many clips, how long, and which pieces they have in common."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A page opened in headless Chromium over the DevTools protocol: what the browser says of it."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Relative paths: one rule for every setting that names a file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -5,8 +5,6 @@ anchor, and the track of a proposal that several settings keep, which is followe
 longest of their windows goes. Objects do not see each other in SAM2, so sharing changes no mask.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which configurations of sam2 the engine covers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sam2vss_lib.errors import SettingsError

@@ -4,8 +4,6 @@ A masklet's logits take 4 bytes a pixel, 33 MB on a 4K frame, and a window may h
 they are kept at the model's own size, and brought to the frame's in parts of a few MB.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

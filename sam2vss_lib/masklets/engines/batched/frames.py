@@ -1,7 +1,5 @@
 """Frames of a clip, decoded in the background and encoded some at a time."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

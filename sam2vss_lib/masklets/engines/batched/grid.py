@@ -4,8 +4,6 @@ Equal to stock `SAM2AutomaticMaskGenerator` as `ProposalGenerator` calls it. Sto
 boxes near the edge of a crop is left out: with one crop, the whole frame, it never removes any.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -4,8 +4,6 @@ What `SAM2Base._forward_sam_heads` computes for a tracked object, with the image
 channels throughout: no large tensor is ever transposed, and only a mask that is used is made.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

@@ -3,8 +3,6 @@
 What the points share, the image before it has seen any of them, is worked on once per batch.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """Propagation of all objects of a window together, with the masks of sam2's own predictor."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias

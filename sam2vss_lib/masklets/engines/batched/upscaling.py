@@ -4,8 +4,6 @@ A transposed convolution whose kernel is its stride is a linear map of each pixe
 never has to be transposed, and only the masks that are used are put into image order.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

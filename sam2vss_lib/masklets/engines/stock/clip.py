@@ -1,7 +1,5 @@
 """The masklets of one clip by stock sam2 calls alone: the oracle of the fast engine."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Propagation of masks through a window: sam2's own video predictor, called unchanged."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager

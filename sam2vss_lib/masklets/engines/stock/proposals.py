@@ -1,7 +1,5 @@
 """Automatic proposals on one frame: sam2's own point-grid generator, called unchanged."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

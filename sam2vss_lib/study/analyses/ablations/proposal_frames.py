@@ -1,7 +1,5 @@
 """Why the window matters: masklets where they are proposed, and where they are followed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

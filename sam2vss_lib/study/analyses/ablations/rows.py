@@ -1,7 +1,5 @@
 """Tables 4 to 7: the refiner with one setting of the masklets varied, all others at the paper's."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What `python -m benchmarks` has measured: the file it writes, and how notebook 08 tells of it."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, field
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """What refining a frame costs: every part is run by itself, for its operations and its time."""
 
-from __future__ import annotations
-
 import resource
 import timeit
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """What the cost analysis measures: work that does not depend on the machine, and time that does."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel

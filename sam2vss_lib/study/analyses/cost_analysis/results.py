@@ -1,7 +1,5 @@
 """Notebook 08: the cost measured once per machine, kept, put into words and drawn."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Table 2's question: do gains on one data set carry over to another, with no setting changed?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

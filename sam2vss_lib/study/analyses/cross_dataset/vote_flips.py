@@ -1,7 +1,5 @@
 """Where the frame vote costs consistency: masklets whose voted class changes between frames."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Why I-X may be more consistent than X: the masklets by themselves, and constant wrong labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Table 3: classified masklets as a segmentor (I-X), with base systems below, and their bound."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 

@@ -1,7 +1,5 @@
 """The computations of Table 3: training masklets, features, classifiers, painted label maps."""
 
-from __future__ import annotations
-
 from functools import cached_property, partial
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """What stands beside Table 3: seeds, the masklets' bound with its figure, and the training."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

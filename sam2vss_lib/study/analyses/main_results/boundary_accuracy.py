@@ -1,7 +1,5 @@
 """How right predictions are, by the distance of a pixel to the nearest ground-truth boundary."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Tables 1 and 2: base systems and their refinements beside the paper's, and temporal models."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

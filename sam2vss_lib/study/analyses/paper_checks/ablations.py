@@ -1,7 +1,5 @@
 """Tables 4 to 7: the chosen value of each setting against the best one, and the trends named."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pandas as pd

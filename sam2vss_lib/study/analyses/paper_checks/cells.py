@@ -1,7 +1,5 @@
 """The same thing printed more than once, and how cells are printed."""
 
-from __future__ import annotations
-
 from sam2vss_lib.study.analyses.paper_checks.printed import (
     ABLATION_METRICS,
     DEFAULTS,

@@ -1,7 +1,5 @@
 """Two figures of the paper's own numbers: its ablation curves, and boundary against region IoU."""
 
-from __future__ import annotations
-
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 

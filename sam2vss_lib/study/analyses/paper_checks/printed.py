@@ -1,7 +1,5 @@
 """Printed cells and their differences, without the noise of binary fractions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple

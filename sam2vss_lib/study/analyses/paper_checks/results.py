@@ -1,7 +1,5 @@
 """From checks to the notebook's files: table, values, reading, provenance."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What the text says of refined (sections 4.1, 6) and independent systems (4.2): Tables 1-3."""
 
-from __future__ import annotations
-
 from sam2vss_lib.study.analyses.paper_checks.printed import (
     Change,
     Finding,

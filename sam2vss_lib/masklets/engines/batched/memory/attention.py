@@ -4,8 +4,6 @@ Everywhere a leading size of 1 stands for "the same for all objects" and broadca
 approximated: the formulas of the modules are kept, only the order of products changes.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from typing import Any

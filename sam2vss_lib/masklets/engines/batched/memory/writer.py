@@ -1,7 +1,5 @@
 """The stock memory encoder, for many objects on one frame."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
