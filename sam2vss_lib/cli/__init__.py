@@ -1,12 +1,13 @@
 """The command line: every stage of the study on its own, and the study as a whole.
 
 Exit codes: 0 done, 2 bad arguments or settings, 3 missing or bad data or weights, 4 a failed run,
-130 Ctrl-C.
+130 Ctrl-C or a polite kill, as batch systems send it.
 Heavy imports (torch, sam2, transformers) wait inside the commands, so that --help is instant.
 """
 
 import logging
 import os
+import signal
 from typing import Annotated, Any
 
 import typer
@@ -57,6 +58,7 @@ app = typer.Typer(
 def _main(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
 ) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # worker processes are ended, too
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 from collections import Counter, deque
@@ -9,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from threading import current_thread, main_thread
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -206,6 +208,7 @@ def _connected(pool: RayPool) -> Generator[tuple[Any, int, float]]:
     if not pool.address:
         where = {"address": "local", "num_cpus": pool.workers, "include_dashboard": False}
         where["object_store_memory"] = _OBJECT_STORE_BYTES
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -213,6 +216,8 @@ def _connected(pool: RayPool) -> Generator[tuple[Any, int, float]]:
         if "InvalidAuthToken" in str(error.__cause__):
             reason = "it wants its token (~/.ray/auth_token); export RAY_AUTH_MODE=token"
         raise SettingsError(f"no way into the Ray cluster at {pool.address}: {reason}") from None
+    if current_thread() is main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own leaves at once, without a word
     try:
         there = ray.cluster_resources()
         gpus = int(there.get("GPU", 0)) if pool.gpu else 0
