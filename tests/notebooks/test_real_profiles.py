@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from sam2vss_lib.cli import app
@@ -22,13 +23,14 @@ from tests.formats import (
     write_vipseg,
     write_vspw,
 )
+from tests.segmentors.published import published_backbone, published_cffm, random_state
 
 SMALL = {
     "checkpoint": "demo", "window": 5, "points_per_side": 3, "device": "cpu",
     "precision": "float32", "bootstrap_samples": 20, "votes": ["frame"],
 }  # fmt: skip
 #: what Table 3 trains, in little
-TRAINING = {
+TRAINING: dict[str, Any] = {
     "train_clips": 2, "train_frame_step": 5, "train_points_per_side": 3,
     "classifier": {"epochs": 1, "hidden": 8},
 }  # fmt: skip
@@ -96,17 +98,18 @@ class Miniature:
                 fake = fake_system(system, predictions, guesses)
                 self._fakes[system["predictions"]] = fake
 
-    def study(self, profile: str, only: str, **settings: Any) -> Path:
+    def study(self, profile: str, only: str, out: Path | None = None, **settings: Any) -> Path:
         """Run notebooks of a profile, all with the same base systems, by the command line."""
+        out = out or self.out
         systems = [self._fakes[s["predictions"]] for s in base_systems(profile, only[:2])]
         places = {"dataset": str(self._roots[profile]), "base_systems": systems}
         every = SMALL | places | settings
         changes = [f"--set={name}={json.dumps(value)}" for name, value in every.items()]
-        arguments = ["study", "--profile", profile, "--only", only, "--out", str(self.out)]
+        arguments = ["study", "--profile", profile, "--only", only, "--out", str(out)]
         done = CliRunner().invoke(app, [*arguments, *changes])
         assert done.exit_code == 0, done.output
         assert "clips reused / needed, by stage and notebook" in done.stdout
-        return self.out
+        return out
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +207,30 @@ def test_table_3_is_whole_but_for_encoders_that_are_not_there(independent: Path)
     assert "I-SAM2_base raises mIoU over I-SAM2" in statements
     seeds = next(table for table in result["tables"] if table["title"] == "Seeds")
     assert [row[:2] for row in seeds["rows"]] == [["I-SAM2", "3"], ["I-SAM2_base", "3"]]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_i_cffm_and_its_base_run_from_weights_in_the_published_layout(
+    miniature: Miniature, tmp_path: Path
+):
+    system = next(s for s in base_systems("vspw", "03") if s["method"] == "CFFM")
+    encoder = load_profile("vspw", "03")["encoders"][0]
+    assert encoder["base"] == f"{system['method']} {system['backbone']}" == "CFFM MiT-B0"
+    weights = tmp_path / "CFFM_MiT-B0.pth"
+    channels = (32, 64, 160, 256)
+    layout = published_backbone(channels, (2, 2, 2, 2))
+    layout |= {f"decode_head.{key}": shape for key, shape in published_cffm(channels, 1).items()}
+    torch.save({"meta": {}, "state_dict": random_state(layout)}, weights)
+    for place in (system, encoder):
+        field = "segmentor" if "segmentor" in place else "encoder"
+        place[field] = place[field].replace("weights/CFFM_MiT-B0.pth", str(weights))
+    out = miniature.study(
+        "vspw", "03", tmp_path, base_systems=[system], encoders=[encoder], **TRAINING
+    )
+    rows = {(row["method"], row["backbone"]): row for row in read(out, "03", "result.json")["rows"]}
+    for method in ("CFFM", "I-CFFM", "I-CFFM_base"):
+        assert_measured(rows[method, "MiT-B0"])
 
 
 @pytest.mark.parametrize("notebook", [*LIGHT_ABLATIONS, DENSE])

@@ -50,6 +50,39 @@ def published_decoder(channels: Sequence[int], embed_dim: int = 256, classes: in
     }
 
 
+def published_cffm(c: Sequence[int], depth: int) -> Layout:
+    """CFFM's head, without the prefix `decode_head.`.
+
+    It has 256 channels, eight heads, windows of 7 x 7 pixels, a ring of 132 keys, and squares of
+    5 x 5 pooled windows of the target and 7 x 7, 5 x 5, 3 x 3 tokens of the references.
+    """
+    e, classes = 256, 124
+    layers = {f"linear_c{i}.proj": [e, c[i - 1]] for i in (1, 2, 3, 4)}
+    layers |= {"linear_pred": [classes, e, 1, 1], "linear_pred2": [classes, 2 * e, 1, 1]}
+    layers |= {"linear_fuse.bn": [e]}
+    layout: Layout = {f"linear_fuse.bn.running_{what}": [e] for what in ("mean", "var")}
+    layout |= {
+        "linear_fuse.bn.num_batches_tracked": [],
+        "linear_fuse.conv.weight": [e, 4 * e, 1, 1],
+    }
+    for block in (f"decoder_focal.blocks.{i}" for i in range(depth)):
+        layers |= {f"{block}.norm{i}": [e] for i in (1, 2)}
+        layers |= {f"{block}.attn.qkv": [3 * e, e], f"{block}.attn.proj": [e, e]}
+        layers |= {f"{block}.mlp.fc1": [4 * e, e], f"{block}.mlp.fc2": [e, 4 * e]}
+        pools = ("pool_layers.0", *(f"pool_layers_clips.{i}" for i in range(3)))
+        layers |= {f"{block}.{n}": [1, p] for n, p in zip(pools, (49, 49, 9, 4), strict=True)}
+        table = f"{block}.attn.relative_position_bias_table"
+        index = f"{block}.attn.relative_position_index"
+        layout |= {table: [13 * 13, 8], f"{table}_to_neighbors": [1, 8, 49, 132]}
+        layout |= {index: [49, 49], f"{block}.attn.valid_ind_rolled": [132]}
+        layout |= {f"{table}_to_windows.0": [8, 11 * 11], f"{index}_0": [49, 25]}
+        for i, kernel in enumerate((7, 5, 3)):
+            layout[f"{table}_to_windows_clips.{i}"] = [8, (7 + kernel - 1) ** 2]
+            layout[f"{index}_clips_{i}"] = [49, kernel**2]
+    layout |= {f"{name}.weight": shape for name, shape in layers.items()}
+    return layout | {f"{name}.bias": shape[:1] for name, shape in layers.items()}
+
+
 def random_state(layout: Mapping[str, Sequence[int]], scale: float = 0.1) -> dict[str, Tensor]:
     """Random values for a layout, small enough that nothing overflows on the way."""
     generator = torch.Generator().manual_seed(0)
@@ -61,6 +94,8 @@ def random_state(layout: Mapping[str, Sequence[int]], scale: float = 0.1) -> dic
             state[key] = torch.tensor(7)
         elif key.endswith("running_var"):
             state[key] = state[key].abs() + 0.5
+        elif "_index" in key or "valid_ind" in key:  # places in tables
+            state[key] = torch.zeros_like(state[key], dtype=torch.int64)
     return state
 
 
