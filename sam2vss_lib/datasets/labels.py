@@ -35,6 +35,12 @@ def check_num_classes(num_classes: int) -> None:
         raise SettingsError(f"num_classes is {num_classes}; it must be in 1..{MAX_CLASSES}")
 
 
+def check_mask_offset(mask_offset: int) -> None:
+    """Check that masks number the first class 1 or 0, or raise `SettingsError`."""
+    if mask_offset not in (0, 1):
+        raise SettingsError(f"mask_offset is {mask_offset}; it must be 0 or 1")
+
+
 def ground_truth_from_mask(
     mask: Labels,
     num_classes: int,

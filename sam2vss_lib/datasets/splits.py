@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sam2vss_lib.datasets.class_names import find_class_list, read_class_names
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.labels import MASK_OFFSET, check_num_classes
+from sam2vss_lib.datasets.labels import MASK_OFFSET, check_mask_offset, check_num_classes
 from sam2vss_lib.datasets.layout import (
     VIPSEG_720P_LAYOUT,
     VSPW_LAYOUT,
@@ -167,8 +167,8 @@ def find_classes(
     """
     found = find_class_list(root)
     names, listed = (None, None) if found is None else found
-    if mask_offset not in (None, 0, 1):
-        raise SettingsError(f"mask_offset is {mask_offset}; it must be 0 or 1")
+    if mask_offset is not None:
+        check_mask_offset(mask_offset)
     if mask_offset is not None and listed not in (None, mask_offset):
         raise SettingsError(
             f"mask_offset is {mask_offset} but the class list in {root} starts at {listed}; "

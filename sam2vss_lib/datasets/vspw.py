@@ -9,7 +9,12 @@ from pathlib import Path
 
 from sam2vss_lib.datasets.clips import Clip, known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.labels import MASK_OFFSET, StrayLabels, check_num_classes
+from sam2vss_lib.datasets.labels import (
+    MASK_OFFSET,
+    StrayLabels,
+    check_mask_offset,
+    check_num_classes,
+)
 from sam2vss_lib.datasets.layout import Layout, is_plain_name, list_clip
 from sam2vss_lib.datasets.splits import Split, find_split
 from sam2vss_lib.errors import SettingsError
@@ -135,15 +140,18 @@ def open_dataset(
     return Dataset(found.root, split, opened, found.class_names, found.class_count)
 
 
-def open_frames(folder: str | Path, *, num_classes: int | None = None) -> Dataset:
+def open_frames(
+    folder: str | Path, *, num_classes: int | None = None, mask_offset: int = MASK_OFFSET
+) -> Dataset:
     """Open a folder of images as a data set of one clip, which has the folder's name.
 
     Its images are the frames, sorted as in any clip; masks, as in VSPW layout, may lie in a folder
-    `mask` inside it. Only ground truth needs the number of classes.
+    `mask` inside it. Only ground truth needs the number of classes and `mask_offset`, see
+    `open_dataset`.
 
     Raises:
         DataError: there is no such folder, or no frame in it.
-        SettingsError: the folder's name or the number of classes cannot be used.
+        SettingsError: the folder's name, the number of classes or the offset cannot be used.
     """
     path = Path(os.path.abspath(folder))
     if not is_plain_name(path.name):
@@ -152,7 +160,9 @@ def open_frames(folder: str | Path, *, num_classes: int | None = None) -> Datase
         raise FileFault(path, "no such folder", "give a folder of .jpg or .png frames")
     if num_classes is not None:
         check_num_classes(num_classes)
-    one = Split(path.parent, "frames", path, _FRAMES_LAYOUT, (path.name,), None, num_classes, [])
+    check_mask_offset(mask_offset)
+    layout = replace(_FRAMES_LAYOUT, mask_offset=mask_offset)
+    one = Split(path.parent, "frames", path, layout, (path.name,), None, num_classes, [])
     return Dataset(one.root, one.name, (_open_clip(one, path.name, "error"),), None, num_classes)
 
 

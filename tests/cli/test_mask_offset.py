@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2vss_lib.datasets import open_dataset, verify_dataset
+from sam2vss_lib.datasets import open_dataset, open_frames, verify_dataset
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.storage.places import manifest_path
 from tests.conftest import TINY_CLASSES
 from tests.test_cli import call, refused
 
@@ -93,6 +94,28 @@ def test_without_a_setting_both_commands_warn(
     (note,) = report.notes
     assert report.summary().splitlines()[-1] == f"note: {note}"
     assert note.startswith("warning: no mask holds class 3, and 100% of them hold 0, which is read")
+
+
+def test_part_of_vspw_lacks_classes_without_a_warning(tiny_vspw: Path) -> None:
+    """Its masks hold void 0 nearly everywhere, and its last class is rare."""
+    for path in tiny_vspw.glob("data/*/mask/*.png"):
+        mask = np.array(Image.open(path))
+        mask[0, 0] = 0
+        Image.fromarray(mask).save(path)
+    (tiny_vspw / "classes.json").write_bytes(manifest_path("vspw_classes.json").read_bytes())
+    assert verify_dataset(tiny_vspw, "val").notes == ()
+    (tiny_vspw / "classes.json").unlink()
+    (note,) = verify_dataset(tiny_vspw, "val", num_classes=124).notes
+    assert note.startswith("warning: no mask holds class 124")
+
+
+def test_a_folder_of_frames_with_masks_from_zero(from_zero: Path) -> None:
+    folder = from_zero / "data/first"
+    (folder / "mask").rename(folder / "origin/mask")
+    (clip,) = open_frames(folder / "origin", num_classes=3, mask_offset=0)
+    assert set(np.unique(clip.ground_truth(0))) == {0, 1, 2, 255}
+    with pytest.raises(SettingsError, match="mask_offset is 2; it must be 0 or 1"):
+        open_frames(folder / "origin", num_classes=3, mask_offset=2)
 
 
 def test_the_other_way_round(tiny_vspw: Path, perfect_predictions: Path, tmp_path: Path) -> None:

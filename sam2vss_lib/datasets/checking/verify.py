@@ -15,13 +15,14 @@ from sam2vss_lib.datasets.checking.checksums import (
 )
 from sam2vss_lib.datasets.checking.published import compare_with_published, published_facts
 from sam2vss_lib.datasets.checking.verify_clip import verify_clip
-from sam2vss_lib.datasets.class_names import CLASS_FILES
+from sam2vss_lib.datasets.class_names import CLASS_FILES, read_class_names
 from sam2vss_lib.datasets.clips import Clip, known_num_classes
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import StrayLabels
 from sam2vss_lib.datasets.splits import Split, find_split
 from sam2vss_lib.parallel.processes import map_in_processes
 from sam2vss_lib.storage.files import sha256_file
+from sam2vss_lib.storage.places import manifest_path
 from sam2vss_lib.storage.targets import check_file
 
 _NOTES_SHOWN = 5
@@ -174,9 +175,14 @@ def verify_dataset(
 
 
 def _offset_notes(split: Split, values: set[int], share_with_zero: float) -> tuple[str, ...]:
-    """Whether the values of masks that are read as 1..C suggest that they are 0..C-1."""
+    """Whether the values of masks that are read as 1..C suggest that they are 0..C-1.
+
+    Of VSPW it is known that they do not, and many of its clips lack its last class.
+    """
     last, first = split.class_count, split.layout.mask_offset
     if first == 0 or last in (None, *values) or share_with_zero < _NEARLY_ALL:
+        return ()
+    if split.class_names == read_class_names(manifest_path("vspw_classes.json")):
         return ()
     return (
         f"warning: no mask holds class {last}, and {share_with_zero:.0%} of them hold 0, which is "
