@@ -281,13 +281,26 @@ def test_braces_in_a_folder_and_a_long_temporary_folder(
     assert nbformat.read(done, as_version=4).cells[-1].outputs[0].text == "2\n"
 
 
-WAIT = """
+RUN = """
 import sys, time
 from pathlib import Path
 from sam2vss_lib.study.run.batch import run_notebooks
 notebook, out = map(Path, sys.argv[1:])
 run_notebooks({notebook: {"out_dir": str(out)}}, 2, print)
 """
+
+
+def test_a_clean_run_says_nothing_else(tmp_path: Path):
+    """Kernels are interrupted before they are shut down, and neither they nor Jupyter say so."""
+    cells = ("out_dir = None", ["parameters"]), ("1", [])
+    notebook = write_notebook(tmp_path / "05_n.ipynb", *cells)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(notebook), str(tmp_path / "05_n")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("running 05_n.ipynb (1 of 1)\n", "")
 
 
 def test_ctrl_c_ends_within_seconds_and_leaves_earlier_results(tmp_path: Path):
@@ -297,7 +310,7 @@ def test_ctrl_c_ends_within_seconds_and_leaves_earlier_results(tmp_path: Path):
     out = tmp_path / "results" / "05_n"
     out.mkdir(parents=True)
     (out / "table.csv").write_text("earlier")
-    study = subprocess.Popen([sys.executable, "-c", WAIT, str(notebook), str(out)])
+    study = subprocess.Popen([sys.executable, "-c", RUN, str(notebook), str(out)])
     while not started.exists():
         assert study.poll() is None
         time.sleep(0.1)
