@@ -25,22 +25,16 @@ _PLAIN_NAME = re.compile(r"[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*")
 class Layout:
     """Where clips lie under a data set root, and what the values of their masks are.
 
-    Attributes:
-        frames: folder of a clip's frames, relative to the root, with `{clip}` for its name.
-        masks: folder of its masks, likewise.
-        mask_values: "labels" for 0..C (VSPW), "panoptic" for `category * 100 + instance` (VIPSeg),
-            "segments" for RGB-coded ids that `segments_file` maps to categories (COCO panoptic).
-        segments_file: that JSON file, relative to the root; None for the other kinds.
-        things: the mask labels (1..C) of countable classes; None where no list is known.
-        mask_offset: for "labels", the number of the first class: 1, or 0 for masks of 0..C-1.
+    They are "labels" of 0..C (VSPW), "panoptic" for `category * 100 + instance` (VIPSeg), or
+    "segments" for RGB-coded ids that a JSON file maps to categories (COCO panoptic).
     """
 
-    frames: str
-    masks: str
+    frames: str  # folder of a clip's frames, relative to the root, with `{clip}` for its name
+    masks: str  # folder of its masks, likewise
     mask_values: Literal["labels", "panoptic", "segments"] = "labels"
-    segments_file: str | None = None
-    things: frozenset[int] | None = None
-    mask_offset: int = MASK_OFFSET
+    segments_file: str | None = None  # relative to the root; None for the other kinds
+    things: frozenset[int] | None = None  # labels (1..C) of countable classes; None if unknown
+    mask_offset: int = MASK_OFFSET  # for "labels", the first class: 1, or 0 for 0..C-1
 
     def frame_folder(self, root: Path, clip: str) -> Path:
         """Folder of a clip's frames."""

@@ -40,17 +40,13 @@ class Approximations(BaseModel, frozen=True, extra="forbid", strict=True, allow_
         description="Whether torch.compile runs the image encoder, which changes the last bits.",
     )
 
-    @property
-    def approximations(self) -> Approximations:
-        """These settings alone."""
-        names = Approximations.model_fields
-        return Approximations(**{name: getattr(self, name) for name in names})
-
     def in_use(self) -> dict[str, Any]:
         """Names and values of the approximations that are on."""
-        fields = Approximations.model_fields
-        values = {name: getattr(self, name) for name in fields}
-        return {name: value for name, value in values.items() if value != fields[name].default}
+        return {
+            name: getattr(self, name)
+            for name, field in Approximations.model_fields.items()
+            if getattr(self, name) != field.default
+        }
 
 
 #: no approximation at all

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
@@ -15,30 +14,21 @@ from sam2vss_lib.masklets.plan import engine_key, passes
 from sam2vss_lib.masklets.registry import ENGINES
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.masklets.store import ClipWriter, MaskletStore
+from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.masklets.work import Work
 from sam2vss_lib.storage.records import check_same_inputs
 
 
 @dataclass
 class MaskletRun:
-    """What a run of `generate_masklets` did.
+    """What a run of `generate_masklets` did; all but the first two are of what it computed."""
 
-    Attributes:
-        clips: clips in the store afterwards.
-        reused: clips found complete.
-        frames: frames computed.
-        masklets: masklets computed.
-        object_frames: rows computed, which is objects propagated times frames had it run alone.
-        seconds_by_clip: wall time of the computed clips.
-    """
-
-    clips: int = 0
-    reused: int = 0
+    clips: int = 0  # in the store afterwards
+    reused: int = 0  # found complete
     frames: int = 0
     masklets: int = 0
-    object_frames: int = 0
-    seconds_by_clip: dict[str, float] = field(default_factory=dict)
+    object_frames: int = 0  # rows: objects propagated times frames, had it run alone
+    seconds_by_clip: dict[str, float] = field(default_factory=dict)  # wall time
 
     def __add__(self, other: MaskletRun) -> MaskletRun:
         """What two runs on different clips did."""
@@ -54,15 +44,10 @@ class MaskletRun:
 
 @dataclass
 class SharedRun:
-    """What a run of `generate_shared` did.
+    """What a run of `generate_shared` did."""
 
-    Attributes:
-        by_settings: one report per setting; their times are shared.
-        work: what was computed for all of them together.
-    """
-
-    by_settings: dict[MaskletSettings, MaskletRun]
-    work: Work = field(default_factory=Work)
+    by_settings: dict[MaskletSettings, MaskletRun]  # their times are shared
+    work: Work = field(default_factory=Work)  # for all of them together
 
 
 def generate_masklets(
@@ -74,18 +59,10 @@ def generate_masklets(
     max_objects_per_batch: int | None = None,
     progress: Callable[[str], None] = lambda clip: None,
 ) -> MaskletRun:
-    """Compute the masklets of every clip and store them; finished clips are reused.
+    """Compute the masklets of every clip and store them in `out`; finished clips are reused.
 
-    Args:
-        dataset: the clips; ground truth is not read.
-        model: the SAM2 model.
-        settings: windows, grid and thresholds.
-        out: folder of the store.
-        max_objects_per_batch: objects propagated together; None finds a number.
-        progress: called with each clip's name when it is in the store.
-
-    Returns:
-        What was computed and what was there.
+    Ground truth is not read. The number of objects propagated together is found where it is None.
+    `progress` is called with each clip's name when it is in the store.
 
     Raises:
         DataError: a frame cannot be read, or the store holds masklets made with other settings,
@@ -130,13 +107,15 @@ def generate_shared(
             "frames": clip.num_frames,
             "frames_sha256": frames_sha256,
         }
+        made_from = {
+            s: {"settings": s.identity(), "settings_sha256": s.sha256(), **inputs} for s in outs
+        }
         missing: list[MaskletSettings] = []
         for settings, store in stores.items():
-            path, made_from = store.path(clip.name), _made_from(settings, inputs)
-            if path.is_file():
+            if store.path(clip.name).is_file():
                 stored = store.metadata(clip.name)
                 store.check_frames(clip, stored, frames_sha256)
-                check_same_inputs(path, stored, made_from)
+                check_same_inputs(store.path(clip.name), stored, made_from[settings])
                 store.check(clip.name)
                 run.by_settings[settings].reused += 1
             else:
@@ -146,25 +125,16 @@ def generate_shared(
             started = time.perf_counter()
             with ExitStack() as stack:
                 writers = {
-                    s: stack.enter_context(stores[s].writer(clip.name, _made_from(s, inputs)))
-                    for s in group
+                    s: stack.enter_context(stores[s].writer(clip.name, made_from[s])) for s in group
                 }
                 run.work += engines[engine_key(group[0])].write_clip(clip, writers)
             for settings, writer in writers.items():
-                _count(run.by_settings[settings], clip, writer, time.perf_counter() - started)
+                done = run.by_settings[settings]
+                done.frames += clip.num_frames
+                done.masklets += writer.masklets
+                done.object_frames += writer.rows
+                done.seconds_by_clip[clip.name] = time.perf_counter() - started
         return not missing
 
     each_clip(dataset, [store.root for store in stores.values()], work, progress)
     return run
-
-
-def _count(run: MaskletRun, clip: Clip, writer: ClipWriter, seconds: float) -> None:
-    run.frames += clip.num_frames
-    run.masklets += writer.masklets
-    run.object_frames += writer.rows
-    run.seconds_by_clip[clip.name] = seconds
-
-
-def _made_from(settings: MaskletSettings, inputs: dict[str, Any]) -> dict[str, Any]:
-    """What a clip's masklets depend on, as stored in its file."""
-    return {"settings": settings.identity(), "settings_sha256": settings.sha256(), **inputs}

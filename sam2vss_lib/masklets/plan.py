@@ -1,6 +1,7 @@
 """What several settings' masklets will take when they are computed together, before any of it."""
 
 from collections.abc import Hashable, Iterable, Sequence
+from itertools import product
 
 from sam2vss_lib.masklets.registry import ENGINES
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -19,7 +20,7 @@ def engine_key(settings: MaskletSettings) -> Hashable:
     """What one engine is made for: all settings that may share passes, or these alone."""
     if not ENGINES[settings.engine].shares_passes:
         return settings
-    return settings.engine, settings.precision, settings.approximations
+    return settings.engine, settings.precision, *settings.in_use().items()
 
 
 def _pass(settings: MaskletSettings) -> Hashable:
@@ -33,19 +34,12 @@ def planned_work(num_frames: Iterable[int], settings: Sequence[MaskletSettings])
 
     How many objects there will be is for the model to say, so `object_frames` is 0.
     """
-    lengths = list(num_frames)
-    return sum((_work_of_pass(lengths, one) for one in passes(settings)), Work())
-
-
-def _work_of_pass(num_frames: Sequence[int], settings: Sequence[MaskletSettings]) -> Work:
-    work, again = Work(), not settings[0].share_anchor_encoding
-    for frames in num_frames:
-        grids_at: dict[int, set[int]] = {}
-        for one in settings:
-            for anchor in range(0, frames, one.window):
-                grids_at.setdefault(anchor, set()).add(one.points_per_side)
-        work.image_encodings += frames + again * len(grids_at)
-        work.prompts += sum(side**2 for sides in grids_at.values() for side in sides)
+    work = Work()
+    for group, frames in product(passes(settings), num_frames):
+        grids = {(a, s.points_per_side) for s in group for a in range(0, frames, s.window)}
+        again = 0 if group[0].share_anchor_encoding else len({anchor for anchor, _ in grids})
+        work.image_encodings += frames + again
+        work.prompts += sum(side**2 for _, side in grids)
     return work
 
 
@@ -80,12 +74,16 @@ def describe_plan(num_frames: Sequence[int], settings: Sequence[MaskletSettings]
     for one in settings:
         if proposals_from(one, owners) is None:
             owners = [o for o in owners if proposals_from(o, [one]) is None] + [one]
+    prompted = (
+        f"{one.points_per_side}x{one.points_per_side} points every {one.window} frames"
+        for one in owners
+    )
     lines = [
         f"masklets of {len(settings)} settings on {len(num_frames)} clips, "
         f"{sum(num_frames)} frames",
         f"  image encodings {together.image_encodings:,} instead of {alone.image_encodings:,}, "
         f"prompts {together.prompts:,} instead of {alone.prompts:,}",
-        "  prompted: " + "; ".join(map(_prompts, owners)),
+        f"  prompted: {'; '.join(prompted)}",
     ]
     if derived := len(settings) - len(owners):
         lines.append(
@@ -93,8 +91,3 @@ def describe_plan(num_frames: Sequence[int], settings: Sequence[MaskletSettings]
             "another setting follows only once"
         )
     return "\n".join(lines)
-
-
-def _prompts(settings: MaskletSettings) -> str:
-    side = settings.points_per_side
-    return f"{side}x{side} points every {settings.window} frames"

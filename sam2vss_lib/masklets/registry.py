@@ -27,24 +27,16 @@ class MaskletEngine(Protocol):
     ) -> None:
         """Prepare what is the same for all clips.
 
-        Args:
-            model: the SAM2 model.
-            settings: some that this engine is for; all others will have its precision and its
-                approximations.
-            max_objects_per_batch: objects propagated together, which bounds memory (see
-                `suitable_size` of the batched engine); None finds a number.
+        All settings that this engine is for have the precision and the approximations of these.
+        `max_objects_per_batch` objects are propagated together, which bounds memory (see
+        `suitable_size` of the batched engine); None finds a number.
         """
         ...
 
     def write_clip(self, clip: Clip, writers: Mapping[MaskletSettings, ClipWriter]) -> Work:
-        """Compute a clip's masklets for every setting and hand their rows to the writers.
+        """Compute a clip's masklets for every setting and hand their rows to its writer.
 
-        Args:
-            clip: the clip.
-            writers: one per setting; exactly one where the engine does not share passes.
-
-        Returns:
-            What it took.
+        There is exactly one where the engine does not share passes.
 
         Raises:
             DataError: a frame cannot be read or has another size.
@@ -54,15 +46,10 @@ class MaskletEngine(Protocol):
 
 @dataclass(frozen=True)
 class EngineEntry(Entry):
-    """A masklet engine.
+    """A masklet engine."""
 
-    Attributes:
-        shares_passes: whether one pass over the frames serves several settings.
-        approximates: whether it knows the settings of `Approximations`.
-    """
-
-    shares_passes: bool = False
-    approximates: bool = False
+    shares_passes: bool = False  # whether one pass over the frames serves several settings
+    approximates: bool = False  # whether it knows the settings of `Approximations`
 
 
 ENGINES = Registry(

@@ -38,19 +38,14 @@ _log = logging.getLogger(__name__)
 class Sam2Model:
     """A SAM2 model ready to use.
 
-    Attributes:
-        name: checkpoint name or file name.
-        predictor: a stock `SAM2VideoPredictor` in evaluation mode; it is also the `SAM2Base`
-            that the image side of sam2 takes.
-        checkpoint_sha256: hash of the weights file.
-        config_sha256: hash of the configuration, overrides included.
-        device: where the model is.
+    Its predictor is a stock `SAM2VideoPredictor` in evaluation mode, which also is the `SAM2Base`
+    that the image side of sam2 takes.
     """
 
-    name: str
+    name: str  # of the checkpoint, or of its file
     predictor: Any
-    checkpoint_sha256: str
-    config_sha256: str
+    checkpoint_sha256: str  # of the weights file
+    config_sha256: str  # of the configuration, overrides included
     device: torch.device
 
     def autocast(self, precision: str) -> AbstractContextManager[Any]:
@@ -71,10 +66,8 @@ def without_script_warning() -> Generator[None]:
 def build_model(config: DictConfig) -> Any:
     """Instantiate a SAM2 configuration without touching Hydra's global state.
 
-    It may come with or without its outer `model` key.
-
-    Returns:
-        A `SAM2VideoPredictor` on the CPU, in training mode, with random weights.
+    It may come with or without its outer `model` key. The `SAM2VideoPredictor` is on the CPU, in
+    training mode, with random weights.
     """
     target = {"_target_": "sam2.sam2_video_predictor.SAM2VideoPredictor"}
     return instantiate(OmegaConf.merge(config.get("model", config), target), _recursive_=True)
@@ -180,8 +173,7 @@ def _load_weights(model: Any, weights: Path, source: Path) -> None:
     state = read_state_dict(weights)
     expected = {name: value.shape for name, value in model.state_dict().items()}
     found = {name: value.shape for name, value in state.items()}
-    wrong = [n for n in {**expected, **found} if expected.get(n) != found.get(n)]
-    if wrong:
+    if wrong := [n for n in expected | found if expected.get(n) != found.get(n)]:
         raise DataError(
             f"{weights}: weights do not fit {source.name}: {len(wrong)} tensors are missing, "
             f"unexpected or of another shape, such as {wrong[0]}; pass the right --config"

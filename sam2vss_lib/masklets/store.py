@@ -4,7 +4,7 @@ import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -26,13 +26,9 @@ _REDO = "move it away and run sam2vss masklets again"
 
 @dataclass(frozen=True)
 class FrameMasklets:
-    """The masklets of one window on one frame.
+    """The masklets of one window on one frame."""
 
-    Attributes:
-        rows: as in `SCHEMA`, at least one.
-    """
-
-    rows: Table
+    rows: Table  # as in `SCHEMA`, at least one
 
     @property
     def frame(self) -> int:
@@ -53,14 +49,12 @@ class FrameMasklets:
 class ClipMasklets:
     """The masklets of one clip.
 
-    Attributes:
-        table: rows as in `SCHEMA`, ordered by window, then frame, then masklet; without
-            `rle_visible` in a file of another program that has none.
-        metadata: settings and hashes the file was made with.
+    Rows are as in `SCHEMA`, ordered by window, then frame, then masklet; without `rle_visible` in a
+    file of another program that has none.
     """
 
     table: Table
-    metadata: dict[str, Any]
+    metadata: dict[str, Any]  # settings and hashes the file was made with
 
     @property
     def num_frames(self) -> int:
@@ -72,14 +66,8 @@ class ClipMasklets:
         window, frame = (self.table[name].to_numpy() for name in ("window", "frame"))
         cuts = np.flatnonzero((np.diff(window) != 0) | (np.diff(frame) != 0)) + 1
         bounds = [0, *cuts.tolist(), len(frame)] if len(frame) else []
-        group: list[FrameMasklets] = []
-        for start, end in pairwise(bounds):
-            if group and window[start] != window[start - 1]:
-                yield group
-                group = []
-            group.append(FrameMasklets(self.table.slice(start, end - start)))
-        if group:
-            yield group
+        for _, parts in groupby(pairwise(bounds), lambda part: window[part[0]]):
+            yield [FrameMasklets(self.table.slice(start, end - start)) for start, end in parts]
 
 
 class ClipWriter:
@@ -110,17 +98,11 @@ class ClipWriter:
     ) -> None:
         """Add the rows of one window's n masklets on one frame.
 
-        Masklets are numbered as they come; those of a window are the same on all its frames.
-
-        Args:
-            masks: of `mask_columns`, n rows.
-            rle_visible: run lengths of the n disjoint parts by largest logit.
-            window: index of the window.
-            anchor: frame index of the window's first frame.
-            frame: frame index in the clip.
-            predicted_iou: (n,) of the proposals.
-            stability: (n,) of the proposals.
-            object_score: (n,) logits on this frame.
+        Masklets are numbered as they come; those of a window are the same on all its frames. Of
+        each there are a row of `masks` as `mask_columns` gives it, the run lengths of its part that
+        no other has a larger logit on (`rle_visible`), the two scores of its proposal, and the
+        logit of its presence on this frame, scores being (n,). `anchor` is the window's first
+        frame; it and `frame` are indices in the clip.
         """
         count = masks.num_rows
         if window != self._window:
@@ -138,15 +120,13 @@ class ClipWriter:
             "object_score": object_score,
             "rle_visible": list(rle_visible),
         }
-        in_order = {name: columns[name] for name in SCHEMA.names}
-        self._pending.append(pa.table(in_order, schema=SCHEMA))
+        self._pending.append(pa.table(columns, schema=self._schema))  # in the schema's order
         self.rows += count
 
     def flush(self) -> None:
         """Write what is pending as one row group."""
         if self._pending:
-            table = pa.concat_tables(self._pending).replace_schema_metadata(self._schema.metadata)
-            self._file.write_table(table)
+            self._file.write_table(pa.concat_tables(self._pending))
             self._pending.clear()
 
 
@@ -194,11 +174,8 @@ class MaskletStore(ClipFiles):
                 raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}")
             stored: dict[str, Any] = {key: text[key] for key in _TEXTS}
             stored |= {key: text[key] for key in _OPTIONAL_TEXTS if key in text}
-            return {
-                **stored,
-                "settings": json.loads(text["settings"]),
-                "frames": int(text["frames"]),
-            }
+            stored["settings"], stored["frames"] = json.loads(text["settings"]), int(text["frames"])
+            return stored
         except KeyError as error:
             raise DataError(f"{path}: no metadata {error} of a masklet file; {_REDO}") from None
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -210,19 +187,18 @@ class MaskletStore(ClipFiles):
         Raises:
             DataError: missing, changed or unreadable file, or rows that are not a masklet file's.
         """
-        metadata = self.metadata(clip)
+        path, metadata = self.path(clip), self.metadata(clip)
         self.check(clip)
         try:
-            table = pq.read_table(self.path(clip))
+            table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(
-                f"{self.path(clip)}: damaged masklet file ({first_line(error)}); {_REDO}"
-            ) from None
+            problem = f"damaged masklet file ({first_line(error)})"
+            raise FileFault(path, problem, _REDO) from None
         try:
             return ClipMasklets(checked_rows(table, metadata["frames"]), metadata)
         except ValueError as error:
             problem = f"clip {clip}, {first_line(error)}"
-            raise FileFault(self.path(clip), problem, f"have it written anew, or {_REDO}") from None
+            raise FileFault(path, problem, f"have it written anew, or {_REDO}") from None
 
     def open(self, clip: Clip, *, overlap: str = "area") -> ClipMasklets:
         """The masklets of a clip of a data set, which must be of the very frames that it has.
@@ -232,10 +208,8 @@ class MaskletStore(ClipFiles):
                 lack the visible parts that painting by the overlap rule `logit` needs.
         """
         stored, path = self.read(clip.name), self.path(clip.name)
-        kept = (stored.num_frames, *clip.size)
-        if stored.table.num_rows:
-            size = (stored.table[name][0].as_py() for name in ("height", "width"))
-            kept = (stored.num_frames, *size)
+        first = stored.table.select(["height", "width"]).slice(0, 1).to_pylist()
+        kept = (stored.num_frames, *(first[0].values() if first else clip.size))
         wanted = (clip.num_frames, *clip.size)
         if kept != wanted:
             raise DataError(

@@ -7,17 +7,11 @@ from dataclasses import dataclass
 
 @dataclass
 class Work:
-    """What was computed: the numbers that a plan saves on.
+    """What was computed: the numbers that a plan saves on."""
 
-    Attributes:
-        image_encodings: frames through the image encoder, counting each resizing.
-        prompts: points decoded.
-        object_frames: objects propagated times frames.
-    """
-
-    image_encodings: int = 0
-    prompts: int = 0
-    object_frames: int = 0
+    image_encodings: int = 0  # frames through the image encoder, counting each resizing
+    prompts: int = 0  # points decoded
+    object_frames: int = 0  # objects propagated times frames
 
     def __add__(self, other: Work) -> Work:
         """Sum of two pieces of work."""

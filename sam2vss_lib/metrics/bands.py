@@ -16,10 +16,8 @@ def inner_band(labels: Tensor, radius_px: int, frame_edge_is_boundary: bool = Fa
     the erosion iff the square around it holds its label alone, that is iff both the smallest and
     the largest label in the square equal its own, so one pooling serves all labels.
 
-    Args:
-        labels: (H, W) uint8; 255 is a label like any other here.
-        radius_px: radius r of the square.
-        frame_edge_is_boundary: whether what lies outside the frame counts as another label.
+    Labels are (H, W) uint8, of which 255 is like any other here; what lies outside the frame counts
+    as another label if `frame_edge_is_boundary`.
 
     Returns:
         (H, W) bool.
@@ -39,14 +37,8 @@ def square_extremum(
 ) -> Tensor:
     """Extremum over the part of the (2r + 1)-square around each pixel that is in the frame.
 
-    Args:
-        maps: (H, W).
-        radius_px: radius r of the square.
-        extremum: `torch.minimum` or `torch.maximum`.
-        squared: whether a value grows by the square of its distance, along each axis, in px.
-
-    Returns:
-        (H, W) as `maps`.
+    Maps are (H, W), before and after; the extremum is `torch.minimum` or `torch.maximum`. If
+    `squared`, a value grows by the square of its distance, along each axis, in px.
     """
     for axis in (0, 1):
         pooled = maps.clone()
@@ -65,12 +57,8 @@ def within_dilation(labels: Tensor, ground_truth: Tensor, radius_px: int) -> Ten
     """Mark the pixels whose label occurs in the ground truth within a square around them.
 
     For a pixel labelled c this says whether it lies in the dilation of the ground-truth mask of c,
-    without dilating C masks: the maps are compared under every shift of the square.
-
-    Args:
-        labels: (H, W) uint8; 255 is within no dilation that matters, mask it out.
-        ground_truth: (H, W) uint8.
-        radius_px: radius r of the square.
+    without dilating C masks: the maps, (H, W) uint8, are compared under every shift of the square
+    of radius r. The label 255 is within no dilation that matters: mask it out.
 
     Returns:
         (H, W) bool.

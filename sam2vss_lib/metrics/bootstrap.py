@@ -23,21 +23,13 @@ FEW_CLIPS = "too few clips have a value of their own for an interval over clips"
 
 @dataclass(frozen=True)
 class Gain:
-    """A difference in one metric, in percentage points, such as what a refinement adds.
+    """A difference in one metric, in percentage points, such as what a refinement adds."""
 
-    Attributes:
-        gain: after minus before, over all clips; None where the metric cannot be computed.
-        low: lower end of the interval over clips; None where there is no interval.
-        high: upper end of the interval; None where there is no interval.
-        clips: number of clips that have a value of their own; None where that is not known.
-        note: why something is None.
-    """
-
-    gain: float | None = None
-    low: float | None = None
-    high: float | None = None
-    clips: int | None = None
-    note: str | None = None
+    gain: float | None = None  # after minus before, over all clips; None where it is undefined
+    low: float | None = None  # lower end of the interval over clips; None where there is none
+    high: float | None = None  # upper end, likewise
+    clips: int | None = None  # that have a value of their own; None where that is not known
+    note: str | None = None  # why something is None
 
 
 def resampling_weights(clips: int, samples: int, seed: int) -> NDArray[np.int64]:

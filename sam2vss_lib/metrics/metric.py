@@ -44,11 +44,7 @@ class Metric(ABC):
     @classmethod
     @abstractmethod
     def values(cls, sums: AnySums, settings: MetricSettings) -> dict[str, dict[str, Floats]]:
-        """Values of sums.
-
-        Args:
-            sums: named as `zeros`, each (..., C) or (...): one set of sums, or a batch of them.
-            settings: what they were counted with.
+        """Values of sums, named as `zeros`: one set of them, or a batch, each (..., C) or (...).
 
         Returns:
             metric -> definition -> (...) float64 in 0..1, NaN where it cannot be computed.
@@ -61,11 +57,7 @@ class Metric(ABC):
 
     @abstractmethod
     def count(self, prediction: Tensor, ground_truth: Tensor) -> Tensor:
-        """Count the clip's next frame.
-
-        Args:
-            prediction: (H, W) uint8, classes 0..C-1 or 255 (unlabelled).
-            ground_truth: (H, W) uint8, classes 0..C-1 or 255 (void).
+        """Count the clip's next frame: (H, W) uint8, classes 0..C-1 or 255 (unlabelled, void).
 
         Returns:
             (k, C) int64 on the maps' device; those of all metrics reach the host in one piece.

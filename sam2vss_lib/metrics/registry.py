@@ -6,7 +6,6 @@ the sums of every clip, and its values appear in `metrics.json`, tables and inte
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sam2vss_lib.registry import Entry, Registry
@@ -34,9 +33,4 @@ BUILT_IN = tuple(METRICS)
 
 def metric_kinds() -> tuple[type[Metric], ...]:
     """The classes of all metrics, in the order in which they are reported."""
-    return tuple(map(_loaded, METRICS.values()))
-
-
-@lru_cache
-def _loaded(entry: Entry) -> type[Metric]:
-    return entry.load()
+    return tuple(entry.load() for entry in METRICS.values())

@@ -17,31 +17,21 @@ from sam2vss_lib.metrics.sums import ClipSums, headline_values, variant_values
 class MetricsResult:
     """All values of an evaluation, in percent with full precision; None where undefined.
 
-    Attributes:
-        protocol: id, headline definitions, definitions in words and settings.
-        frames: number of frames.
-        annotated_frames: number of those with ground truth, which are scored; None, and not in the
-            file, if all have some.
-        clips: number of clips.
-        metrics: headline metric -> value.
-        variants: metric -> definition -> value.
-        per_class: for every class `class` (index), `iou` and `support` (ground-truth pixels).
-        per_clip: for every clip, sorted, `clip`, `frames` (and `annotated_frames`) and the headline
-            metrics of it alone.
-        confidence_95: headline metric -> [low, high], percentile bootstrap over clips.
-        notes: reason for each None, by `metric`, `metric.variant` or `confidence_95.metric`.
+    For every class there are `class` (index), `iou` and `support` (ground-truth pixels), for every
+    clip, sorted, `clip`, `frames` (and `annotated_frames`) and the headline metrics of it alone.
+    Notes are by `metric`, `metric.variant` or `confidence_95.metric`.
     """
 
-    protocol: dict[str, Any]
+    protocol: dict[str, Any]  # id, headline definitions, definitions in words and settings
     frames: int
-    annotated_frames: int | None
+    annotated_frames: int | None  # which are scored; None, and not in the file, if all are
     clips: int
-    metrics: dict[str, float | None]
-    variants: dict[str, dict[str, float | None]]
+    metrics: dict[str, float | None]  # headline metric -> value
+    variants: dict[str, dict[str, float | None]]  # metric -> definition -> value
     per_class: list[dict[str, int | float | None]]
     per_clip: list[dict[str, str | int | float | None]]
-    confidence_95: dict[str, list[float] | None]
-    notes: dict[str, str]
+    confidence_95: dict[str, list[float] | None]  # headline metric -> [low, high], over clips
+    notes: dict[str, str]  # reason for each None
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain dictionaries and lists that `json` writes as they are."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,19 +23,6 @@ COVERAGE = ("annotated_frames", "longest_run")
 """Of a clip's `frames`, how many have ground truth, and how many of these at most in a row; kept in
 files only where a frame has none."""
 
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    SettingsError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What numpy, zipfile, json and the checks raise on files that are damaged or something else."""
-
 
 def empty_sums(settings: MetricSettings) -> Sums:
     """Zeros of every sum's shape and dtype: (C,) or () int64 counts, () float64 ratio sums."""
@@ -49,14 +34,9 @@ def empty_sums(settings: MetricSettings) -> Sums:
 
 @dataclass
 class ClipSums:
-    """The sums of each clip of a data set, or of a shard of one.
+    """The sums of each clip of a data set, or of a shard, named and shaped as `empty_sums`."""
 
-    Attributes:
-        settings: what they were counted with.
-        clips: clip -> its sums, named and shaped as `empty_sums`.
-    """
-
-    settings: MetricSettings
+    settings: MetricSettings  # what they were counted with
     clips: dict[str, Sums] = field(default_factory=dict[str, Sums])
 
     @property
@@ -122,7 +102,7 @@ class ClipSums:
             return cls._from_arrays(arrays)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file") from None
-        except _UNREADABLE as error:
+        except Exception as error:  # readers fed arbitrary bytes may raise almost anything
             raise DataError(f"{path}: not a file of metric sums ({error!r})") from None
 
     @classmethod
@@ -155,9 +135,7 @@ class ClipSums:
 def variant_values(sums: AnySums, settings: MetricSettings) -> dict[str, dict[str, Floats]]:
     """Every definition of every metric in percent, of the data set, a clip, or many resamples.
 
-    Args:
-        sums: named as `empty_sums`, each (..., C) or (...): one set of sums, or a batch of them.
-        settings: what they were counted with.
+    Sums are named as `empty_sums`, each (..., C) or (...): one set of sums, or a batch of them.
 
     Returns:
         metric -> definition -> (...) float64 in percent, NaN where it cannot be computed.

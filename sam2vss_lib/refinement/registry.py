@@ -10,15 +10,10 @@ from sam2vss_lib.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class VoteRule(Entry):
-    """A vote rule.
+    """A vote rule."""
 
-    Attributes:
-        title: as prose and legends name it.
-        suffix: what tables add to a system's name.
-    """
-
-    title: str
-    suffix: str
+    title: str  # as prose and legends name it
+    suffix: str  # what tables add to a system's name
 
 
 VOTES = Registry(

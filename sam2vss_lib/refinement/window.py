@@ -16,21 +16,13 @@ from sam2vss_lib.refinement.settings import Overlap
 
 @dataclass
 class Window:
-    """The masklets of a window and what a base model predicted on its frames.
-
-    Attributes:
-        clip: the clip.
-        predictions: the base model's labels.
-        parts: the masklets, frame by frame; the same n masklets in the same order on each.
-        overlap: which masklet is on top.
-        device: where to compute.
-    """
+    """The masklets of a window and what a base model predicted on its frames."""
 
     clip: Clip
-    predictions: PredictionFolder
-    parts: Sequence[FrameMasklets]
+    predictions: PredictionFolder  # of the base model
+    parts: Sequence[FrameMasklets]  # frame by frame; the same n masklets in one order on each
     overlap: Overlap
-    device: torch.device
+    device: torch.device  # where to compute
 
     def __post_init__(self) -> None:
         """Nothing is read yet."""

@@ -104,7 +104,7 @@ def measured_costs(results: Path) -> UnitCosts:
 
 def arithmetic(settings: StudySettings) -> str:
     """Precision of the masklets in words, with what is approximated."""
-    left_out = ", ".join(settings.approximations.in_use())
+    left_out = ", ".join(settings.in_use())
     return f"{settings.precision} ({left_out})" if left_out else settings.precision
 
 

@@ -24,17 +24,11 @@ _CUDA_SIZE_LIMIT = 64  # a GPU is busy long before that
 
 @dataclass
 class Chunk:
-    """Objects that run together.
+    """Objects that run together."""
 
-    Attributes:
-        objects: (n,) indices among the masks given.
-        lengths: (n,) how many frames each is followed.
-        memories: of the n objects.
-    """
-
-    objects: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    memories: Memories
+    objects: NDArray[np.int64]  # (n,) indices among the masks given
+    lengths: NDArray[np.int64]  # (n,) how many frames each is followed
+    memories: Memories  # of the n objects
 
     def rows(self, index: slice | NDArray[np.int64]) -> Chunk:
         """Some of the objects."""

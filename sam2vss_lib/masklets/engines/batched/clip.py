@@ -63,7 +63,7 @@ class BatchedEngine:
             model,
             max_objects_per_batch=max_objects_per_batch,
             precision=settings.precision,
-            approximations=settings.approximations,
+            approximations=settings,
         )
 
     def write_clip(self, clip: Clip, writers: Mapping[MaskletSettings, ClipWriter]) -> Work:

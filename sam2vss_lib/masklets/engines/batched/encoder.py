@@ -26,17 +26,11 @@ _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 class EncodedFrames(NamedTuple):
-    """Encoder features of n frames, finest first, as `SAM2Base.forward_image` gives them.
+    """Encoder features of n frames, finest first, as `SAM2Base.forward_image` gives them."""
 
-    Attributes:
-        s4: (n, D/8, S/4, S/4), already reduced for the mask decoder.
-        s8: (n, D/4, S/8, S/8), likewise.
-        s16: (n, D, S/16, S/16), without the no-memory embedding.
-    """
-
-    s4: Tensor
-    s8: Tensor
-    s16: Tensor
+    s4: Tensor  # (n, D/8, S/4, S/4), already reduced for the mask decoder
+    s8: Tensor  # (n, D/4, S/8, S/8), likewise
+    s16: Tensor  # (n, D, S/16, S/16), without the no-memory embedding
 
     def frame(self, index: int) -> EncodedFrames:
         """One frame, still with its leading dimension."""

@@ -23,15 +23,10 @@ _BITS = 0x0102040810204080  # gathers the lowest bits of eight bytes in the high
 
 @dataclass(frozen=True)
 class PackedMasks:
-    """Masks at a bit a pixel, read as an (n, H, W) bool array is.
+    """Masks at a bit a pixel, in row-major order, read as an (n, H, W) bool array is."""
 
-    Attributes:
-        packed: (n, ceil(H * W / 8)) uint8, masks in row-major order, lowest bit first.
-        size_px: (H, W).
-    """
-
-    packed: NDArray[np.uint8]
-    size_px: tuple[int, int]
+    packed: NDArray[np.uint8]  # (n, ceil(H * W / 8)), lowest bit first
+    size_px: tuple[int, int]  # (H, W)
 
     def __len__(self) -> int:
         """Number of masks."""

@@ -17,17 +17,11 @@ from sam2vss_lib.masklets.sam2 import Sam2Model
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame on its way through the engine.
+    """One frame on its way through the engine."""
 
-    Attributes:
-        index: in the clip.
-        video: features that propagation reads.
-        image: features that proposals read; None where the frame is no anchor.
-    """
-
-    index: int
-    video: EncodedFrames
-    image: EncodedFrames | None
+    index: int  # in the clip
+    video: EncodedFrames  # features that propagation reads
+    image: EncodedFrames | None  # features that proposals read; None where the frame is no anchor
 
 
 @dataclass(frozen=True)

@@ -33,22 +33,14 @@ class Candidates:
     """Masks of one frame and one grid before suppression of duplicates, in stock's order.
 
     Tensors are on the model's device. Masks are packed, as there may be 12,288 of them.
-
-    Attributes:
-        packed: (n, ceil(H * W / 8)) uint8, masks in row-major order, lowest bit first.
-        predicted_iou: (n,) in the precision of the model.
-        stability: (n,) float32, NaN where no logit is above minus the offset.
-        boxes_xyxy: (n, 4) int64, in pixels, last ones included; zeros for an empty mask.
-        size_px: (height, width) of the frame.
-        loosest: the grid, and the loosest thresholds for which these are all.
     """
 
-    packed: Tensor
-    predicted_iou: Tensor
-    stability: Tensor
-    boxes_xyxy: Tensor
-    size_px: tuple[int, int]
-    loosest: MaskletSettings
+    packed: Tensor  # (n, ceil(H * W / 8)) uint8, masks in row-major order, lowest bit first
+    predicted_iou: Tensor  # (n,) in the precision of the model
+    stability: Tensor  # (n,) float32, NaN where no logit is above minus the offset
+    boxes_xyxy: Tensor  # (n, 4) int64, in pixels, last ones included; zeros for an empty mask
+    size_px: tuple[int, int]  # (height, width) of the frame
+    loosest: MaskletSettings  # the grid, and the loosest thresholds for which these are all
 
     def masks(self, index: Tensor) -> NDArray[np.bool_]:
         """(k, H, W) masks of some candidates."""

@@ -21,17 +21,11 @@ from sam2vss_lib.masklets.engines.batched.upscaling import Upscaler, image_order
 
 
 class Decoded(NamedTuple):
-    """What the decoder says of n objects.
+    """What the decoder says of n objects."""
 
-    Attributes:
-        masks: (n, 1, S/4, S/4) float32 logits, `NO_OBJ_SCORE` where the object is absent.
-        pointers: (n, C) object pointers.
-        scores: (n, 1) presence logits.
-    """
-
-    masks: Tensor
-    pointers: Tensor
-    scores: Tensor
+    masks: Tensor  # (n, 1, S/4, S/4) float32 logits, `NO_OBJ_SCORE` where the object is absent
+    pointers: Tensor  # (n, C) object pointers
+    scores: Tensor  # (n, 1) presence logits
 
 
 class _Tokens(NamedTuple):

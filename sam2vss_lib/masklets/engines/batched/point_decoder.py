@@ -18,17 +18,11 @@ from sam2vss_lib.masklets.engines.batched.upscaling import Upscaler, image_order
 
 
 class Prompted(NamedTuple):
-    """n points after the transformer, before any mask is made.
+    """n points after the transformer, before any mask is made."""
 
-    Attributes:
-        predicted_iou: (n, 3) the model's own estimate of its three masks' quality.
-        mask_tokens: (n, 3, C).
-        image: (n, p, C).
-    """
-
-    predicted_iou: Tensor
-    mask_tokens: Tensor
-    image: Tensor
+    predicted_iou: Tensor  # (n, 3) the model's own estimate of its three masks' quality
+    mask_tokens: Tensor  # (n, 3, C)
+    image: Tensor  # (n, p, C)
 
 
 class PointDecoder:

@@ -44,22 +44,16 @@ _log = logging.getLogger(__name__)
 class TrackedFrame(NamedTuple):
     """The objects that are still followed on one frame of a window.
 
-    Attributes:
-        offset: frame within the window, 0 is the anchor.
-        objects: (m,) indices of the objects among the masks given, ascending.
-        low: (k, 1, h, w) float32 on the model's device, logits at its own size; brought to the
-            frame's, a pixel is of an object where > 0.
-        rows: (m,) which of the logits are each object's: 0 to m - 1, unless objects were merged.
-        object_score: (m,) float32 logit of the object being present.
-        size_px: (H, W) of the frame.
+    The logits are at the model's own size, on its device; brought to the frame's, a pixel is of an
+    object where they are > 0.
     """
 
-    offset: int
-    objects: NDArray[np.int64]
-    low: Tensor
-    rows: NDArray[np.int64]
-    object_score: NDArray[np.float32]
-    size_px: tuple[int, int]
+    offset: int  # of the frame within the window, 0 is the anchor
+    objects: NDArray[np.int64]  # (m,) indices among the masks given, ascending
+    low: Tensor  # (k, 1, h, w) float32 logits
+    rows: NDArray[np.int64]  # (m,) which are each object's: 0 to m - 1, unless some were merged
+    object_score: NDArray[np.float32]  # (m,) logit of the object being present
+    size_px: tuple[int, int]  # (H, W) of the frame
 
     @property
     def logits(self) -> Tensor:
@@ -126,18 +120,11 @@ class WindowTracker:
     ) -> Iterator[TrackedFrame]:
         """Carry masks from a window's first frame to the last that any object asks for.
 
-        Frames are asked for once each and in order, and are not kept: memory grows with the number
-        of objects, not with the length of a window. Each object runs as it would in a window of
-        its own length (see `age_unit`).
-
-        Args:
-            features: gives a frame of the window by its offset, in the resizing "video".
-            masks: (n, H, W) masks on the first frame, n > 0; packed ones are unpacked a few at a
-                time.
-            lengths: (n,) or one for all: how many frames an object is followed, at least 1.
-
-        Yields:
-            One `TrackedFrame` per frame, the first included.
+        Features are a frame's by its offset, in the resizing "video"; they are asked for once each
+        and in order, and are not kept: memory grows with the number of objects, not with the length
+        of a window. Masks are (n, H, W) on the first frame, n > 0, which comes out again; packed
+        ones are unpacked a few at a time. An object is followed for its length, (n,) or one for
+        all, at least 1, and runs as it would in a window of this length (see `age_unit`).
 
         Raises:
             RunError: the device has too little memory for a single object.
@@ -166,15 +153,10 @@ class WindowTracker:
                 chunks = packed(chunks, self.max_objects_per_batch)
 
     def _frame(
-        self,
-        offset: int,
-        features: EncodedFrames,
-        masks: Masks,
-        chunks: Sequence[Chunk],
+        self, offset: int, features: EncodedFrames, masks: Masks, chunks: Sequence[Chunk]
     ) -> tuple[NDArray[np.int64], Tensor, NDArray[np.float32], list[Chunk]]:
         """All chunks on one frame: objects, low logits, scores, and the chunks afterwards."""
-        waiting, done = list(chunks), []
-        logits, scores = [], []
+        waiting, done, logits, scores = list(chunks), [], [], []
         while waiting:
             chunk = waiting.pop(0)
             if len(chunk.objects) > self.max_objects_per_batch:

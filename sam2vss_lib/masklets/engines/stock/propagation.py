@@ -21,17 +21,11 @@ from sam2vss_lib.masklets.sam2 import Sam2Model
 
 
 class FrameMasks(NamedTuple):
-    """The masklets of a window on one frame.
+    """The masklets of a window on one frame."""
 
-    Attributes:
-        offset: frame within the window, 0 is the anchor.
-        logits: (n, H, W) float32 on the model's device; a pixel belongs to a masklet where > 0.
-        object_score: (n,) float32 logit of the object being present.
-    """
-
-    offset: int
-    logits: Tensor
-    object_score: NDArray[np.float32]
+    offset: int  # of the frame within the window, 0 is the anchor
+    logits: Tensor  # (n, H, W) float32 on the model's device; a pixel is of a masklet where > 0
+    object_score: NDArray[np.float32]  # (n,) logit of the object being present
 
 
 def propagate(
@@ -44,16 +38,8 @@ def propagate(
     """Carry masks from a window's first frame to its last.
 
     The predictor sees a folder holding the window's frames only, so its memory is bounded by the
-    window and not by the clip.
-
-    Args:
-        model: the SAM2 model.
-        frame_paths: image files of the window, in order; readable and of one size.
-        masks: (n, H, W) masks on the first frame, n > 0.
-        precision: "float32" or "bfloat16" (autocast).
-
-    Yields:
-        One `FrameMasks` per frame of the window, the first included.
+    window and not by the clip. Its image files are given in order, readable and of one size; the
+    masks on its first frame, which comes out again, are (n, H, W), n > 0.
     """
     predictor = model.predictor
     with tempfile.TemporaryDirectory(prefix="sam2vss-window-") as folder:

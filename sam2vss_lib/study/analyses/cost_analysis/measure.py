@@ -44,9 +44,7 @@ def measure_cost(
     `base` holds the (H, W) base labels of the first frame. Objects to track are the clip's own
     proposals, repeated as needed; the prompted frame is not counted among the tracked `frames`.
     """
-    tracker = WindowTracker(
-        model, precision=settings.precision, approximations=settings.approximations
-    )
+    tracker = WindowTracker(model, precision=settings.precision, approximations=settings)
     model = tracker.model  # compiled, if that is set
     encoded = partial(encode, model, precision=settings.precision)
     timer = _Timer(model)

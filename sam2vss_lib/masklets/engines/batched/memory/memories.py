@@ -14,15 +14,10 @@ from sam2vss_lib.masklets.approximations import EXACT, Approximations
 
 @dataclass
 class Memories:
-    """Memories of n objects that may still be read, by frame of the window.
+    """Memories of n objects that may still be read, by frame of the window."""
 
-    Attributes:
-        maps: (n, p, M) bfloat16, as stock keeps them.
-        pointers: (n, C) object pointers.
-    """
-
-    maps: dict[int, Tensor] = field(default_factory=dict)
-    pointers: dict[int, Tensor] = field(default_factory=dict)
+    maps: dict[int, Tensor] = field(default_factory=dict)  # (n, p, M) bfloat16, as stock keeps them
+    pointers: dict[int, Tensor] = field(default_factory=dict)  # (n, C) object pointers
 
     def rows(self, index: slice | Tensor) -> Memories:
         """Some of the objects."""
