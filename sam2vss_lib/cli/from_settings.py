@@ -25,13 +25,9 @@ def with_settings(
     """Give a command the options of its settings, which it takes as its first argument.
 
     What a value must be is for the settings to say, in one line. A command with two kinds of
-    settings has two decorators, of which the inner one is for its first argument.
-
-    Args:
-        settings: the model whose fields become options.
-        without: fields that do not.
-        preset: values by name of a preset; adds the option --preset, to be changed by the others.
-        preset_fields: fields without a default of their own here, as the preset has one.
+    settings has two decorators, of which the inner one is for its first argument. With a `preset`,
+    which gives values by its name, there is an option --preset, to be changed by the others;
+    `preset_fields` then have no default of their own.
     """
     fields = {n: f for n, f in settings.model_fields.items() if n not in without}
 

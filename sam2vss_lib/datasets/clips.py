@@ -122,34 +122,19 @@ class Clip:
         return labels
 
     def read_mask(self, i: int) -> Labels:
-        """Read the mask of frame `i` as `ground_truth` does, but whatever its size.
-
-        Returns:
-            (h, w) uint8; 0..C-1 are classes, 255 is void.
-
-        Raises:
-            DataError: there is no mask, the number of classes is unknown, or the mask is not
-                readable or holds values that are no class.
-        """
+        """Read the mask of frame `i` as `ground_truth` does, but whatever its size."""
         path, layout, strays = self.mask_path(i), self.layout, self.stray_labels
         num_classes = known_num_classes(self.class_count, self.root)
         match layout.mask_values:
             case "labels":
-                mask = read_label_image(path)
+                mask, offset = read_label_image(path), layout.mask_offset
                 return ground_truth_from_mask(
-                    mask,
-                    num_classes,
-                    stray_labels=strays,
-                    source=path,
-                    offset=layout.mask_offset,
+                    mask, num_classes, stray_labels=strays, source=path, offset=offset
                 )
             case "panoptic":
+                ids, things = read_id_image(path, "grey"), layout.things
                 return labels_from_panoptic(
-                    read_id_image(path, "grey"),
-                    num_classes,
-                    things=layout.things,
-                    stray_labels=strays,
-                    source=path,
+                    ids, num_classes, things=things, stray_labels=strays, source=path
                 )
             case "segments":
                 index = read_segments(self.root / str(layout.segments_file))

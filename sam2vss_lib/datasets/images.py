@@ -103,10 +103,8 @@ def read_label_image(path: Path) -> Labels:
 def read_id_image(path: Path, coding: Literal["grey", "rgb"]) -> NDArray[np.int32]:
     """Read a panoptic image, whose values are segment ids rather than labels.
 
-    Args:
-        path: the PNG or BMP file.
-        coding: "grey" for ids stored as the values of 8-bit or 16-bit grey or a palette (as
-            VIPSeg does), "rgb" for 8-bit RGB with id = R + 256 G + 65536 B (as COCO does).
+    They are the values of 8-bit or 16-bit "grey" or a palette (as VIPSeg stores them), or 8-bit
+    "rgb" with id = R + 256 G + 65536 B (as COCO does).
 
     Returns:
         (H, W) int32, the ids.

@@ -124,13 +124,9 @@ def mask_from_ground_truth(labels: Labels, num_classes: int) -> Labels:
 def check_prediction(
     labels: Labels, num_classes: int, path: Path | str, label_offset: int = 0
 ) -> None:
-    """Check the values of a predicted label map, as they are in its file.
+    """Check the values of a predicted label map, (H, W) uint8, as they are in its file.
 
-    Args:
-        labels: (H, W) uint8.
-        num_classes: C.
-        path: the file, for the error.
-        label_offset: 0 for files of 0..C-1 and 255, 1 for files of 1..C with 0 and 255 as void.
+    The offset is 0 for files of 0..C-1 and 255, 1 for files of 1..C with 0 and 255 as void.
 
     Raises:
         DataError: a value is neither a class nor void.
@@ -138,17 +134,13 @@ def check_prediction(
     """
     check_num_classes(num_classes)
     last = num_classes - 1 + label_offset
-    strays = _values_above(labels, last)
-    if not strays:
+    if not (strays := _values_above(labels, last)):
         return
+    problem = f"label {listing(strays)} is neither class ({label_offset}..{last}) nor void ({VOID})"
     hint = f"check that the predictions are of {num_classes} classes"
     if label_offset == 0 and strays == [num_classes]:
         hint = f"if the files number the classes 1..{num_classes}, pass --label-offset 1"
-    raise FileFault(
-        path,
-        f"label {listing(strays)} is neither class ({label_offset}..{last}) nor void ({VOID})",
-        hint,
-    )
+    raise FileFault(path, problem, hint)
 
 
 def class_palette(num_classes: int) -> NDArray[np.uint8]:

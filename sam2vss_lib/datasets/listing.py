@@ -53,10 +53,8 @@ def is_junk(name: str) -> bool:
 def list_images(folder: Path, suffixes: Sequence[str], beside: Sequence[str] = ()) -> Images:
     """List the images of a folder, which may be missing, in no particular order.
 
-    Args:
-        folder: where they are.
-        suffixes: those of images, in small letters; they are compared without case.
-        beside: suffixes of other files that may lie there.
+    Their suffixes are given in small letters and compared without case; files of suffixes `beside`
+    may lie there, too.
 
     Raises:
         DataError: the folder cannot be listed.

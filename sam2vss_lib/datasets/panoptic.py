@@ -35,14 +35,9 @@ def labels_from_panoptic(
 ) -> Labels:
     """Convert ids of VIPSeg's form: 0 is void, 1..C a class, 100 * class + instance a thing.
 
-    Args:
-        ids: (H, W) integers in 0..65535.
-        num_classes: C.
-        things: the classes (1..C) that have instances. An instance of any other class is void:
-            value 200 in clip `353_-5sqmCF8OFU` of VIPSeg is a known mistake for void. None takes
-            every class for one that may have instances.
-        stray_labels: "error" refuses ids of no class, "void" reads them as void.
-        source: the image's file, for the error.
+    Ids are (H, W) integers in 0..65535; those of no class are refused as an "error" or read as
+    "void". Things are the classes (1..C) that have instances, None all of them; an instance of any
+    other class is void: value 200 in clip `353_-5sqmCF8OFU` of VIPSeg is a known mistake for void.
 
     Returns:
         (H, W) uint8; 0..C-1 are classes, 255 is void.

@@ -20,10 +20,8 @@ def checkpoint_folder() -> Path:
 def checkpoint_sources(facts: CheckpointFacts, mirror: str | None = None) -> list[str]:
     """Addresses of a checkpoint's file, the best one first.
 
-    Args:
-        facts: its entry in the manifest.
-        mirror: a folder's address, which then is the only one: files are looked for by their
-            names in it. $SAM2VSS_MIRROR is used where it is None; $HF_ENDPOINT moves the hub.
+    A mirror, a folder's address, is the only one: files are looked for by their names in it.
+    $SAM2VSS_MIRROR is used where it is None; $HF_ENDPOINT moves the hub.
     """
     mirror = mirror or os.environ.get("SAM2VSS_MIRROR")
     if mirror:

@@ -16,21 +16,10 @@ Table: TypeAlias = Any  # a pyarrow.Table; pyarrow ships no types
 #: which no other masklet of the window has a larger logit (the `logit` overlap rule)
 SCHEMA = pa.schema(
     [
-        ("window", pa.int32()),
-        ("anchor", pa.int32()),
-        ("masklet", pa.int32()),
-        ("frame", pa.int32()),
+        *((name, pa.int32()) for name in ("window", "anchor", "masklet", "frame")),
         ("rle", pa.binary()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        ("area", pa.int32()),
-        ("x", pa.int32()),
-        ("y", pa.int32()),
-        ("w", pa.int32()),
-        ("h", pa.int32()),
-        ("predicted_iou", pa.float32()),
-        ("stability", pa.float32()),
-        ("object_score", pa.float32()),
+        *((name, pa.int32()) for name in ("height", "width", "area", "x", "y", "w", "h")),
+        *((name, pa.float32()) for name in ("predicted_iou", "stability", "object_score")),
         ("rle_visible", pa.binary()),
     ]
 )
@@ -102,14 +91,10 @@ def visible_parts(logits: Tensor) -> Tensor:
 
 
 def checked_rows(table: Table, frames: int) -> Table:
-    """The rows of a file in the order and the types of `SCHEMA`, without columns of other names.
+    """The rows of a clip's file in the order and types of `SCHEMA`, without columns of other names.
 
-    Args:
-        table: rows as a program wrote them: in any order, with numbers of any width.
-        frames: frames of the clip.
-
-    Returns:
-        Rows ordered by window, then frame, then masklet; `OPTIONAL_COLUMNS` only if there.
+    A program may have written them in any order, with numbers of any width; then they are ordered
+    by window, then frame, then masklet. `OPTIONAL_COLUMNS` are there only if they were.
 
     Raises:
         ValueError: a column is missing, has a gap or another type, sizes differ, a frame lies

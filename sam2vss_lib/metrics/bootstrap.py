@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.metrics.iou import ratio
-from sam2vss_lib.metrics.metric import AnySums, Floats
+from sam2vss_lib.metrics.metric import AnySums, Floats, Numbers
 from sam2vss_lib.metrics.sums import ClipSums, headline_values
 
 if TYPE_CHECKING:
@@ -49,13 +49,8 @@ def confidence_interval(
 ) -> dict[str, tuple[float, float] | None]:
     """Percentile bootstrap interval of every headline metric over clips.
 
-    Frames of one clip resemble each other, so clips and not frames are what is resampled.
-
-    Args:
-        scores: a suite or its sums.
-        samples: number of resamples.
-        seed: seed of the resampling.
-        level: coverage, in 0..1.
+    Frames of one clip resemble each other, so clips and not frames are what is resampled. The level
+    is the coverage, in 0..1.
 
     Returns:
         metric -> (low, high) in percent, None if fewer than two clips have a value of their own.
@@ -147,15 +142,14 @@ def _bootstrap(
     """
     if samples < 1 or not 0.0 < level < 1.0:
         raise SettingsError(f"bootstrap: {samples} samples at level {level} are not possible")
-    whole = values(*({key: counts.sum(axis=0) for key, counts in side.items()} for side in sides))
     clips = len(next(iter(sides[0].values())))
     weights = resampling_weights(clips, samples, seed).astype(np.float64)
-    resampled = values(
-        *(
-            {key: np.tensordot(weights, n.astype(np.float64), axes=1) for key, n in side.items()}
-            for side in sides
-        )
-    )
+
+    def resample(counts: Numbers) -> Floats:
+        return np.tensordot(weights, counts.astype(np.float64), axes=1)
+
+    whole = values(*({key: n.sum(axis=0) for key, n in side.items()} for side in sides))
+    resampled = values(*({key: resample(n) for key, n in side.items()} for side in sides))
     tail = 50.0 * (1.0 - level)
     found: dict[str, Gain] = {}
     for key, of_clips in values(*sides).items():

@@ -53,10 +53,7 @@ class MetricSuite:
     def update(self, clip: str, prediction: Tensor, ground_truth: Tensor) -> None:
         """Count the next frame of a clip; the first frame of another clip finishes this one.
 
-        Args:
-            clip: name of the clip.
-            prediction: (H, W) uint8, classes 0..C-1 or 255 (unlabelled), on any device.
-            ground_truth: (H, W) uint8, classes 0..C-1 or 255 (void), on the same device.
+        Both maps are (H, W) uint8, classes 0..C-1 or 255 (unlabelled, void), on one device.
 
         Raises:
             DataError: a clip comes back after another or after `finish`; a map has a wrong shape,

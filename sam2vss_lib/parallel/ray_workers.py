@@ -154,17 +154,12 @@ def map_on_ray(
     """Call a function for every item in worker processes; those that die are replaced.
 
     A worker has one item at a time, so that the driver holds no more than the items' results. An
-    item that fails does not stop the others.
+    item that fails does not stop the others. `make_work` is called once by every worker, to load
+    models and so on, and returns the function; both must pickle, and so must items and results.
 
-    Args:
-        make_work: called once by every worker, to load models and so on; returns the function.
-            Both must pickle, and so must items and results.
-        items: the function's arguments.
-        pool: where.
-        costs: of each item, such as its number of frames; the dearest are begun first.
-        names: of the items, for errors.
-        what: name of the progress bar, which is shown on a terminal only.
-        unit: of the costs, for the progress bar's rate.
+    Items have costs, such as their numbers of frames, of which the dearest are begun first, and
+    names, for errors. `what` names the progress bar, shown on a terminal only, which is in the unit
+    of the costs.
 
     Returns:
         The results, in the order of the items.
@@ -204,10 +199,10 @@ def _connected(pool: RayPool) -> Generator[tuple[Any, int, float]]:
         import ray
     if pool.address:
         _check_reachable(pool.address)
-    where: dict[str, Any] = {"address": pool.address}
+    where: dict[str, Any] = {"address": pool.address or "local"}
     if not pool.address:
-        where = {"address": "local", "num_cpus": pool.workers, "include_dashboard": False}
-        where["object_store_memory"] = _OBJECT_STORE_BYTES
+        where |= {"num_cpus": pool.workers, "include_dashboard": False}
+        where |= {"object_store_memory": _OBJECT_STORE_BYTES}
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)

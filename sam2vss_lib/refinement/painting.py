@@ -14,14 +14,8 @@ from sam2vss_lib.refinement.settings import Overlap
 def paint(prediction: Tensor, masks: Tensor, classes: Tensor, priority: Tensor) -> Tensor:
     """Give every mask its class, and pixels under several masks that of highest priority (Eq. 1).
 
-    Args:
-        prediction: (H, W) uint8, kept outside the masks.
-        masks: (n, H, W) bool.
-        classes: (n,) uint8; masks of class 255 paint nothing.
-        priority: (n,) numbers; among equals the later mask wins.
-
-    Returns:
-        (H, W) uint8.
+    The prediction, (H, W) uint8 as the result, is kept outside the masks, (n, H, W) bool. Masks of
+    class 255, (n,) uint8, paint nothing; of equal priority, (n,) numbers, the later mask wins.
     """
     painted, of_mask = prediction.clone(), classes.tolist()
     for index in priority.argsort(stable=True).tolist():

@@ -27,16 +27,10 @@ def refine(
     device: str | torch.device = "cpu",
     progress: Callable[[str], None] = lambda clip: None,
 ) -> int:
-    """Refine the predictions of every clip; finished clips are reused.
+    """Refine the predictions of every clip into `out`; finished clips are reused.
 
-    Args:
-        dataset: the clips; ground truth is not used, and frames are compared with the masklets'.
-        predictions: the base model's labels.
-        masklets: their masklets.
-        out: where refined labels go.
-        settings: vote and overlap rule.
-        device: where to compute; the result does not depend on it.
-        progress: called with each clip's name when it is done.
+    Ground truth is not used, and frames are compared with the masklets'. The result does not depend
+    on the device. `progress` is called with each clip's name when it is done.
 
     Returns:
         Number of clips that were reused.

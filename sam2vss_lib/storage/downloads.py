@@ -48,15 +48,9 @@ def fetch_file(
     """Fetch a file whose hash is known, unless it is there.
 
     What an interrupted download has got is kept in a hidden file beside `path` and continued by the
-    next one, also from another address. `path` itself appears only when its hash is right.
-
-    Args:
-        urls: where it is published; each is tried until one gives the file.
-        path: where it is wanted.
-        sha256: its hash as hexadecimal.
-        size_bytes: its size.
-        offline: do not use the network; $SAM2VSS_OFFLINE and $HF_HUB_OFFLINE have the same effect.
-        connection: timeouts and retries.
+    next one, also from another address: each is tried until one gives the file. `path` itself
+    appears only when its hash, as hexadecimal, is right. The network is not used if `offline`;
+    $SAM2VSS_OFFLINE and $HF_HUB_OFFLINE have the same effect.
 
     Returns:
         Whether it was there already.

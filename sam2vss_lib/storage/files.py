@@ -100,11 +100,9 @@ def held(lock: Path, *, wait: bool = True) -> Generator[bool]:
         RunError: the disk is full.
         SettingsError: the folder cannot be made or written to.
     """
-    try:
-        with _room_for(lock):
-            handle = _lock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle = None
+    handle: int | None = None
+    with suppress(BlockingIOError), _room_for(lock):
+        handle = _lock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     if handle is None:
         yield False
         return

@@ -18,15 +18,11 @@ _PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read named tensors.
+    """Read named tensors, onto the CPU.
 
-    Args:
-        path: a `.safetensors` file, or a file written by `torch.save` that holds a state dict, by
-            itself or under one of the names that training loops use for it. A prefix that a wrapper
-            of the model put before all names is taken off.
-
-    Returns:
-        The tensors, on the CPU, by name.
+    They are in a `.safetensors` file, or in a state dict written by `torch.save`, by itself or
+    under one of the names that training loops use for it. A prefix that a wrapper of the model put
+    before all names is taken off.
 
     Raises:
         DataError: the file is damaged, or holds anything but named tensors of finite numbers, or

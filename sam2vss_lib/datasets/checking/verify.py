@@ -95,18 +95,11 @@ def verify_dataset(
     lists checksums, a changed, missing or added file is a fault, too. On a terminal a bar shows
     the progress.
 
-    Args:
-        root: the data set root, or "demo" or "demo-b" for generated data.
-        split: name of the split.
-        num_classes: C; by default that of the root's class list.
-        mask_offset: of the masks, as `open_dataset` takes it.
-        stray_labels: whether mask values that are no class are a fault ("error") or not ("void").
-        expect: name of a published data set (`data_manifests/datasets.yaml`) that this should be:
-            clips, classes and counts that differ from it are faults.
-        write_manifest: write the checksums of all files anew instead of comparing them, if there
-            is no fault.
-        workers: processes that read files; a script that asks for more than one needs
-            `if __name__ == "__main__":`.
+    Arguments that `open_dataset` has, too, are as there. If it should be a published data set
+    (`data_manifests/datasets.yaml`), clips, classes and counts that differ from what you `expect`
+    are faults. With `write_manifest`, the checksums of all files are written anew instead of being
+    compared, if there is no fault. A script that asks for more than one worker process needs
+    `if __name__ == "__main__":`.
 
     Returns:
         The report; faults in the data do not raise.

@@ -43,16 +43,11 @@ def convert_dataset(
 ) -> ConversionResult:
     """Convert a published data set; clips that are there already are not made again.
 
-    Args:
-        kind: "vspw-480p" or "vipseg-720p".
-        source: data set root as published.
-        target: data set root to make; a clip appears in it when it is complete.
-        split: convert the clips of this split only; by default every clip there is.
-        height_px: another height than the official one.
-        semantic: for VIPSeg: drop instances and write a root in VSPW layout.
-        stray_labels: for `semantic`: "error" refuses ids of no class, "void" makes them void.
-        workers: processes; a script that asks for more than one needs
-            `if __name__ == "__main__":`.
+    The source is its root as published, of kind "vspw-480p" or "vipseg-720p", the target a root to
+    make, in which a clip appears when it is complete. By default every clip is converted, whatever
+    its split, to the official height. VIPSeg's semantic form drops instances, in VSPW layout; ids
+    of no class are then refused as an "error" or made "void". A script that asks for more than one
+    worker process needs `if __name__ == "__main__":`.
 
     Returns:
         Numbers of clips. All are tried before the first fault is raised.

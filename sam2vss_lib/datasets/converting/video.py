@@ -41,13 +41,15 @@ def convert_video(
 ) -> tuple[str, bool]:
     """Make a clip of a video file or of a folder of images, and put it on a split list.
 
-    Frames are named 00000001, 00000002, ... as VSPW's are. A clip that was made from the same
-    source with the same settings is left alone.
+    Frames are named 00000001, 00000002, ... as VSPW's are; images are taken in the order of their
+    numbers. The clip, by default of the source's name, appears in the root, which is made when
+    missing, when it is complete. One that was made from the same source with the same settings is
+    left alone.
 
     Args:
-        source: the video or the folder, whose images are taken in the order of their numbers.
-        root: data set root, made when missing; the clip appears in it when it is complete.
-        clip: its name; by default that of the source.
+        source: the video or the folder.
+        root: data set root.
+        clip: its name.
         split: name of the list that it is added to.
         fps: frames per second to take: at each point of time the frame then shown. By default
             every frame; images have no times, so for them there is no such choice.

@@ -6,7 +6,7 @@ longest of their windows goes. Objects do not see each other in SAM2, so sharing
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +92,7 @@ def write_clip(
     ):
         work.image_encodings += 1 + (frame.image is not None and frame.image is not frame.video)
         if frame.image is not None:
-            opened = _open_window(clip, model, frame, frame.image, list(writers), tracker, work)
+            opened = _open_window(clip, frame, frame.image, writers, tracker, work)
             windows += [opened] if opened.members else []
         for window in windows:
             window.current = frame.video
@@ -101,7 +101,8 @@ def write_clip(
             _write_part(window, part, writers)
         still_open: list[_OpenWindow] = []
         for window in windows:
-            if frame.index + 1 < window.anchor + _longest(window.members):
+            longest = max(member.num_frames for member in window.members)
+            if frame.index + 1 < window.anchor + longest:
                 still_open.append(window)
             else:  # it and its generator refer to each other: free the memories here and now
                 window.parts = iter(())
@@ -111,10 +112,9 @@ def write_clip(
 
 def _open_window(
     clip: Clip,
-    model: Sam2Model,
     frame: Frame,
     features: EncodedFrames,
-    settings: Sequence[MaskletSettings],
+    settings: Iterable[MaskletSettings],
     tracker: WindowTracker,
     work: Work,
 ) -> _OpenWindow:
@@ -125,7 +125,7 @@ def _open_window(
     members: list[_Member] = []
     for grid in dict.fromkeys(_grid(s) for s in here):
         users = [s for s in here if _grid(s) == grid]
-        candidates = _candidates(model, features, clip.size, users)
+        candidates = _candidates(tracker.model, features, clip.size, users)
         work.prompts += users[0].points_per_side ** 2
         # the longest windows first, so that a shorter one finds their objects
         for user in sorted(users, key=lambda s: -s.window):
@@ -191,10 +191,6 @@ def _candidates(
         "stability_score_thresh": min(user.stability_score_thresh for user in users),
     }
     return propose(model, features, size_px, users[0].model_copy(update=thresholds))
-
-
-def _longest(members: Sequence[_Member]) -> int:
-    return max(member.num_frames for member in members)
 
 
 def _write_part(

@@ -42,15 +42,9 @@ def encoded_frames(
 ) -> Iterator[Frame]:
     """Every frame of a clip in order, encoded once, and anchors once more as stock proposes.
 
-    At most twice `batch_frames` frames are held, whatever the length of the clip.
-
-    Args:
-        clip: the clip.
-        model: the SAM2 model.
-        anchors: frame indices at which there will be proposals.
-        batch_frames: frames encoded together, and decoded ahead of them.
-        precision: "float32" or "bfloat16" (autocast).
-        share_anchors: encode anchors once only, so that both features of theirs are the same.
+    Anchors are the indices of frames at which there will be proposals; shared ones are encoded once
+    only, so that both features of theirs are the same. So many frames are encoded together, and as
+    many decoded ahead of them, whatever the length of the clip.
 
     Raises:
         DataError: a frame cannot be read or has another size.

@@ -6,7 +6,6 @@ boxes near the edge of a crop is left out: with one crop, the whole frame, it ne
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -64,20 +63,17 @@ def propose(
     Features are the frame's, in the "image" resizing. `loosest` says grid and precision, and
     thresholds no stricter than any of the settings that the candidates are for.
     """
-    parts: list[_Part] = []
+    parts: list[tuple[Tensor, ...]] = []
     with torch.inference_mode(), model.autocast(loosest.precision):
         decoder = PointDecoder(model.predictor, features)
         points = _grid_points(loosest.points_per_side, size_px, model.predictor.image_size)
         for batch in points.to(model.device).split(loosest.points_per_batch):
             prompted = decoder.decode(batch)
             passed = _above(prompted.predicted_iou, loosest.pred_iou_thresh)
-            scores = prompted.predicted_iou[passed]
             logits = decoder.masks(prompted, passed)
-            for part in _measured(logits, scores, size_px, loosest.stability_score_offset):
-                stable = _at_least(part.stability, loosest.stability_score_thresh)
-                parts.append(_Part(*(x[stable] for x in part)))
-        whole = _Part(*(torch.cat(column) for column in zip(*parts, strict=True)))
-    return Candidates(*whole, size_px, loosest)
+            parts += _stable(logits, prompted.predicted_iou[passed], size_px, loosest)
+        packed, predicted_iou, stability, boxes = map(torch.cat, zip(*parts, strict=True))
+    return Candidates(packed, predicted_iou, stability, boxes, size_px, loosest)
 
 
 def survivors(candidates: Candidates, settings: MaskletSettings) -> Tensor:
@@ -117,15 +113,6 @@ def select(
     return found, index.cpu().numpy()
 
 
-class _Part(NamedTuple):
-    """Some candidates: the first four attributes of `Candidates`."""
-
-    packed: Tensor
-    predicted_iou: Tensor
-    stability: Tensor
-    boxes_xyxy: Tensor
-
-
 def _grid_points(points_per_side: int, size_px: tuple[int, int], side_px: int) -> Tensor:
     """(n, 2) float32 points in pixels of the model's input, rounded where stock rounds."""
     size_xy = np.array(size_px[::-1])
@@ -143,17 +130,22 @@ def _at_least(scores: Tensor, threshold: float) -> Tensor:
     return scores >= threshold if threshold > 0 else torch.ones_like(scores, dtype=torch.bool)
 
 
-def _measured(
-    logits: Tensor, predicted_iou: Tensor, size_px: tuple[int, int], offset: float
-) -> Iterator[_Part]:
-    """Upsample (k, 1, S/4, S/4) logits as stock does, some at a time, and take their measures."""
+def _stable(
+    logits: Tensor, predicted_iou: Tensor, size_px: tuple[int, int], loosest: MaskletSettings
+) -> Iterator[tuple[Tensor, ...]]:
+    """The tensors of `Candidates`, some of them at a time, that are stable enough.
+
+    The (k, 1, S/4, S/4) logits are upsampled as stock does.
+    """
+    offset = loosest.stability_score_offset
     parts = zip(in_parts(logits, size_px), in_parts(predicted_iou, size_px), strict=True)
     for low, scores in parts:
         x = at_frame_size(low, size_px)
         scratch = torch.empty_like(x)  # comparing into floats is several times faster on CPUs
         stability = _count(x, offset, scratch) / _count(x, -offset, scratch)
         packed = pack(torch.gt(x, 0, out=scratch).bool().flatten(1))
-        yield _Part(packed, scores, stability, _boxes(x))
+        stable = _at_least(stability, loosest.stability_score_thresh)
+        yield packed[stable], scores[stable], stability[stable], _boxes(x)[stable]
 
 
 def _count(x: Tensor, threshold: float, scratch: Tensor) -> Tensor:

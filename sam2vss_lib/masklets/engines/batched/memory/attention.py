@@ -28,13 +28,9 @@ def tokens_to_tokens(layer: Any, tokens: Tensor, prompt: Tensor) -> Tensor:
 def tokens_to_image(attention: Any, tokens: Tensor, image_k: Tensor, image_v: Tensor) -> Tensor:
     """Let few tokens attend to many pixels, moving the tokens into pixel space, not vice versa.
 
-    A query's product with the keys' bias is the same for all keys, which a softmax ignores.
-
-    Args:
-        attention: a sam2 `Attention`.
-        tokens: (b, t, C) queries, b is 1 or n.
-        image_k: (n, p, C) what keys are projected from.
-        image_v: (n, p, C) what values are projected from.
+    A query's product with the keys' bias is the same for all keys, which a softmax ignores. Of a
+    sam2 `Attention`, tokens are (b, t, C) queries, b being 1 or n, and keys and values are
+    projected from `image_k` and `image_v`, (n, p, C).
 
     Returns:
         (n, t, C), without the residual.
@@ -54,15 +50,8 @@ def image_to_tokens(
 ) -> Tensor:
     """Let many pixels attend to few tokens, moving the tokens into pixel space.
 
-    Args:
-        attention: a sam2 `Attention`.
-        image: (n, p, C) residual that the outcome is added to.
-        image_q: (n, p, C) what queries are projected from.
-        tokens_k: (n, t, C) what keys are projected from.
-        tokens_v: (n, t, C) what values are projected from.
-
-    Returns:
-        (n, p, C).
+    Of a sam2 `Attention`, queries are projected from `image_q`, (n, p, C), keys and values from
+    `tokens_k` and `tokens_v`, (n, t, C); the outcome is added to `image`, the residual, (n, p, C).
     """
     heads, scale, t = attention.num_heads, _scale(attention), tokens_k.shape[1]
     k = _heads_of(attention.k_proj(tokens_k) * scale, heads)
@@ -80,11 +69,8 @@ def image_to_tokens(
 def attend(attention: Any, q: Tensor, k: Tensor, values: Tensor) -> Tensor:
     """Softmax attention of projected and rotated tokens, with the projections of values and output.
 
-    Args:
-        attention: a sam2 `Attention`.
-        q: (b, p, I), b is 1 or n.
-        k: (n, m, I).
-        values: (n, m, V) what values are projected from.
+    Of a sam2 `Attention`, q is (b, p, I), b being 1 or n, k is (n, m, I), and values are projected
+    from (n, m, V).
 
     Returns:
         (n, p, C), without the residual.
@@ -134,13 +120,9 @@ def _tiles(objects: int, queries: int, keys: int) -> Iterator[tuple[slice, slice
 def rotate(attention: Any, x: Tensor, count: int) -> Tensor:
     """Rotate tokens by their place in the image, as sam2's `RoPEAttention` does.
 
-    Args:
-        attention: a sam2 attention; one without rotary codes leaves its tokens as they are.
-        x: (b, m, I) freshly projected queries or keys, which may be overwritten.
-        count: how many tokens, the first ones, are pixels: a multiple of the attention's codes.
-
-    Returns:
-        (b, m, I).
+    An attention without rotary codes leaves its tokens as they are. They are freshly projected
+    queries or keys, (b, m, I), which may be overwritten; so many of them, the first ones, are
+    pixels: a multiple of the attention's codes.
     """
     if not isinstance(attention, RoPEAttention):
         return x

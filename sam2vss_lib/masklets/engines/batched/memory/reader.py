@@ -40,16 +40,10 @@ class MemoryReader:
             self._map_codes = maps.flatten(2).transpose(1, 2)  # (1, p, M)
 
     def read(self, frame: int, s16: Tensor, memories: Memories, age_units: Tensor) -> Tensor:
-        """Features of a frame seen through each object's memories.
+        """Features (n, p, C) of a frame, itself (1, C, h, w), seen through n objects' memories.
 
-        Args:
-            frame: index in the window, at least 1.
-            s16: (1, C, h, w) the frame's features.
-            memories: of n objects.
-            age_units: (n,) float32 frames, by which the ages of pointers are divided.
-
-        Returns:
-            (n, p, C).
+        The frame's index in the window is at least 1. Ages of pointers are divided by the age
+        units, (n,) float32 frames.
         """
         attention = self._predictor.memory_attention
         past = self._tokens(frame, memories, age_units)

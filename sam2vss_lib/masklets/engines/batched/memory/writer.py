@@ -22,24 +22,16 @@ class MemoryWriter:
             ]
 
     def write(self, s16: Tensor, masks: Tensor, present: Tensor, *, given: bool) -> Tensor:
-        """Memories of masks on a frame.
+        """Memories (n, p, M) bfloat16 of masks on a frame, whose features are (1, C, h, w).
 
-        Args:
-            s16: (1, C, h, w) the frame's features.
-            masks: (n, 1, S/4, S/4) logits.
-            present: (n, 1) whether the object is there.
-            given: whether the masks were given rather than predicted.
-
-        Returns:
-            (n, p, M) bfloat16.
+        Masks are (n, 1, S/4, S/4) logits, `given` or predicted, of objects that are present or not,
+        (n, 1).
         """
         predictor, encoder = self._predictor, self._predictor.memory_encoder
         size = (predictor.image_size, predictor.image_size)
         x = F.interpolate(masks, size=size, mode="bilinear", align_corners=False)
-        if given and predictor.binarize_mask_from_pts_for_mem_enc:
-            x = (x > 0).float()
-        else:
-            x = x.sigmoid_()
+        binary = given and predictor.binarize_mask_from_pts_for_mem_enc
+        x = (x > 0).float() if binary else x.sigmoid_()
         x = x.mul_(predictor.sigmoid_scale_for_mem_enc).add_(predictor.sigmoid_bias_for_mem_enc)
         x = self._downsample(x) + _pointwise(encoder.pix_feat_proj, s16)
         x = encoder.fuser.proj(x)
