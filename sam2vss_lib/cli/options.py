@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 import yaml
@@ -15,14 +16,11 @@ from tqdm import tqdm
 
 from sam2vss_lib.cli.from_settings import option_of
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
 from sam2vss_lib.study.settings import BaseSystem, StudySettings, profile_notebooks
 
 if TYPE_CHECKING:
     from sam2vss_lib.datasets import Dataset
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
-
-from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
 
 OffsetOption = Annotated[int, option_of(BaseSystem, "label_offset")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -148,12 +146,10 @@ class StageOptions(DatasetOptions, frozen=True):
 def run_stage(
     dataset: Dataset, make_work: Callable[[], ClipWork[ResultT]], pool: RayPool | None, what: str
 ) -> list[ResultT]:
-    """Run a stage on the clips of a data set, in workers or, without a pool, in this process.
+    """Run a stage on the clips of a data set: its result for all, or in workers for each of them.
 
-    `make_work` loads what the stage needs, in every worker; `what` names the progress bar.
-
-    Returns:
-        The result for all clips, or in workers those for each of them, in order.
+    Without a pool it runs in this process. `make_work` loads what it needs, in every worker; `what`
+    names the progress bar.
     """
     if pool is None:
         with clip_bar(dataset, what) as tick:

@@ -94,10 +94,7 @@ class Clip:
         return folder / file
 
     def frame(self, i: int) -> NDArray[np.uint8]:
-        """Read frame `i`.
-
-        Returns:
-            (H, W, 3) uint8 RGB.
+        """Read frame `i`, (H, W, 3) uint8 RGB.
 
         Raises:
             DataError: not readable, not of the clip's size, or turned though the clip has masks.
@@ -108,10 +105,7 @@ class Clip:
         return frame
 
     def ground_truth(self, i: int) -> Labels:
-        """Read the ground truth of frame `i`.
-
-        Returns:
-            (H, W) uint8; 0..C-1 are classes, 255 is void.
+        """Read the ground truth of frame `i`, (H, W) uint8; 0..C-1 are classes, 255 is void.
 
         Raises:
             DataError: the frame has no mask, the number of classes is unknown, or the mask is not

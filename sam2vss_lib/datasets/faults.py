@@ -10,21 +10,13 @@ LIKELY_CUT_SHORT = "likely an interrupted download or copy: fetch the file again
 class FileFault(DataError):
     """A bad or missing file, kept in parts so that a report can list many of them.
 
-    All three parts are passed on to `Exception`, so that the error survives pickling between
-    worker processes.
-
-    Args:
-        file: the file or folder at fault.
-        problem: what is wrong with it, in a few words.
-        hint: the likely cause or the fix.
+    The problem is said in a few words, the hint is the likely cause or the fix. All three parts are
+    passed on to `Exception`, so that the error survives pickling between worker processes.
     """
 
     def __init__(self, file: Path | str, problem: str, hint: str) -> None:
-        """Keep the parts."""
         super().__init__(str(file), problem, hint)
-        self.file = str(file)
-        self.problem = problem
-        self.hint = hint
+        self.file, self.problem, self.hint = str(file), problem, hint
 
     def __str__(self) -> str:
         """One line: `file: problem; hint`, with control characters escaped."""

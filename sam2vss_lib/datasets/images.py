@@ -36,10 +36,7 @@ _KINDS = {
 
 
 def read_frame(path: Path, *, has_masks: bool = False) -> NDArray[np.uint8]:
-    """Read a frame, turned upright as its EXIF orientation says.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
+    """Read a frame, (H, W, 3) uint8 RGB, turned upright as its EXIF orientation says.
 
     Raises:
         DataError: missing, empty, truncated or undecodable file, more than 8 bits a channel or
@@ -89,10 +86,7 @@ def _orientation(path: Path | str, image: Image.Image, *, has_masks: bool) -> in
 
 
 def read_label_image(path: Path) -> Labels:
-    """Read the values of a mask or a prediction: of 8-bit grey or the indices of a palette.
-
-    Returns:
-        (H, W) uint8, the values as stored.
+    """Read the values of a mask or a prediction, (H, W) uint8: 8-bit grey, or a palette's indices.
 
     Raises:
         DataError: missing, empty, truncated or undecodable file, or another kind of image.
@@ -101,13 +95,10 @@ def read_label_image(path: Path) -> Labels:
 
 
 def read_id_image(path: Path, coding: Literal["grey", "rgb"]) -> NDArray[np.int32]:
-    """Read a panoptic image, whose values are segment ids rather than labels.
+    """Read a panoptic image, whose values, (H, W) int32, are segment ids rather than labels.
 
     They are the values of 8-bit or 16-bit "grey" or a palette (as VIPSeg stores them), or 8-bit
     "rgb" with id = R + 256 G + 65536 B (as COCO does).
-
-    Returns:
-        (H, W) int32, the ids.
 
     Raises:
         DataError: missing, empty, truncated or undecodable file, or another kind of image.

@@ -49,14 +49,11 @@ def ground_truth_from_mask(
     source: Path | str = "mask",
     offset: int = MASK_OFFSET,
 ) -> Labels:
-    """Convert the values of a mask file to ground truth labels.
+    """Convert the values of a mask file to labels, (H, W) uint8; 0..C-1 are classes, 255 is void.
 
     A mask is (H, W) uint8; 1..C are classes, 0 and 255 void, or with the offset 0, 0..C-1 are
     classes and 255 void. Any other value is refused as an "error" or read as "void" (published
     VSPW masks hold a few stray values).
-
-    Returns:
-        (H, W) uint8; 0..C-1 are classes, 255 is void.
 
     Raises:
         DataError: the mask holds stray values and `stray_labels` is "error".
@@ -108,8 +105,7 @@ def check_strays(
 def mask_from_ground_truth(labels: Labels, num_classes: int) -> Labels:
     """Convert (H, W) labels to the values of a mask file: undoes `ground_truth_from_mask`.
 
-    Returns:
-        (H, W) uint8; 1..C are classes, 255 is void (0, the other void value, is not used).
+    Its void, 255, stays so; 0, the other void value of 1..C, is not used.
 
     Raises:
         DataError: a label is neither a class nor void.
@@ -144,14 +140,11 @@ def check_prediction(
 
 
 def class_palette(num_classes: int) -> NDArray[np.uint8]:
-    """Colours for figures; a class's colour depends on its index alone, not on their number.
+    """Colours for figures, (C, 3) uint8 RGB, by a class's index alone, not by their number.
 
     Hues step by the golden angle, so that neighbours in the list differ most; lightness and
     chroma cycle, so that classes of like hue stay apart; beyond some 40 classes colours come close.
     Black is left for void.
-
-    Returns:
-        (C, 3) uint8 RGB.
 
     Raises:
         SettingsError: `num_classes` cannot be used.

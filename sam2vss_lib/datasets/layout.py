@@ -54,17 +54,14 @@ def find_layout(root: Path, split: str) -> Layout:
     """Tell a root's layout by its folders.
 
     The root need not exist, and the split is part of the name of the list of segments. Masks in
-    `panomasks/` are preferred to `panomasksRGB/`, which say the same in a longer way.
-
-    Returns:
-        A layout of VIPSeg, without its `things`; VSPW's where there are no VIPSeg folders.
+    `panomasks/` are preferred to `panomasksRGB/`, which say the same in a longer way. A layout of
+    VIPSeg is without its `things`; it is VSPW's where there are no VIPSeg folders.
     """
     layouts = (VSPW_LAYOUT, _VIPSEG_LAYOUT, VIPSEG_720P_LAYOUT)
     there = (one for one in layouts if (root / one.frames.split("/")[0]).is_dir())
     layout = next(there, VSPW_LAYOUT)
-    if layout == VSPW_LAYOUT or (root / "panomasks").is_dir():
-        return layout
-    if not (root / "panomasksRGB").is_dir():
+    only_rgb = (root / "panomasksRGB").is_dir() and not (root / "panomasks").is_dir()
+    if layout == VSPW_LAYOUT or not only_rgb:
         return layout
     return replace(
         layout,

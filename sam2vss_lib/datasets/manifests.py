@@ -88,10 +88,7 @@ class _CheckpointsFile(_Facts):
 
 
 def load_datasets_manifest(path: Path | None = None) -> dict[str, DatasetFacts]:
-    """Read `datasets.yaml`, or another file of the same form.
-
-    Returns:
-        The data sets by name, in the file's order.
+    """Read `datasets.yaml`, or another file of the same form: data sets by name, in its order.
 
     Raises:
         DataError: the file is missing or malformed; the message names file and field.

@@ -101,10 +101,9 @@ def find_split_list(root: Path, split: str, layout: Layout) -> Path:
 
 
 def read_split(path: Path) -> tuple[tuple[str, ...], list[FileFault]]:
-    """Read a split list in UTF-8: one clip name a line; blank lines and outer blanks do not count.
+    """The usable clip names of a split list in UTF-8, in its order, and the faults found.
 
-    Returns:
-        The usable clip names in the order of the list, and the faults found.
+    There is one name a line; blank lines and outer blanks do not count.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")

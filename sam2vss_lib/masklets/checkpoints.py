@@ -56,10 +56,9 @@ def fetch_checkpoint(
     mirror: str | None = None,
     connection: Connection | None = None,
 ) -> tuple[Path, bool]:
-    """Fetch a checkpoint of the manifest from its publisher's site, the hub, or a mirror.
+    """Fetch a checkpoint of the manifest: its file, and whether it was there already.
 
-    Returns:
-        Its file, and whether it was there already.
+    It comes from its publisher's site, the hub, or a mirror.
 
     Raises:
         DataError: it cannot be fetched, or another file is in its place.
@@ -79,11 +78,7 @@ def fetch_checkpoint(
 
 
 def checkpoint_state(facts: CheckpointFacts) -> tuple[State, str]:
-    """Whether a checkpoint's file is there and has the published hash.
-
-    Returns:
-        The state, and where it is "wrong" what is.
-    """
+    """Whether a checkpoint's file is there with the published hash, and if "wrong", what is."""
     if facts.file is None:
         return "embedded", ""
     path = checkpoint_folder() / facts.file

@@ -64,16 +64,13 @@ def mask_columns(masks: NDArray[np.bool_]) -> Table:
 def rle_columns(rles: Sequence[bytes], height: int, width: int) -> Table:
     """The columns of n > 0 masks that follow from their run lengths alone."""
     count = len(rles)
-    x, y, w, h = coco.toBbox(_with_size(rles, height, width)).astype(np.int32).T
+    boxes = coco.toBbox(_with_size(rles, height, width)).astype(np.int32)
     columns = {
         "rle": rles,
         "height": np.full(count, height),
         "width": np.full(count, width),
         "area": mask_areas(rles, height, width),
-        "x": x,
-        "y": y,
-        "w": w,
-        "h": h,
+        **dict(zip("xywh", boxes.T, strict=True)),
     }
     return pa.table(columns, schema=pa.schema([SCHEMA.field(name) for name in columns]))
 

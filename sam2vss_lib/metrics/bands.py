@@ -10,7 +10,7 @@ from sam2vss_lib.metrics.protocol import VOID
 
 
 def inner_band(labels: Tensor, radius_px: int, frame_edge_is_boundary: bool = False) -> Tensor:
-    """Mark the pixels in the inner boundary band of their own label's region.
+    """Mark the pixels, (H, W) bool, in the inner boundary band of their own label's region.
 
     The band of a region M is M minus its erosion with a square of 2r + 1 pixels. A pixel survives
     the erosion iff the square around it holds its label alone, that is iff both the smallest and
@@ -18,9 +18,6 @@ def inner_band(labels: Tensor, radius_px: int, frame_edge_is_boundary: bool = Fa
 
     Labels are (H, W) uint8, of which 255 is like any other here; what lies outside the frame counts
     as another label if `frame_edge_is_boundary`.
-
-    Returns:
-        (H, W) bool.
     """
     smallest = square_extremum(labels, radius_px, torch.minimum)
     largest = square_extremum(labels, radius_px, torch.maximum)
@@ -54,14 +51,11 @@ def square_extremum(
 
 
 def within_dilation(labels: Tensor, ground_truth: Tensor, radius_px: int) -> Tensor:
-    """Mark the pixels whose label occurs in the ground truth within a square around them.
+    """Mark the pixels, (H, W) bool, whose label is in the ground truth within a square around them.
 
     For a pixel labelled c this says whether it lies in the dilation of the ground-truth mask of c,
     without dilating C masks: the maps, (H, W) uint8, are compared under every shift of the square
     of radius r. The label 255 is within no dilation that matters: mask it out.
-
-    Returns:
-        (H, W) bool.
     """
     height, width = labels.shape
     padded = functional.pad(ground_truth, (radius_px,) * 4, value=VOID)

@@ -33,10 +33,9 @@ class Gain:
 
 
 def resampling_weights(clips: int, samples: int, seed: int) -> NDArray[np.int64]:
-    """Draw how often each clip occurs in each resample of as many clips, with replacement.
+    """How often each clip is drawn, with replacement, in each resample of as many clips.
 
-    Returns:
-        (samples, clips) int64, rows summing to `clips`.
+    It is (samples, clips) int64, rows summing to `clips`.
     """
     if clips == 0:
         return np.zeros((samples, 0), np.int64)

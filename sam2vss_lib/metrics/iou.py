@@ -78,12 +78,10 @@ class RegionOverlap(Metric):
 
 
 def class_counts(labels: Tensor, mask: Tensor, num_classes: int) -> Tensor:
-    """Count the pixels of every class inside a mask, (H, W) bool.
+    """Count the pixels of every class, (C,) int64, inside a mask, (H, W) bool.
 
-    Labels are (H, W) uint8, classes 0..C-1 or 255.
-
-    Returns:
-        (C,) int64 on the device of `labels`; integer counts, so exact and repeatable anywhere.
+    Labels are (H, W) uint8, classes 0..C-1 or 255, on the device of the counts, which are integers
+    and so exact and repeatable anywhere.
     """
     if labels.device.type == "cpu":  # numpy takes pixels out several times as fast
         inside = labels.numpy()[mask.numpy()]

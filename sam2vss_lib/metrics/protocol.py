@@ -91,15 +91,12 @@ class MetricProtocol:
 
     def describe(self, settings: MetricSettings) -> dict[str, Any]:
         """The protocol with the settings in use, as plain values for `metrics.json`."""
-        lists = {
-            "window_lengths": list(settings.window_lengths),
-            "radii_px": list(settings.radii_px),
-        }
+        plain = {k: [*v] if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
         return {
             "id": self.id,
             "headline": self.headline_of(settings),
             "definitions": self.definitions,
-            "settings": asdict(settings) | lists,
+            "settings": plain,
         }
 
 

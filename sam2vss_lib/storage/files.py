@@ -114,10 +114,9 @@ def held(lock: Path, *, wait: bool = True) -> Generator[bool]:
 
 
 def _lock(path: Path, how: int) -> int:
-    """Make a file, with its folder, and lock it by `flock`; the numbers are those of the races.
+    """Make a file, with its folder, and lock it by `flock` while the handle that it gives is open.
 
-    Returns:
-        A handle that holds the lock while it is open.
+    The numbers are those of the races.
 
     Raises:
         BlockingIOError: another process holds it, and `how` says not to wait.

@@ -34,10 +34,7 @@ def write_checksums(path: Path, sha256: Mapping[str, str]) -> None:
 
 
 def read_checksums(path: Path) -> dict[str, str]:
-    """Read a list of checksums.
-
-    Returns:
-        SHA-256 as hexadecimal, by path relative to the data set root.
+    """Read a list of checksums: SHA-256 as hexadecimal, by path relative to the data set root.
 
     Raises:
         DataError: not readable, or a line is not a checksum and a path, or names a path twice.
@@ -64,12 +61,9 @@ def read_checksums(path: Path) -> dict[str, str]:
 def compare_checksums(
     root: Path, recorded: Mapping[str, str], found: Mapping[str, str]
 ) -> list[FileFault]:
-    """List the files below a root that changed, went missing, or were added since.
+    """One fault for each file below a root that changed, went missing, or was added since, by path.
 
     Checksums are by relative path, as they were recorded and as they are found now.
-
-    Returns:
-        One fault a file, sorted by path.
     """
     faults: list[FileFault] = []
     for name in sorted({*recorded, *found}):

@@ -27,11 +27,7 @@ def published_facts(name: str, split: str) -> DatasetFacts:
 def compare_with_published(
     facts: DatasetFacts, split: Split, num_frames: int, num_annotated: int
 ) -> list[FileFault]:
-    """Compare a split, its frames and those of them with a mask, with what its authors published.
-
-    Returns:
-        One fault for each number or list that differs.
-    """
+    """One fault for each number or list of a split that differs from what its authors published."""
     path, published = split.path, facts.splits[split.name]
     official, _ = read_split(manifest_path(published.clip_list))
     faults: list[FileFault] = []

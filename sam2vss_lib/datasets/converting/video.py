@@ -46,16 +46,10 @@ def convert_video(
     missing, when it is complete. One that was made from the same source with the same settings is
     left alone.
 
-    Args:
-        source: the video or the folder.
-        root: data set root.
-        clip: its name.
-        split: name of the list that it is added to.
-        fps: frames per second to take: at each point of time the frame then shown. By default
-            every frame; images have no times, so for them there is no such choice.
-        max_frames: stop after so many.
-        height_px: resize to this height (width `int(height_px * w / h)`); by default as it is.
-        warn: is told of gaps in the numbering of images, and of a video that ends early.
+    By default every frame is taken, as it is; with `fps` at each point of time the frame then
+    shown, which images do not know, and with `height_px` resized to this height and the width
+    `int(height_px * w / h)`. `warn` is told of gaps in the numbering of images, and of a video that
+    ends early.
 
     Returns:
         The clip's name, and whether it was there already.

@@ -6,7 +6,7 @@ Models trained on the first world meet surfaces, light, motion and frequencies t
 import numpy as np
 
 from sam2vss_lib.datasets.demo.scenery import Scenery
-from sam2vss_lib.datasets.demo.textures import Image, Painter, mix, near_colour, value_noise
+from sam2vss_lib.datasets.demo.textures import Image, mix, near_colour, value_noise
 
 
 def _sky(rng: np.random.Generator, h: int, w: int) -> Image:
@@ -57,16 +57,8 @@ def _meadow(rng: np.random.Generator, h: int, w: int) -> Image:
     return mix(drifts, near_colour(rng, (0.26, 0.33, 0.18), 0.03), tufts)
 
 
-_STUFF: dict[str, Painter] = {
-    "sky": _sky,
-    "hill": _hill,
-    "forest": _forest,
-    "water": _water,
-    "meadow": _meadow,
-}
-
 NIGHT = Scenery(
-    stuff=_STUFF,
+    stuff=(_sky, _hill, _forest, _water, _meadow),
     stuff_weights=(0.14, 0.26, 0.20, 0.26, 0.14),
     sky_chance=0.6,
     thing_weights={

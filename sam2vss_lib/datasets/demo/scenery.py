@@ -1,7 +1,7 @@
 """What tells one generated world from another: surfaces, light, motion, how often things occur."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sam2vss_lib.datasets.demo.textures import STUFF, Painter
 
@@ -14,7 +14,7 @@ class Scenery:
     parameter is None, no random number is drawn and no arithmetic done for it.
     """
 
-    stuff: Mapping[str, Painter] = field(default_factory=lambda: STUFF)
+    stuff: tuple[Painter, ...] = tuple(STUFF.values())  # of the classes in that order
     stuff_weights: tuple[float, ...] | None = None  # probabilities in that order; None: equal ones
     sky_chance: float = 0.85  # that the topmost layer is sky whatever was drawn
     thing_weights: Mapping[str, float] | None = None  # of labelled kinds by name; None: equal ones

@@ -13,12 +13,9 @@ Painter = Callable[[np.random.Generator, int, int], Image]  # of height and widt
 def value_noise(
     rng: np.random.Generator, height: int, width: int, cells: int, octaves: int = 4
 ) -> Image:
-    """Fractal value noise: bilinear grids of random values, halving in size and strength.
+    """Fractal value noise in 0..1: bilinear grids of random values, halving in size and strength.
 
-    The first of the `octaves` has so many cells along each side.
-
-    Returns:
-        (height, width) float32 in 0..1.
+    The first of the `octaves` has so many cells along each side; all are (height, width) float32.
     """
     total = np.zeros((height, width), np.float32)
     weight_sum, weight = 0.0, 1.0

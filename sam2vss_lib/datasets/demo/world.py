@@ -48,10 +48,9 @@ class World:
     def _make_landscape(self) -> None:
         """Two to five stuff layers with wavy borders on a canvas larger than the frame."""
         rng, h, w = self._rng, HEIGHT_PX + 2 * _MARGIN_PX, WIDTH_PX + 2 * _MARGIN_PX
-        names = list(STUFF)
-        count = int(rng.integers(2, len(names) + 1))
-        weights = self.scenery.stuff_weights
-        chosen = sorted(rng.choice(len(names), count, replace=False, p=weights).tolist())
+        painters, weights = self.scenery.stuff, self.scenery.stuff_weights
+        count = int(rng.integers(2, len(painters) + 1))
+        chosen = sorted(rng.choice(len(painters), count, replace=False, p=weights).tolist())
         if rng.random() < self.scenery.sky_chance:
             chosen[0] = 0
         cuts = _MARGIN_PX + HEIGHT_PX * np.sort(rng.uniform(0.15, 0.9, len(chosen) - 1))
@@ -69,7 +68,7 @@ class World:
         for index, stuff in enumerate(chosen):
             inside = layers == index
             if inside.any():
-                canvas[inside] = self.scenery.stuff[names[stuff]](rng, h, w)[inside]
+                canvas[inside] = painters[stuff](rng, h, w)[inside]
         self._canvas, self._layers = canvas, layers
         self._layer_labels = [stuff + 1 for stuff in chosen]
 

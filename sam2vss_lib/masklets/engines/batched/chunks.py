@@ -100,15 +100,13 @@ def suitable_size(model: Sam2Model) -> int:
 
 
 def first_alike(packed: Tensor, iou: float) -> NDArray[np.int64]:
-    """Which mask each is taken for: itself, or the first kept one that it overlaps enough.
+    """Which mask each is taken for, (n,): itself, or the first kept one that it overlaps enough.
 
     A grid of points proposes many an object more than once, a little differently; SAM2 then draws
     the tracks together within a few frames, and `merge_iou` follows them as one from there.
 
-    The n masks are as `pack` gives them, the best first; from `iou` on two are taken for one.
-
-    Returns:
-        (n,) indices; an index that stands at its own place is of a mask that is kept.
+    The n masks are as `pack` gives them, the best first; from `iou` on two are taken for one. An
+    index that stands at its own place is of a mask that is kept.
     """
     alike = overlaps(packed) >= iou
     found = np.arange(len(packed))

@@ -83,9 +83,7 @@ def overlaps(packed: Tensor) -> NDArray[np.float64]:
 class VisibleParts:
     """What `rows.visible_parts` gives of some masklets, whose logits come a few at a time.
 
-    Args:
-        rows: (n,) which of the logits are each masklet's; those named twice go to the first.
-        size_px: (H, W).
+    The rows, (n,), say which of the logits are each masklet's; those named twice go to the first.
     """
 
     def __init__(self, rows: NDArray[np.int64], size_px: tuple[int, int]) -> None:

@@ -77,10 +77,7 @@ def propose(
 
 
 def survivors(candidates: Candidates, settings: MaskletSettings) -> Tensor:
-    """What stock's generator proposes at `settings`, without running the model.
-
-    Returns:
-        (k,) indices of the proposals among the candidates, in stock's order.
+    """What stock's generator proposes at `settings`, (k,) indices of candidates in stock's order.
 
     Raises:
         ValueError: the candidates, which may be of looser thresholds, do not hold all that the

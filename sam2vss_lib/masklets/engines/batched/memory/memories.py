@@ -46,12 +46,10 @@ class Memories:
 
 
 class Reach:
-    """Which frames' memories a later frame reads: the first one's always, and recent ones'.
+    """Which memories a later frame of a sam2 `SAM2Base` reads: the first frame's, and recent ones'.
 
-    Args:
-        predictor: a sam2 `SAM2Base`.
-        approximations: with a stride, maps are made of every n-th frame only; the most recent one
-            of them then takes the place of the frame before, and so on.
+    With a stride, maps are made of every n-th frame only; the most recent one of them then takes
+    the place of the frame before, and so on.
     """
 
     def __init__(self, predictor: Any, approximations: Approximations = EXACT) -> None:
