@@ -17,7 +17,7 @@ FRAME_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 LABEL_FORMATS = ("PNG", "BMP")
 """Those of masks and predictions."""
 _BITS = 24  # where a PNG's IHDR chunk, which comes first, says bits a channel, then the colour type
-_PNG_END = b"IEND\xaeB`\x82"  # the last chunk with its checksum
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk: no bytes, its name and its checksum
 _COLOURS = {-1: "packed", 0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
 _PALETTES = {(bits, 3) for bits in (1, 2, 4, 8)}
 _OTHER_IDS = "check which of the panoptic formats the files have"
