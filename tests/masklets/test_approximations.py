@@ -30,7 +30,7 @@ SOME = {
 
 def test_settings_without_any_are_the_same_as_ever() -> None:
     assert MaskletSettings().sha256() == DEFAULT_SHA256
-    assert MaskletSettings().approximations == EXACT
+    assert MaskletSettings().in_use() == EXACT.in_use() == {}
     assert MaskletSettings.from_preset("exact") == MaskletSettings()
     assert not set(SOME) & set(MaskletSettings().identity())
 
