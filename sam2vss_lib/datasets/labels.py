@@ -105,7 +105,7 @@ def check_strays(
 def mask_from_ground_truth(labels: Labels, num_classes: int) -> Labels:
     """Convert (H, W) labels to the values of a mask file: undoes `ground_truth_from_mask`.
 
-    Its void, 255, stays so; 0, the other void value of 1..C, is not used.
+    Classes become 1..C, and void stays 255; 0, the other void value, is not used.
 
     Raises:
         DataError: a label is neither a class nor void.
@@ -140,7 +140,7 @@ def check_prediction(
 
 
 def class_palette(num_classes: int) -> NDArray[np.uint8]:
-    """Colours for figures, (C, 3) uint8 RGB, by a class's index alone, not by their number.
+    """Colours for figures, (C, 3) uint8 RGB; a class's depends on its index, not on their number.
 
     Hues step by the golden angle, so that neighbours in the list differ most; lightness and
     chroma cycle, so that classes of like hue stay apart; beyond some 40 classes colours come close.

@@ -61,8 +61,8 @@ def generate_masklets(
 ) -> MaskletRun:
     """Compute the masklets of every clip and store them in `out`; finished clips are reused.
 
-    Ground truth is not read. The number of objects propagated together is found where it is None.
-    `progress` is called with each clip's name when it is in the store.
+    Ground truth is not read. `max_objects_per_batch` objects are propagated together; None finds a
+    number. `progress` is called with each clip's name when it is in the store.
 
     Raises:
         DataError: a frame cannot be read, or the store holds masklets made with other settings,

@@ -11,11 +11,11 @@ BIN_STARTS_PX = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
 
 def squared_distance(marked: Tensor, limit_px: int) -> Tensor:
-    """Square of the exact Euclidean distance to the nearest marked pixel, (H, W) int16 of bool.
+    """Square of the exact Euclidean distance to the nearest marked pixel.
 
     The square of a distance is a sum over the two axes, so the minimum over the plane is one over
-    rows of minima over columns; each looks no further than the limit, 1 to 127, from which on
-    distances are not told apart.
+    rows of minima over columns; each looks no further than the limit, 1 to 127 px, from which on
+    distances are not told apart. Marks are (H, W) bool, squares int16.
     """
     costs = torch.where(marked, 0, limit_px**2).to(torch.int16)
     return square_extremum(costs, limit_px - 1, torch.minimum, squared=True)

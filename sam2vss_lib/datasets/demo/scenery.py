@@ -14,7 +14,7 @@ class Scenery:
     parameter is None, no random number is drawn and no arithmetic done for it.
     """
 
-    stuff: tuple[Painter, ...] = tuple(STUFF.values())  # of the classes in that order
+    stuff: tuple[Painter, ...] = tuple(STUFF.values())  # of the stuff classes, in their order
     stuff_weights: tuple[float, ...] | None = None  # probabilities in that order; None: equal ones
     sky_chance: float = 0.85  # that the topmost layer is sky whatever was drawn
     thing_weights: Mapping[str, float] | None = None  # of labelled kinds by name; None: equal ones

@@ -43,8 +43,8 @@ def encoded_frames(
     """Every frame of a clip in order, encoded once, and anchors once more as stock proposes.
 
     Anchors are the indices of frames at which there will be proposals; shared ones are encoded once
-    only, so that both features of theirs are the same. So many frames are encoded together, and as
-    many decoded ahead of them, whatever the length of the clip.
+    only, so that both features of theirs are the same. `batch_frames` are encoded together, and as
+    many decoded ahead of them: at most twice as many are held, whatever the length of the clip.
 
     Raises:
         DataError: a frame cannot be read or has another size.

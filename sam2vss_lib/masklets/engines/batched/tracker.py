@@ -120,11 +120,11 @@ class WindowTracker:
     ) -> Iterator[TrackedFrame]:
         """Carry masks from a window's first frame to the last that any object asks for.
 
-        Features are a frame's by its offset, in the resizing "video"; they are asked for once each
-        and in order, and are not kept: memory grows with the number of objects, not with the length
-        of a window. Masks are (n, H, W) on the first frame, n > 0, which comes out again; packed
-        ones are unpacked a few at a time. An object is followed for its length, (n,) or one for
-        all, at least 1, and runs as it would in a window of this length (see `age_unit`).
+        `features` gives a frame by its offset, in the resizing "video". Frames are asked for once
+        each and in order, and are not kept: memory grows with the number of objects, not with the
+        length of a window. Masks are (n, H, W) on the first frame, n > 0, which comes out again;
+        packed ones are unpacked a few at a time. An object is followed for its length in frames,
+        (n,) or one for all, at least 1, and runs as it would in a window of it (see `age_unit`).
 
         Raises:
             RunError: the device has too little memory for a single object.

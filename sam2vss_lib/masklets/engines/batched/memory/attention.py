@@ -121,7 +121,7 @@ def rotate(attention: Any, x: Tensor, count: int) -> Tensor:
     """Rotate tokens by their place in the image, as sam2's `RoPEAttention` does.
 
     An attention without rotary codes leaves its tokens as they are. They are freshly projected
-    queries or keys, (b, m, I), which may be overwritten; so many of them, the first ones, are
+    queries or keys, (b, m, I), which may be overwritten; `count` of them, the first ones, are
     pixels: a multiple of the attention's codes.
     """
     if not isinstance(attention, RoPEAttention):
