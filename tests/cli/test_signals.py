@@ -23,8 +23,8 @@ def test_sigterm_ends_a_command_and_its_workers(tmp_path: Path) -> None:
             family = psutil.Process(driver.pid).children(recursive=True)
             started = any("ray::_Worker" in str(process.cmdline()) for process in family)
     driver.send_signal(signal.SIGTERM)
-    _, errors = driver.communicate(timeout=30)
+    _, errors = driver.communicate(timeout=120)
     assert driver.returncode == 130
     assert errors.strip() == "interrupted: what is finished is kept, the same command goes on"
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []

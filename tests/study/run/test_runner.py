@@ -315,6 +315,6 @@ def test_ctrl_c_ends_within_seconds_and_leaves_earlier_results(tmp_path: Path):
         assert study.poll() is None
         time.sleep(0.1)
     study.send_signal(signal.SIGINT)
-    assert study.wait(timeout=30) != 0
+    assert study.wait(timeout=120) != 0  # far from the 600
     assert [path.name for path in out.parent.iterdir()] == ["05_n"]
     assert [path.name for path in out.iterdir()] == ["table.csv"]

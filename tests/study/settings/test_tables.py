@@ -82,22 +82,11 @@ def test_the_papers_values_are_the_defaults_and_in_its_tables():
     }  # fmt: skip
 
 
-def test_settings_are_there_fast_and_without_anything_heavy():
-    code = (
-        "import sys, time; before = time.process_time(); import sam2vss_lib.study.settings; "
-        "print(time.process_time() - before); "
-        "print({'torch', 'transformers', 'sam2', 'pandas'} & {*sys.modules})"
-    )
-
-    def seconds() -> float:
-        """Of CPU time, as others may keep the processor busy."""
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        took, heavy = done.stdout.splitlines()
-        assert heavy == "set()"
-        return float(took)
-
-    assert any(seconds() < 0.3 for _ in range(5))
+def test_settings_are_there_without_anything_heavy():
+    heavy = {"torch", "transformers", "sam2", "pandas", "scipy", "matplotlib"}
+    code = f"import sys, sam2vss_lib.study.settings; print({heavy} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def rows_of(table: pd.DataFrame) -> dict[str, list[str]]:
