@@ -282,8 +282,9 @@ def test_braces_in_a_folder_and_a_long_temporary_folder(
 
 
 RUN = """
-import sys, time
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background shells ignore it
 from sam2vss_lib.study.run.batch import run_notebooks
 notebook, out = map(Path, sys.argv[1:])
 run_notebooks({notebook: {"out_dir": str(out)}}, 2, print)
