@@ -21,7 +21,7 @@ from sam2vss_lib.study.report.sections import (
     read_sections,
 )
 from sam2vss_lib.study.results.schema import Result, Row
-from sam2vss_lib.study.results.tables import headings, paired_table
+from sam2vss_lib.study.results.tables import paired_table
 from sam2vss_lib.study.results.text import (
     DASH,
     escape,
@@ -82,7 +82,7 @@ def _environment(results_dir: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    helpers: dict[str, Any] = {
+    environment.globals |= {
         "status_of": cell_status,
         "number": number_text,
         "printed": lambda value: printed_text(value) or DASH,
@@ -94,7 +94,6 @@ def _environment(results_dir: Path) -> Environment:
         "setting_text": setting_text,
         "relative": lambda path: path.relative_to(results_dir).as_posix(),
     }
-    environment.globals.update(helpers)
     return environment
 
 
@@ -191,7 +190,7 @@ def _table(section: Section, rows: list[Row], *, gains: bool) -> str:
 
     groups = {metric: metric if gains else f"{metric} (%)" for metric in result.metrics}
     ours = "ours (demo)" if result.demo else "ours"
-    table = paired_table(rows, headings(rows, "Method"), groups, cells, ours)
+    table = paired_table(rows, "Method", groups, cells, ours)
     what = "Gains in points with 95\\,\\% intervals" if gains else "Values"
     demo = r"\textbf{Demo data, not comparable with the paper.} " if result.demo else ""
     caption = f"{demo}{escape(section.title)}. {what}. {escape(result.caption)}"

@@ -105,12 +105,12 @@ def table_frame(rows: Sequence[Row]) -> pd.DataFrame:
     for row in rows:
         line: dict[str, object] = {"method": row.method, "backbone": row.backbone}
         for metric, value in row.ours.items():
-            gain = row.gains.get(metric)
+            gain = row.gains.get(metric, Gain())
             line[metric] = value
             line[f"{metric}_paper"] = row.paper[metric]
-            line[f"{metric}_gain"] = gain and gain.gain
-            line[f"{metric}_gain_low"] = gain and gain.low
-            line[f"{metric}_gain_high"] = gain and gain.high
+            line[f"{metric}_gain"] = gain.gain
+            line[f"{metric}_gain_low"] = gain.low
+            line[f"{metric}_gain_high"] = gain.high
             line[f"{metric}_gain_paper"] = row.paper_gains[metric]
         lines.append({**line, "status": row.status})
     frame = pd.DataFrame(lines)
@@ -126,16 +126,17 @@ def grouped_table(lines: Sequence[dict[tuple[str, str], str]]) -> pd.DataFrame:
 
 def paired_table(
     rows: Sequence[Row],
-    headings: Sequence[str],
+    method: str,
     groups: Mapping[str, str],
     cells: Callable[[Row, str], tuple[str, str]],
     ours: str = "ours",
 ) -> pd.DataFrame:
     """A table to read: per metric our number and the paper's in separate columns.
 
-    Behind one or two leading columns, method and backbone, every metric has two under its heading
-    in `groups`, filled with the texts that `cells` gives of a row and a metric.
+    Behind the leading columns, `method` and the backbone where a row has one, every metric has two
+    under its heading in `groups`, filled with the texts that `cells` gives of a row and a metric.
     """
+    headings = (method, "Backbone") if any(row.backbone for row in rows) else (method,)
     return grouped_table(
         [
             {("", heading): name for heading, name in zip(headings, row.name, strict=False)}
@@ -151,11 +152,12 @@ def paired_table(
 
 def values_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
     """Our values and the paper's in percent, and what every row was run on."""
-
-    def cells(row: Row, metric: str) -> tuple[str, str]:
-        return number_text(row.ours[metric]), number_text(row.paper[metric], 1)
-
-    table = paired_table(rows, headings(rows, heading), {m: m for m in table_metrics()}, cells)
+    table = paired_table(
+        rows,
+        heading,
+        {metric: metric for metric in table_metrics()},
+        lambda row, metric: (number_text(row.ours[metric]), number_text(row.paper[metric], 1)),
+    )
     table["", "Status"] = [row.status for row in rows]
     return table
 
@@ -168,12 +170,7 @@ def gains_table(rows: Sequence[Row], heading: str = "Method") -> pd.DataFrame:
         return interval_text(row.gains.get(metric)), paper
 
     compared = [row for row in rows if row.reference is not None]
-    return paired_table(compared, headings(rows, heading), {m: m for m in table_metrics()}, cells)
-
-
-def headings(rows: Sequence[Row], method: str) -> tuple[str, ...]:
-    """Headings of the leading columns; that of the backbone only where a row has one."""
-    return (method, "Backbone") if any(row.backbone for row in rows) else (method,)
+    return paired_table(compared, heading, {m: m for m in table_metrics()}, cells)
 
 
 def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:

@@ -7,7 +7,6 @@ from typing import Any, cast
 from sam2vss_lib.storage.places import GENERATED
 
 _WEIGHTS = (".pt", ".pth", ".safetensors", ".bin")
-Located = Callable[[str, Path], str]
 
 
 def path_from(text: str, base: Path) -> str:
@@ -48,7 +47,7 @@ def _around_weights(text: str) -> tuple[str, str, str]:
     return name + colon, weights, at + part
 
 
-_PATHS: dict[str, Located] = {
+_PATHS: dict[str, Callable[[str, Path], str]] = {
     "dataset": path_from,
     "benchmarks": path_from,
     "checkpoint": weights_from,

@@ -3,16 +3,14 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from sam2vss_lib.predictions.importers.formats import FORMATS
 from sam2vss_lib.study.settings.paths import missing_weights
 
 
-class BaseSystem(BaseModel):
+class BaseSystem(BaseModel, frozen=True, extra="forbid", strict=True):
     """One base system of Table 1 or 2, and where its predictions come from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     method: str = Field(description="Name of the row as the paper prints it, such as CFFM.")
     backbone: str = Field(description="Backbone as the paper prints it, such as MiT-B1.")
@@ -39,8 +37,9 @@ class BaseSystem(BaseModel):
         if self.segmentor is None and self.predictions is None:
             raise ValueError(f"{self.label}: give segmentor, predictions or both")
         if self.format not in FORMATS:
-            known = ", ".join(FORMATS)
-            raise ValueError(f"{self.label}: format {self.format!r}; known are {known}")
+            raise ValueError(
+                f"{self.label}: format {self.format!r}; known are {', '.join(FORMATS)}"
+            )
         return self
 
     def predicts_here(self, project: Path) -> bool:
@@ -64,10 +63,8 @@ class BaseSystem(BaseModel):
         return f"{self.method} {self.backbone}".strip()
 
 
-class EncoderSystem(BaseModel):
+class EncoderSystem(BaseModel, frozen=True, extra="forbid", strict=True):
     """One encoder of Table 3, I-X, and the base system X beside it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     method: str = Field(description="Name of the row as the paper prints it, such as I-CFFM.")
     backbone: str = Field(description="Backbone as the paper prints it; empty for I-SAM2.")

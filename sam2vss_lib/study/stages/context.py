@@ -44,14 +44,8 @@ class PaperStudy:
 
     def provenance(self) -> Provenance:
         """The hash of the printed numbers stands for the data."""
-        return collect_provenance(
-            settings=self.settings.identity(),
-            data_sha256=sha256_file(manifest_path("paper_tables.csv")),
-            checkpoints={},
-            predictions={},
-            device="cpu",
-            seed=0,
-        )
+        printed = sha256_file(manifest_path("paper_tables.csv"))
+        return collect_provenance(settings=self.settings.identity(), data_sha256=printed)
 
 
 def open_split(settings: StudySettings, split: str) -> Dataset:
@@ -81,11 +75,7 @@ class StudyContext:
     @cached_property
     def dataset(self) -> Dataset:
         """The clips that the study measures on."""
-        return self.open_split(self.settings.split, self.settings.max_clips)
-
-    def open_split(self, split: str, max_clips: int | None) -> Dataset:
-        """A split of the study's data set, or its first clips."""
-        return open_split(self.settings, split).take(max_clips)
+        return open_split(self.settings, self.settings.split).take(self.settings.max_clips)
 
     @property
     def class_names(self) -> tuple[str, ...]:

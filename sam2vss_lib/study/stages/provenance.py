@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
@@ -34,25 +35,24 @@ def collect_provenance(
     *,
     settings: dict[str, Any],
     data_sha256: str,
-    checkpoints: dict[str, str],
-    predictions: dict[str, str],
-    device: str,
-    seed: int,
+    checkpoints: dict[str, str] | None = None,
+    predictions: dict[str, str] | None = None,
+    device: str = "cpu",
+    seed: int = 0,
 ) -> Provenance:
     """Gather the provenance of a result made now, see `Provenance`.
 
     The settings are JSON-able, without paths that say only where files lie; the device is "cpu",
     "cuda" or "cuda:N".
     """
+    changed = _git("diff", "HEAD", "--name-only")
     return Provenance(
         commit=_git("rev-parse", "HEAD") or None,
-        modified=bool(changed)
-        if (changed := _git("diff", "HEAD", "--name-only")) is not None
-        else None,
+        modified=None if changed is None else bool(changed),
         settings_sha256=sha256_json(settings),
         data_sha256=data_sha256,
-        checkpoint_sha256=checkpoints,
-        predictions_sha256=predictions,
+        checkpoint_sha256=checkpoints or {},
+        predictions_sha256=predictions or {},
         protocol=PROTOCOL.id,
         versions={"python": platform.python_version(), **package_versions()},
         device=device_name(device),
@@ -62,12 +62,10 @@ def collect_provenance(
 
 def package_versions() -> dict[str, str]:
     """Installed versions of the packages that results depend on."""
-    versions: dict[str, str] = {}
+    versions = dict.fromkeys(_PACKAGES, "not installed")
     for name in _PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed"
     return versions
 
 
@@ -83,13 +81,9 @@ def _git(*arguments: str) -> str | None:
     if CHECKOUT is None:
         return None
     try:
-        done = subprocess.run(
-            ["git", "-C", str(CHECKOUT), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        )
+        command = ["git", "-C", str(CHECKOUT), *arguments]
+        return subprocess.check_output(
+            command, stderr=subprocess.DEVNULL, text=True, timeout=20
+        ).strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()

@@ -26,7 +26,7 @@ from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.storage.records import is_finished, mark_finished
 from sam2vss_lib.study.settings import BaseSystem, StudySettings
 from sam2vss_lib.study.settings.paths import model_from
-from sam2vss_lib.study.stages.context import KEY_DIGITS, Progress, StudyContext
+from sam2vss_lib.study.stages.context import KEY_DIGITS, Progress, StudyContext, open_split
 from sam2vss_lib.study.stages.evaluation import (
     count_predictions,
     offset_warning,
@@ -120,12 +120,9 @@ class Study(StudyContext):
         if (lack := system.lacks(PROJECT)) or system.predicts_here(PROJECT):
             return lack
         source = self._source(system)
-        lacking = [clip.name for clip in self.dataset if source.missing(clip)]
-        if lacking:
-            return (
-                f"predictions at {system.predictions} are incomplete: "
-                f"{len(lacking)} clips, such as {lacking[0]}"
-            )
+        if lacking := [clip.name for clip in self.dataset if source.missing(clip)]:
+            said = f"{len(lacking)} clips, such as {lacking[0]}"
+            return f"predictions at {system.predictions} are incomplete: {said}"
         return None
 
     def base(self, system: BaseSystem) -> Labelled:
@@ -170,8 +167,8 @@ class Study(StudyContext):
     @cached_property
     def _whole_split(self) -> Dataset:
         """All clips, as results without names are counted through all of them."""
-        whole = self.settings.max_clips is None
-        return self.dataset if whole else self.open_split(self.settings.split, None)
+        settings = self.settings
+        return self.dataset if settings.max_clips is None else open_split(settings, settings.split)
 
     def _segmented(self, system: BaseSystem) -> Labelled:
         model = load_segmentor(model_from(str(system.segmentor), PROJECT), self.device)

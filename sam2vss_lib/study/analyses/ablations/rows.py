@@ -16,7 +16,7 @@ from sam2vss_lib.study.results.wording import SMALL_POINTS, Direction, judge
 from sam2vss_lib.study.settings import Swept
 from sam2vss_lib.study.stages import Study
 
-Value = int | float
+Value = int | float | str
 UNREFINED = "not refined"
 FIGURE_CAPTION = (
     "Difference to the paper's default value, ours with 95 % intervals and the paper's; grey: "
@@ -25,14 +25,9 @@ FIGURE_CAPTION = (
 FIGURE_ALT = "One panel per metric: lines of our and of the paper's differences by setting."
 
 
-class Statement(NamedTuple):
-    """A direction that the paper reports: what happens to metrics from one value to another."""
-
-    sweep: Swept  # the setting that varies
-    start: Value | str  # value of the setting to start from; "first" and "last" are the sweep's
-    end: Value | str  # value to go to
-    metrics: tuple[str, ...]
-    direction: Direction
+#: from a value of the setting to another ("first" and "last" are the sweep's), what happens to
+#: which metrics
+Statement = tuple[Value, Value, Direction, tuple[str, ...]]
 
 
 class Ablation(NamedTuple):
@@ -40,25 +35,28 @@ class Ablation(NamedTuple):
 
     table: int
     heading: str  # what varies, with its unit
+    statements: tuple[Statement, ...]  # the paper's reading of the table (section 4.1.2)
 
 
-_OVERLAP, _STABLE = ("mIoU", "FWIoU"), ("mVC8", "mVC16")
+_STABLE = ("mVC8", "mVC16")
+_ALL: tuple[Direction, tuple[str, ...]] = ("hardly changes", ("mIoU", "FWIoU", *_STABLE))
 ABLATIONS: dict[Swept, Ablation] = {
-    "window": Ablation(4, "Window (frames)"),
-    "points_per_side": Ablation(5, "Point grid"),
-    "pred_iou_thresh": Ablation(6, "Predicted IoU above"),
-    "stability_score_thresh": Ablation(7, "Stability from"),
+    "window": Ablation(
+        4,
+        "Window (frames)",
+        (
+            ("first", "last", "raises", _STABLE),
+            ("first", "last", "hardly changes", ("mIoU",)),
+        ),
+    ),
+    "points_per_side": Ablation(5, "Point grid", (("first", "last", *_ALL),)),
+    "pred_iou_thresh": Ablation(
+        6, "Predicted IoU above", ((0.6, "first", *_ALL), (0.6, 0.9, "lowers", ("mIoU",)))
+    ),
+    "stability_score_thresh": Ablation(
+        7, "Stability from", ((0.8, "first", *_ALL), (0.8, 0.9, "lowers", ("mIoU",)))
+    ),
 }
-#: the paper's reading of the tables (section 4.1.2)
-_STATEMENTS = [
-    Statement("window", "first", "last", _STABLE, "raises"),
-    Statement("window", "first", "last", ("mIoU",), "hardly changes"),
-    Statement("points_per_side", "first", "last", _OVERLAP + _STABLE, "hardly changes"),
-    Statement("pred_iou_thresh", 0.6, "first", _OVERLAP + _STABLE, "hardly changes"),
-    Statement("pred_iou_thresh", 0.6, 0.9, ("mIoU",), "lowers"),
-    Statement("stability_score_thresh", 0.8, "first", _OVERLAP + _STABLE, "hardly changes"),
-    Statement("stability_score_thresh", 0.8, 0.9, ("mIoU",), "lowers"),
-]
 
 
 def printed(sweep: Swept, value: Value) -> str:
@@ -84,19 +82,17 @@ def ablation_rows(study: Study) -> list[Row]:
     if reason := study.why_not(system):
         return rows_not_run(table, [], f"{system.label}: {reason}")
     stores = study.masklets_for(list(settings.masklet_sweep().values()))
-    default = MaskletSettings.model_fields[sweep].default
-    reference = (printed(sweep, default), "") if default in settings.sweep_values else None
+    default = printed(sweep, MaskletSettings.model_fields[sweep].default)
     base = study.evaluated(study.base(system))
     runs = {
-        value: study.evaluated(study.refined(system, vote, stores[masklets]))
+        printed(sweep, value): study.evaluated(study.refined(system, vote, stores[masklets]))
         for value, masklets in settings.masklet_sweep().items()
     }
     rows = [table_row(table, UNREFINED, "", study.status, evaluated=base)]
-    for value, run in runs.items():
-        name = (printed(sweep, value), "")
-        gains = gains_between(settings, runs.get(default), run) if name != reference else {}
-        over = reference if gains else None
-        rows.append(table_row(table, *name, study.status, over, run, gains))
+    for name, run in runs.items():
+        gains = gains_between(settings, runs.get(default), run) if name != default else {}
+        over = (default, "") if gains else None
+        rows.append(table_row(table, name, "", study.status, over, run, gains))
     reason = f"profile {settings.profile} does not vary it to {{row}}"
     return rows + rows_not_run(table, rows, reason)
 
@@ -106,20 +102,15 @@ def ablation_claims(study: Study, rows: list[Row]) -> list[Claim]:
     sweep, ablation = ablation_of(study)
     runs = {row.method: row.evaluated for row in rows if row.evaluated is not None}
     values = study.settings.sweep_values
-    ends: dict[Value | str, Value] = {"first": values[0], "last": values[-1]}
+    ends: dict[Value, Value] = {"first": values[0], "last": values[-1]}
     claims: list[Claim] = []
-    for statement in (one for one in _STATEMENTS if one.sweep == sweep):
-        start, end = (ends.get(v, v) for v in (statement.start, statement.end))
-        names = [printed(sweep, value) for value in (start, end)]  # type: ignore[arg-type]
-        if start == end or not {*names} <= runs.keys():
+    for start, end, direction, metrics in ablation.statements:
+        before, after = (printed(sweep, ends.get(value, value)) for value in (start, end))
+        if before == after or not {before, after} <= runs.keys():
             continue
-        gains = gains_between(study.settings, runs[names[0]], runs[names[1]])
-        for metric in statement.metrics:
-            text = (
-                f"{ablation.heading}: going from {names[0]} to {names[1]} "
-                f"{statement.direction} {metric}"
-            )
-            claims.append(judge(text, gains[metric], statement.direction))
+        gains = gains_between(study.settings, runs[before], runs[after])
+        said = f"{ablation.heading}: going from {before} to {after} {direction}"
+        claims += [judge(f"{said} {metric}", gains[metric], direction) for metric in metrics]
     return claims
 
 

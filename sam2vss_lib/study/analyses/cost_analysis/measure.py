@@ -26,6 +26,7 @@ from sam2vss_lib.refinement.painting import paint
 from sam2vss_lib.study.analyses.cost_analysis.measurement import CostMeasurement, PartCost
 
 Mask = NDArray[np.bool_]
+Timer = Callable[[str, Callable[[], Any]], tuple[PartCost, Any]]
 _REPEATS = 3
 _GIGA = 1e9
 
@@ -47,7 +48,7 @@ def measure_cost(
     tracker = WindowTracker(model, precision=settings.precision, approximations=settings)
     model = tracker.model  # compiled, if that is set
     encoded = partial(encode, model, precision=settings.precision)
-    timer = _Timer(model)
+    timer = partial(_timed, model.device)
     images = [clip.frame(i) for i in range(min(frames + 1, clip.num_frames))]
     side = model.predictor.image_size
     decode = timer("decode", lambda: model_input(clip.frame(0), side, "video"))[0]
@@ -88,25 +89,19 @@ def measure_cost(
     )
 
 
-class _Timer:
-    """Runs a piece of work: once to warm up and count its operations, then for time."""
-
-    def __init__(self, model: Sam2Model) -> None:
-        on_gpu = model.device.type == "cuda"
-        self._wait = torch.cuda.synchronize if on_gpu else lambda: None
-
-    def __call__(self, part: str, work: Callable[[], Any]) -> tuple[PartCost, Any]:
-        with FlopCounterMode(display=False) as counter:
-            result = work()
-        self._wait()
-        seconds = timeit.repeat(lambda: (work(), self._wait()), number=1, repeat=_REPEATS)
-        gflop = counter.get_total_flops() / _GIGA
-        median = float(np.median(seconds))
-        return PartCost(part=part, per_frame=1, gflop=gflop, seconds=median), result
+def _timed(device: torch.device, part: str, work: Callable[[], Any]) -> tuple[PartCost, Any]:
+    """Run a piece of work: once to warm up and count its operations, then for time."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    with FlopCounterMode(display=False) as counter:
+        result = work()
+    wait()
+    seconds = float(np.median(timeit.repeat(lambda: (work(), wait()), number=1, repeat=_REPEATS)))
+    gflop = counter.get_total_flops() / _GIGA
+    return PartCost(part=part, per_frame=1, gflop=gflop, seconds=seconds), result
 
 
 def _tracking(
-    timer: _Timer, tracker: WindowTracker, videos: Sequence[EncodedFrames], masks: Mask
+    timer: Timer, tracker: WindowTracker, videos: Sequence[EncodedFrames], masks: Mask
 ) -> PartCost:
     """Cost of one tracked frame, the prompted one left out."""
 

@@ -23,7 +23,7 @@ from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings import EncoderSystem, IndependentSettings, StudySettings
 from sam2vss_lib.study.settings.paths import missing_weights, model_from
-from sam2vss_lib.study.stages.context import Progress
+from sam2vss_lib.study.stages.context import Progress, open_split
 from sam2vss_lib.study.stages.study import Labelled, Study
 
 #: gives a class to every masklet: the classifier of a seed, or the ground truth under the masklet
@@ -84,7 +84,7 @@ class IndependentStudy(Study):
             DataError: there is no such split.
         """
         settings = self.independent
-        clips = self.open_split(settings.train_split, settings.train_clips)
+        clips = open_split(settings, settings.train_split).take(settings.train_clips)
         return sample_frames(clips, settings.train_frame_step)
 
     @cached_property
