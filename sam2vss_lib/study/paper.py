@@ -32,16 +32,10 @@ def load_paper_tables(path: Path | None = None) -> pd.DataFrame:
 
 
 def paper_value(table: int, row: str, backbone: str | None, metric: str) -> float | None:
-    """Look up one number of the paper.
+    """Look up one number of the paper, in percent; None where it prints none.
 
-    Args:
-        table: number of the table, 1-7.
-        row: method or setting, such as `SAM2-CFFM`, `I-SAM2_base`, `32`, `16x16`, `0.6`.
-        backbone: such as `MiT-B1` or `R50`; "" or None where the table prints none.
-        metric: one of `PAPER_METRICS`.
-
-    Returns:
-        The number in percent, None where the paper prints none.
+    A row is a method or a setting, such as `SAM2-CFFM`, `I-SAM2_base`, `32`, `16x16` or `0.6`; its
+    backbone, such as `MiT-B1` or `R50`, is "" or None where the table prints none.
 
     Raises:
         ValueError: `metric` is not one of `PAPER_METRICS`.
@@ -65,9 +59,7 @@ def paper_rows(table: int) -> list[tuple[str, str]]:
         ('SegFormer', 'MiT-B0')
     """
     cells = _index(manifest_path("paper_tables.csv"))
-    return list(
-        dict.fromkeys((row, backbone) for number, row, backbone, _ in cells if number == table)
-    )
+    return list(dict.fromkeys((row, name) for number, row, name, _ in cells if number == table))
 
 
 def paper_refinements(table: int) -> list[tuple[tuple[str, str], tuple[str, str]]]:

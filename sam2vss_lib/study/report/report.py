@@ -82,7 +82,7 @@ def _environment(results_dir: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {
+    helpers: dict[str, Any] = {
         "status_of": cell_status,
         "number": number_text,
         "printed": lambda value: printed_text(value) or DASH,
@@ -91,9 +91,11 @@ def _environment(results_dir: Path) -> Environment:
         "scale": gain_scale,
         "footnotes": footnotes,
         "data_uri": data_uri,
-        "setting_text": setting_text,
+        # as its notebook would write it
+        "setting_text": lambda value: value if isinstance(value, str) else json.dumps(value),
         "relative": lambda path: path.relative_to(results_dir).as_posix(),
     }
+    environment.globals.update(helpers)
     return environment
 
 
@@ -153,11 +155,6 @@ def data_uri(figure: Figure) -> str:
     except OSError as error:
         raise DataError(f"{path}: not readable ({error.strerror})") from None
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def setting_text(value: Any) -> str:
-    """A setting as its notebook would write it."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def latex_tables(sections: list[Section]) -> str:

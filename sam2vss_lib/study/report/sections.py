@@ -41,11 +41,6 @@ class Section:
     figures: tuple[Figure, ...] = ()  # in the order in which the notebook wrote them
     files: tuple[Path, ...] = ()
 
-    @property
-    def number(self) -> str:
-        """Of the notebook."""
-        return self.name[:2]
-
 
 def read_sections(results_dir: Path, notebooks: list[Path]) -> list[Section]:
     """All notebooks in `results/<profile>`, and those of `notebooks` that have no folder there.
@@ -77,8 +72,7 @@ def cell_status(result: Result, row: Row, metric: str) -> CellStatus:
     if paper is None:
         return "ours only"
     if not result.comparable_with_paper:
-        coverage = result.coverage
-        known = coverage is not None and coverage.paper_clips is not None
+        known = result.coverage and result.coverage.paper_clips is not None
         return "partial" if known else "not comparable"
     return "reproduced" if abs(ours - paper) <= result.tolerance_points else "off"
 

@@ -14,7 +14,7 @@ from sam2vss_lib.datasets.labels import Labels, class_palette
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.style import BETTER, INK, NEUTRAL, WORSE, note
 from sam2vss_lib.study.results.text import gain_text
-from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.stages.study import Evaluated, Study
 
 
 class Sample(NamedTuple):
@@ -34,17 +34,16 @@ def main_figure(study: Study, pairs: list[tuple[Row, Row]]) -> Figure:
     if not pairs:
         return note("no base system was run: nothing to show")
     base, refined = pairs[0]
-    names = base.label, refined.label
-    return figure_3(pick_samples(study, base, refined), study.class_names, names)
+    samples = pick_samples(study, base.run, refined.run)
+    return figure_3(samples, study.class_names, (base.label, refined.label))
 
 
-def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[Sample]:
+def pick_samples(study: Study, base: Evaluated, refined: Evaluated, count: int = 4) -> list[Sample]:
     """Middle frames of clips spread evenly over the ranking by gain, best and worst included.
 
     Of a clip with sparse ground truth, the middle one of the annotated frames.
     """
-    before_run, after_run = base.run, refined.run
-    gains = after_run.gains_by_clip(before_run, "mIoU")
+    gains = refined.gains_by_clip(base, "mIoU")
     ranked = sorted(gains, key=lambda clip: (-gains[clip], clip))
     places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
     samples: list[Sample] = []
@@ -58,30 +57,22 @@ def pick_samples(study: Study, base: Row, refined: Row, count: int = 4) -> list[
                 gains[name],
                 clip.frame(middle),
                 clip.ground_truth(middle),
-                before_run.predictions.read(clip, middle),
-                after_run.predictions.read(clip, middle),
+                base.predictions.read(clip, middle),
+                refined.predictions.read(clip, middle),
             )
         )
     return samples
 
 
 def colour_labels(labels: Labels, num_classes: int) -> NDArray[np.uint8]:
-    """(H, W) uint8 labels in fixed class colours, void black.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+    """(H, W) uint8 labels in fixed class colours, (H, W, 3) uint8, void black."""
     table = np.zeros((256, 3), np.uint8)
     table[:num_classes] = class_palette(num_classes)
     return table[labels]
 
 
 def change_map(sample: Sample) -> NDArray[np.float64]:
-    """Where refinement changed a labelled pixel: to right, from right, or between two wrongs.
-
-    Returns:
-        (H, W, 3) in 0..1 over a faded image.
-    """
+    """(H, W, 3) in 0..1: labelled pixels that were changed, to right or not, over a faded image."""
     grey = sample.image.mean(-1, keepdims=True) / 255
     shown = np.repeat(0.75 + 0.2 * grey, 3, axis=-1)
     labelled = sample.ground_truth != VOID
@@ -103,14 +94,9 @@ def figure_3(samples: list[Sample], class_names: tuple[str, ...], names: tuple[s
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(samples), len(titles), squeeze=False)
     for row, sample in zip(axes, samples, strict=True):
-        pictures = (
-            sample.image,
-            *(
-                colour_labels(labels, len(class_names))
-                for labels in (sample.ground_truth, sample.base, sample.refined)
-            ),
-            change_map(sample),
-        )
+        maps = (sample.ground_truth, sample.base, sample.refined)
+        coloured = [colour_labels(labels, len(class_names)) for labels in maps]
+        pictures = (sample.image, *coloured, change_map(sample))
         for axis, picture in zip(row, pictures, strict=True):
             axis.imshow(picture, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
@@ -118,9 +104,8 @@ def figure_3(samples: list[Sample], class_names: tuple[str, ...], names: tuple[s
         row[0].set_ylabel(label, fontsize=7, rotation=0, ha="right", va="center")
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=9)
-    figure.legend(
-        handles=_legend(samples, class_names), loc="outside lower center", ncols=8, fontsize=7
-    )
+    handles = _legend(samples, class_names)
+    figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=7)
     return figure
 
 
@@ -166,16 +151,14 @@ def figure_gains(frame: pd.DataFrame, quantity: str) -> Figure:
     table = table.loc[table.mean(axis=1).sort_values(ascending=False, kind="stable").index]
     shown = table if len(table) <= 40 else pd.concat([table[:20], table[-20:]])
     rows, columns = shown.shape
-    size = (0.4 * columns + 3.4, 0.21 * rows + 2.3)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=(0.4 * columns + 3.4, 0.21 * rows + 2.3), layout="constrained")
     axis = figure.subplots()
     values = shown.to_numpy(dtype=float)
     largest = float(np.nanmax(np.abs(values))) or 1.0
     image = axis.imshow(values, cmap=_GAIN_COLOURS, vmin=-largest, vmax=largest, aspect="auto")
     for (y, x), value in np.ndenumerate(values):
         text = gain_text(None if np.isnan(value) else value, 1)
-        dark = abs(value) > 0.7 * largest
-        colour = "white" if dark else INK
+        colour = "white" if abs(value) > 0.7 * largest else INK  # on a dark cell
         axis.text(x, y, text, ha="center", va="center", fontsize=6, color=colour)
     axis.set_xticks(range(columns), shown.columns, rotation=90, fontsize=7)
     axis.set_yticks(range(rows), shown.index, fontsize=7)

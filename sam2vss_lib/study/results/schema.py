@@ -7,7 +7,7 @@ percent, gains in percentage points.
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, InstanceOf, model_validator
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, model_validator
 
 from sam2vss_lib.metrics import Gain
 from sam2vss_lib.study.stages.study import Evaluated
@@ -21,8 +21,8 @@ Verdict = Literal[
 ]  # fmt: skip
 
 
-class _Part(BaseModel, frozen=True, extra="ignore", allow_inf_nan=False):
-    pass
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class Row(_Part):

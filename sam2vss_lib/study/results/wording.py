@@ -121,14 +121,12 @@ def reading(table: int, rows: Sequence[Row], claims: Sequence[Claim]) -> str:
         f"Of {len(claims)} statements, {counts['holds']} hold, "
         f"{counts['does not hold']} do not hold and {counts['undecided']} are undecided."
     ]
-    failed = [claim.statement for claim in claims if claim.verdict == "does not hold"]
-    if failed:
+    if failed := [claim.statement for claim in claims if claim.verdict == "does not hold"]:
         sentences.append(f"Against the paper's direction: {'; '.join(failed)}.")
     if gains := [(claim.gain, claim.statement) for claim in claims if claim.gain is not None]:
         largest, statement = max(gains, key=lambda gain: gain[0])
         sentences.append(f"The largest gain is {largest:+.1f} points: {statement}.")
     printed = {*paper_rows(table)}
-    missing = sum(r.evaluated is None and r.printed_name in printed for r in rows)
-    if missing:
+    if missing := sum(r.evaluated is None and r.printed_name in printed for r in rows):
         sentences.append(f"{missing} rows of the paper's table were not run; the table says why.")
     return " ".join(sentences)

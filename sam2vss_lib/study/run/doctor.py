@@ -40,8 +40,7 @@ def examine() -> dict[str, Any]:
 
 def to_text(facts: dict[str, Any]) -> str:
     """The facts as lines to read."""
-    checkpoints = facts["checkpoints"]
-    here = [name for name, present in checkpoints.items() if present]
+    here = [name for name, present in facts["checkpoints"].items() if present]
     lines = [
         "versions: " + ", ".join(f"{k} {v}" for k, v in facts["versions"].items()),
         "devices: " + "; ".join(facts["devices"]),

@@ -35,10 +35,10 @@ def plan_study(
         SettingsError: an override that no notebook has, or a wrong value.
     """
     known = {notebook: notebook_parameters(notebook) for notebook in notebooks}
-    for name in overrides:
-        if not any(name in parameters for parameters in known.values()):
-            every = ", ".join(dict.fromkeys(n for parameters in known.values() for n in parameters))
-            raise SettingsError(f"no notebook has a parameter {name!r}; there are: {every}")
+    every = dict.fromkeys(name for parameters in known.values() for name in parameters)
+    if unknown := [name for name in overrides if name not in every]:
+        there = ", ".join(every)
+        raise SettingsError(f"no notebook has a parameter {unknown[0]!r}; there are: {there}")
     return {
         notebook: plan_notebook(
             notebook, profile, out, {k: v for k, v in overrides.items() if k in known[notebook]}

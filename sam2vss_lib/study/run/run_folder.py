@@ -14,15 +14,10 @@ FAILED = "failed.ipynb"
 STATUS = "status.json"
 EARLIER = "earlier"
 #: what runs write there; whatever else is there is somebody's own, and stays
-_RESULTS = (
-    "result.json",
-    "provenance.json",
-    "table.csv",
-    "table.md",
-    "table.tex",
-    "fig_*.[ps][nv]g",
-)
-_OURS = (EXECUTED, FAILED, STATUS, EARLIER, *_RESULTS)
+_OURS = (
+    EXECUTED, FAILED, STATUS, EARLIER,
+    "result.json", "provenance.json", "table.csv", "table.md", "table.tex", "fig_*.[ps][nv]g",
+)  # fmt: skip
 
 
 @contextmanager

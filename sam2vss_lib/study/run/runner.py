@@ -39,10 +39,8 @@ from sam2vss_lib.validation import validated
 TIMED = ("08",)
 _SHORT_BYTES = 60  # of a folder for sockets
 _log = logging.getLogger(__name__)
-_ERRORS: dict[str, type[Sam2VssError]] = {
-    error.__name__: error for error in (SettingsError, DataError, RunError)
-}
-_ERRORS["FileFault"] = DataError
+#: by the name that papermill gives; all others are a `RunError`
+_ERRORS = {"SettingsError": SettingsError, "DataError": DataError, "FileFault": DataError}
 
 
 def find_notebooks(only: str | None = None) -> list[Path]:

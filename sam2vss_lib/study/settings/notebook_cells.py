@@ -3,11 +3,7 @@
 import ast
 from typing import Any
 
-from sam2vss_lib.study.settings.study_settings import (
-    NotebookSettings,
-    StudySettings,
-    make_settings,
-)
+from sam2vss_lib.study.settings.study_settings import NotebookSettings, StudySettings, make_settings
 from sam2vss_lib.validation import validated
 
 

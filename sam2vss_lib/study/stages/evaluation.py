@@ -68,9 +68,7 @@ def count_predictions(
     device: str = "cpu",
     progress: Callable[[str], None] = lambda clip: None,
 ) -> MetricSuite:
-    """Compare predictions with ground truth, one pass over the frames that have some.
-
-    Predictions of other frames are not read.
+    """Compare predictions with ground truth in one pass over the frames that have some, only these.
 
     Raises:
         DataError: ground truth or predictions are missing or cannot be used.
@@ -87,21 +85,15 @@ def count_predictions(
             if frame not in annotated:
                 suite.skip(clip.name)
                 continue
-            suite.update(
-                clip.name,
-                torch.from_numpy(predictions.read(clip, frame)).to(device),
-                torch.from_numpy(clip.ground_truth(frame)).to(device),
-            )
+            labels = predictions.read(clip, frame), clip.ground_truth(frame)
+            suite.update(clip.name, *(torch.from_numpy(one).to(device) for one in labels))
         suite.finish()
         progress(clip.name)
     return suite
 
 
 def offset_warning(dataset: Dataset, predictions: PredictionFolder) -> str | None:
-    """Whether predictions agree far better with ground truth when its labels are shifted by one.
-
-    Returns:
-        What is likely wrong and how to mend it; None if nothing seems to be.
+    """What is wrong where predictions agree far better with ground truth shifted by one, else None.
 
     Raises:
         DataError: ground truth or predictions are missing or cannot be used.

@@ -62,7 +62,7 @@ def collect_provenance(
 
 def package_versions() -> dict[str, str]:
     """Installed versions of the packages that results depend on."""
-    versions = dict.fromkeys(_PACKAGES, "not installed")
+    versions: dict[str, str] = {name: "not installed" for name in _PACKAGES}
     for name in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)

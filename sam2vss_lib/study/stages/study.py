@@ -144,13 +144,13 @@ class Study(StudyContext):
             folder = PredictionFolder(root, self.dataset.num_classes, system.label_offset)
             digest = predictions_sha256(self.dataset, folder)
             key = f"{_slug(system.label)}-{self.key(digest, str(system.label_offset))}"
-            return Labelled(system.label, folder, key, {}, {system.label: digest})
-        source = self._source(system)
-        digest = sha256_json([source.sha256(clip) for clip in self.dataset])
-        sources = (system.format, digest, str(system.label_offset))
-        key = f"{_slug(system.label)}-{self.key(*sources)}"
-        folder = PredictionFolder(self.root / "base" / key, self.dataset.num_classes)
-        self.timed("convert", key, partial(convert_predictions, self.dataset, source, folder))
+        else:
+            source = self._source(system)
+            digest = sha256_json([source.sha256(clip) for clip in self.dataset])
+            sources = self.key(system.format, digest, str(system.label_offset))
+            key = f"{_slug(system.label)}-{sources}"
+            folder = PredictionFolder(self.root / "base" / key, self.dataset.num_classes)
+            self.timed("convert", key, partial(convert_predictions, self.dataset, source, folder))
         return Labelled(system.label, folder, key, {}, {system.label: digest})
 
     def _source(self, system: BaseSystem) -> PredictionSource:
@@ -194,11 +194,8 @@ class Study(StudyContext):
 
     def evaluated(self, labelled: Labelled) -> Evaluated:
         """Metrics of predictions; frames are counted once, intervals are drawn anew by a study."""
-        if labelled.key not in self._evaluated:
-            self._evaluated[labelled.key] = self._evaluate(labelled)
-        return self._evaluated[labelled.key]
-
-    def _evaluate(self, labelled: Labelled) -> Evaluated:
+        if labelled.key in self._evaluated:
+            return self._evaluated[labelled.key]
         folder, dataset = labelled.folder, self.dataset
         made_from = {
             "predictions_sha256": predictions_sha256(dataset, folder),
@@ -224,8 +221,9 @@ class Study(StudyContext):
         self.timed("evaluate", key, count, whole=True)
         suite = MetricSuite.load(sums_path(path))
         provenance = self.provenance(labelled.checkpoints, labelled.predictions_sha256)
-        samples = self.settings.bootstrap_samples
-        return Evaluated(folder, write_metrics(path, suite, provenance, samples=samples), suite)
+        metrics = write_metrics(path, suite, provenance, samples=self.settings.bootstrap_samples)
+        found = self._evaluated[labelled.key] = Evaluated(folder, metrics, suite)
+        return found
 
 
 def _slug(label: str) -> str:

@@ -69,17 +69,11 @@ def _counts(
 def _kind(study: Study, counts: pd.DataFrame) -> FrameKind:
     """One kind of frames, of which the counts have a line a clip."""
     settings, total = study.settings, counts.sum().to_dict()
-    before, after, labelled = (
-        counts[name].to_numpy() for name in ("right_before", "right_after", "labelled")
-    )
-    return FrameKind(
-        int(total["frames"]),
-        100 * float(total["main_class"] / max(total["masked"], 1)),
-        100 * float(total["right_before"] / max(total["labelled"], 1)),
-        paired_share_gain(
-            before, after, labelled, samples=settings.bootstrap_samples, seed=settings.seed
-        ),
-    )
+    parts = (counts[name].to_numpy() for name in ("right_before", "right_after", "labelled"))
+    gain = paired_share_gain(*parts, samples=settings.bootstrap_samples, seed=settings.seed)
+    purity = 100 * float(total["main_class"] / max(total["masked"], 1))
+    right = 100 * float(total["right_before"] / max(total["labelled"], 1))
+    return FrameKind(int(total["frames"]), purity, right, gain)
 
 
 def kinds_table(kinds: list[FrameKind]) -> pd.DataFrame:

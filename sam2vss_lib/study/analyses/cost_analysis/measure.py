@@ -55,8 +55,7 @@ def measure_cost(
     encoding, _ = timer("encode", lambda: encoded([model_input(images[0], side, "video")]))
     features = encoded([model_input(images[0], side, "image")])
     prompting, found = timer(
-        "propose",
-        lambda: select(propose(model, features, clip.size, settings), settings)[0].masks,
+        "propose", lambda: select(propose(model, features, clip.size, settings), settings)[0].masks
     )
     videos = [encoded([model_input(image, side, "video")]) for image in images]
     # something to track where nothing was proposed

@@ -120,32 +120,23 @@ def gains_by_data(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.
                 for metric in METRICS
                 if (gain := row.paper_gains[metric]) is not None
             ]
-    columns = ["data", "system", "metric", "gain", "low", "high", "source"]
-    frame = pd.DataFrame(lines, columns=columns)
-    return frame.astype(dict.fromkeys(("gain", "low", "high"), "float64"))
+    numbers = ["gain", "low", "high"]
+    frame = pd.DataFrame(lines, columns=["data", "system", "metric", *numbers, "source"])
+    return frame.astype(dict.fromkeys(numbers, "float64"))
 
 
 def transfer_table(first: FirstResults, rows: Sequence[Row], dataset: str) -> pd.DataFrame:
-    """Systems run on both data sets, as in `gains_by_data`: base mIoU and gains, to read.
-
-    Returns:
-        Two-level columns; two lines a refined system, one for each data set.
-    """
+    """Base mIoU and gains of systems run on both data sets: two lines a refined system, to read."""
     before, after = ({row.name: row for row in found} for found in (first.rows, rows))
     lines: list[dict[tuple[str, str], str]] = []
     for row in rows:
         if row.reference is None or not {row.name, row.reference} <= before.keys():
             continue
         for name, part in ((first.dataset, before), (dataset, after)):
-            base = part[row.reference].ours.get("mIoU")
-            lines.append(
-                {
-                    ("", "System"): row.label,
-                    ("", "Data"): name,
-                    ("base", "mIoU"): number_text(base),
-                    **{("gain", m): interval_text(part[row.name].gains.get(m)) for m in METRICS},
-                }
-            )
+            base, gains = part[row.reference].ours.get("mIoU"), part[row.name].gains
+            line = {("", "System"): row.label, ("", "Data"): name}
+            line["base", "mIoU"] = number_text(base)
+            lines.append(line | {("gain", m): interval_text(gains.get(m)) for m in METRICS})
     return grouped_table(lines)
 
 
@@ -218,8 +209,7 @@ def _parts(system: str) -> tuple[str, str]:
 
 def _colour(title: str) -> str:
     """Of a vote, by its place among all."""
-    places = [rule.title for rule in VOTES.values()]
-    return SERIES[places.index(title) % len(SERIES)]
+    return SERIES[[rule.title for rule in VOTES.values()].index(title) % len(SERIES)]
 
 
 def _draw(axis: Any, part: list[Any], place: int, markers: dict[str, str]) -> None:

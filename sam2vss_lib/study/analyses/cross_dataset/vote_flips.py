@@ -34,9 +34,8 @@ def flipped_votes(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
         gains = [run.gains_by_clip(base.evaluated, METRIC) for run in refined]
         predictions = base.evaluated.predictions
         for clip in study.dataset:
-            flips = flipped_percent(
-                clip, predictions, study.masklets.read(clip.name), device=study.device
-            )
+            stored = study.masklets.read(clip.name)
+            flips = flipped_percent(clip, predictions, stored, device=study.device)
             of_clip = [found.get(clip.name) for found in gains]
             votes = dict(zip(study.settings.votes, of_clip, strict=True))
             lines.append({"system": base.label, "clip": clip.name, "flips": flips, **votes})
@@ -55,10 +54,7 @@ def flipped_percent(
     """Share of masklets' pixels whose voted class is not that of the masklet's last vote.
 
     Every masklet votes on every frame of its window (Eq. 2), and counts with its pixels from its
-    second vote on. A vote for the whole window cannot flip.
-
-    Returns:
-        Percent; None if no masklet votes twice.
+    second vote on. A vote for the whole window cannot flip. None if no masklet votes twice.
     """
     flipped = followed = 0
     for window in stored.windows():
@@ -95,8 +91,7 @@ def flips_reading(flips: pd.DataFrame) -> str:
     """Whether the frame vote loses consistency where votes flip, from the numbers alone."""
     if "frame" not in flips:
         return ""
-    said = [_said(str(name), part) for name, part in flips.groupby("system", sort=False)]
-    return " ".join(said)
+    return " ".join(_said(str(name), part) for name, part in flips.groupby("system", sort=False))
 
 
 def _said(system: str, part: pd.DataFrame) -> str:

@@ -34,8 +34,8 @@ def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.D
         of a paired bootstrap over clips, missing for a single clip). Bins without pixels are left
         out.
     """
-    columns = ["base_system", "system", "distance_px", "share", "base", "refined", "gain"]
-    columns += ["low", "high"]
+    numbers = ["share", "base", "refined", "gain", "low", "high"]
+    columns = ["base_system", "system", "distance_px", *numbers]
     if not pairs:
         return pd.DataFrame(columns=columns)
     rows = {row.label: row for pair in pairs for row in pair}
@@ -56,8 +56,8 @@ def accuracy_by_distance(study: Study, pairs: Sequence[tuple[Row, Row]]) -> pd.D
             total = pixels.sum()
             share = float(total / labelled.sum())
             right_percent = [float(100 * n[:, place].sum() / total) for n in (before, after)]
-            ends = (gain.gain, gain.low, gain.high)
-            lines.append((base.label, refined.label, start, share, *right_percent, *ends))
+            measured = (share, *right_percent, gain.gain, gain.low, gain.high)
+            lines.append((base.label, refined.label, start, *measured))
     frame = pd.DataFrame(lines, columns=columns)
     return frame.astype(dict.fromkeys(("low", "high"), "float64"))
 

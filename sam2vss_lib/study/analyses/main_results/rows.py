@@ -68,13 +68,11 @@ def temporal_gains(rows: Sequence[Row], settings: StudySettings) -> list[Tempora
     """Compare every base row that was run with the SegFormer row of the same backbone, if any."""
     bases = [row for row in rows if row.reference is None and row.evaluated is not None]
     single = {row.backbone: row for row in bases if row.method == _SINGLE_FRAME}
-    found = list[TemporalGain]()
-    for row in bases:
-        other = single.get(row.backbone)
-        if other is not None and row is not other:
-            gains = gains_between(settings, other.evaluated, row.evaluated)
-            found.append(TemporalGain(row, other, gains))
-    return found
+    return [
+        TemporalGain(row, other, gains_between(settings, other.evaluated, row.evaluated))
+        for row in bases
+        if (other := single.get(row.backbone)) is not None and row is not other
+    ]
 
 
 def temporal_reading(found: Sequence[TemporalGain]) -> str:

@@ -3,11 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sam2vss_lib.study.analyses.paper_checks.printed import (
-    ABLATION_NAMES,
-    DEFAULTS,
-    sweep,
-)
+from sam2vss_lib.study.analyses.paper_checks.printed import ABLATION_NAMES, DEFAULTS, sweep
 from sam2vss_lib.study.paper import paper_refinements, paper_value
 from sam2vss_lib.study.results.style import BETTER, INK, WORSE
 
@@ -60,10 +56,7 @@ def boundary_figure() -> Figure:
     """Boundary IoU against region IoU, an arrow from every base system to its refinement."""
     figure = Figure(figsize=(5.8, 4.4), layout="constrained")
     axis = figure.subplots()
-    for table, colour, name in (
-        (1, BETTER, "VSPW (Table 1)"),
-        (2, WORSE, "VIPSeg (Table 2)"),
-    ):
+    for table, colour, name in ((1, BETTER, "VSPW (Table 1)"), (2, WORSE, "VIPSeg (Table 2)")):
         for base, refined in paper_refinements(table):
             start, end = (
                 [paper_value(table, *row, metric) or 0.0 for metric in ("mIoU", "mBIoU")]
