@@ -91,9 +91,8 @@ def run_notebooks(
                 pool.shutdown(wait=False, cancel_futures=True)
                 for event in finished.values():
                     event.set()
-                end_processes(
-                    p for p in psutil.Process().children() if "ipykernel" in str(p.cmdline())
-                )
+                children = psutil.Process().children()
+                end_processes(p for p in children if "ipykernel" in str(p.cmdline()))
                 raise
     return batch
 
@@ -129,8 +128,7 @@ def reuse_table(executed: Mapping[str, Path]) -> str:
         ["reused", "clips"], "stage", "notebook", aggfunc="sum", fill_value=0,
         margins=True, margins_name="all", sort=False,
     )  # fmt: skip
-    texts = sums["reused"].astype(str) + "/" + sums["clips"].astype(str)
-    table = texts.replace("0/0", "")
+    table = (sums["reused"].astype(str) + "/" + sums["clips"].astype(str)).replace("0/0", "")
     table.index.name = table.columns.name = None
     return (
         "clips reused / needed, by stage and notebook (what was computed for several notebooks "

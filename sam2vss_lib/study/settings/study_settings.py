@@ -131,12 +131,8 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
 
     def masklet_sweep(self) -> dict[int | float, MaskletSettings]:
         """Settings of the masklets for every value of the sweep; empty without one."""
-        return {
-            value: MaskletSettings.model_validate(
-                {**self.masklets.model_dump(), str(self.sweep): value}
-            )
-            for value in self.sweep_values
-        }
+        own, name = self.masklets.model_dump(), str(self.sweep)
+        return {v: MaskletSettings.model_validate(own | {name: v}) for v in self.sweep_values}
 
     def refinement(self, vote: Vote) -> RefineSettings:
         """The part that refinement depends on, for one of the votes."""

@@ -1,5 +1,6 @@
 """Tables 4 to 7: the refiner with one setting of the masklets varied, all others at the paper's."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,12 +129,11 @@ def masklet_facts(study: Study) -> pd.DataFrame:
     for value, masklets in settings.items():
         masks = covered = 0.0
         for clip in study.dataset:
-            height, width = clip.size
             table = stores[masklets].read(clip.name).table
             masks += np.count_nonzero(table["area"].to_numpy())  # those that are not empty
             # visible parts are disjoint, so their areas add up to what is covered
-            visible = mask_areas(table["rle_visible"].to_pylist(), height, width)
-            covered += float(visible.sum()) / (height * width)
+            visible = mask_areas(table["rle_visible"].to_pylist(), *clip.size)
+            covered += float(visible.sum()) / math.prod(clip.size)
         lines.append((printed(sweep, value), masks / frames, covered / frames))
     return pd.DataFrame(lines, columns=["setting", "masklets_per_frame", "coverage"])
 
@@ -154,8 +154,7 @@ def difference_frame(rows: list[Row]) -> pd.DataFrame:
             if row.paper[metric] is not None:
                 difference = row.paper_gains[metric] if row.reference else 0.0
                 lines.append((row.method, metric, "paper", difference, None, None))
-    columns = ["setting", "metric", "source", "difference", "low", "high"]
-    return pd.DataFrame(lines, columns=columns)
+    return pd.DataFrame(lines, columns=["setting", "metric", "source", "difference", "low", "high"])
 
 
 def figure_differences(frame: pd.DataFrame, heading: str) -> Figure:
@@ -202,11 +201,8 @@ def _draw(
 def figure_masklets(facts: pd.DataFrame, heading: str) -> Figure:
     """Number of masklets and share of the frame they cover, by setting; of `masklet_facts`."""
     figure = Figure(figsize=(6.2, 2.5), layout="constrained")
-    for axis, (column, label) in zip(
-        figure.subplots(1, 2),
-        (("masklets_per_frame", "masklets per frame"), ("coverage", "share of pixels covered")),
-        strict=True,
-    ):
+    labels = {"masklets_per_frame": "masklets per frame", "coverage": "share of pixels covered"}
+    for axis, (column, label) in zip(figure.subplots(1, 2), labels.items(), strict=True):
         axis.plot(range(len(facts)), facts[column], marker="o", color=BETTER)
         axis.set_xticks(range(len(facts)), facts["setting"], fontsize=7)
         axis.set_ylim(0, 1 if column == "coverage" else None)

@@ -70,16 +70,10 @@ def measure_cost(
     counting = timer("metrics", lambda: _counted(refined, truth, num_classes))[0]
     per_window = 1 / settings.window
     twice = 0 if settings.share_anchor_encoding else per_window  # anchors, for their proposals
+    encoding = encoding.model_copy(update={"per_frame": 1 + twice})
+    prompting = prompting.model_copy(update={"per_frame": per_window})
     return CostMeasurement(
-        parts=(
-            decode,
-            encoding.model_copy(update={"per_frame": 1 + twice}),
-            prompting.model_copy(update={"per_frame": per_window}),
-            tracking,
-            storing,
-            voting,
-            counting,
-        ),
+        parts=(decode, encoding, prompting, tracking, storing, voting, counting),
         objects=tuple(objects),
         track_seconds=tuple(part.seconds for part in per_count),
         peak_memory_mib=_peak_memory_mib(model.device),

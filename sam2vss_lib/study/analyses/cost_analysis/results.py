@@ -73,7 +73,7 @@ def cost_reading(measured: CostMeasurement) -> str:
     """The cost in a few sentences, from the numbers alone."""
     start, slope = measured.fitted()
     times = time_frame(measured).sort_values("seconds_per_frame", ascending=False)
-    first, second = times["part"].iloc[0], times["part"].iloc[1]
+    first, second, *_ = times["part"]
     fps, (low, high) = 1 / measured.seconds_per_frame, PAPER_FPS
     return (
         f"A frame takes {measured.seconds_per_frame * 1000:.0f} ms, {fps:.1f} frames a second; "
@@ -102,7 +102,7 @@ def cost_values(
     study: Study, measured: CostMeasurement, found: BenchmarkFile, text: str
 ) -> dict[str, Any]:
     """The notebook's values for `result.json`; `text` is its caption."""
-    start, slope = measured.fitted()
+    per_frame, per_object = measured.fitted()
     tables = {"Work per frame": work_frame(measured), "Time per frame": time_frame(measured)}
     if found.sections:
         tables["Beside other programs (make bench)"] = benchmark_frame(found)
@@ -110,11 +110,9 @@ def cost_values(
         "caption": text,
         "measured": measured.model_dump(mode="json"),
         "seconds_per_frame": measured.seconds_per_frame,
-        "tracking_fit": {"seconds_per_frame": start, "seconds_per_object": slope},
+        "tracking_fit": {"seconds_per_frame": per_frame, "seconds_per_object": per_object},
         "paper_frames_per_second": list(PAPER_FPS),
-        "tables": [
-            text_table(title, frame.map(_text)).model_dump() for title, frame in tables.items()
-        ],
+        "tables": [text_table(name, one.map(_text)).model_dump() for name, one in tables.items()],
         "reading": cost_reading(measured),
         "notes": [
             "Times differ from run to run and between machines; they carry no interval.",
@@ -150,12 +148,8 @@ def figure_objects(measured: CostMeasurement) -> Figure:
     line = np.array([0, max(measured.objects)])
     figure = Figure(figsize=(4.6, 3.0), layout="constrained")
     axis = figure.subplots()
-    axis.plot(
-        line,
-        (start + slope * line) * 1000,
-        color=NEUTRAL,
-        label=f"{start * 1000:.1f} ms + {slope * 1000:.2f} ms per object",
-    )
+    fitted = f"{start * 1000:.1f} ms + {slope * 1000:.2f} ms per object"
+    axis.plot(line, (start + slope * line) * 1000, color=NEUTRAL, label=fitted)
     times_ms = np.array(measured.track_seconds) * 1000
     axis.plot(measured.objects, times_ms, "o", color=BETTER, label="measured")
     axis.set_xlabel("objects", fontsize=9)

@@ -81,19 +81,16 @@ def _computed(second: Study, profile: str) -> FirstResults:
     name = data_name(first.dataset)
     study = Study(first)
     try:
-        rows = tuple(
-            row.model_copy(update={"evaluated": None})
-            for row in refinement_rows(study, 1)
-            if row.evaluated is not None
-        )
+        found = [row for row in refinement_rows(study, 1) if row.evaluated is not None]
     except DataError as error:
         return FirstResults(name, (), f"not run: {error}")
-    if not rows:
+    if not found:
         return FirstResults(name, (), f"not run: no base system of profile {profile} can be run")
     used = study.provenance()
     predictions = {f"{k} on {name}": v for k, v in used.predictions_sha256.items()}
     second.uses(used.checkpoint_sha256, predictions)
     second.log.extend(study.log)
+    rows = tuple(row.model_copy(update={"evaluated": None}) for row in found)
     stages, reused = len(study.log), sum(run.reused == run.clips for run in study.log)
     return FirstResults(name, rows, f"computed, {reused} of {stages} stages reused")
 

@@ -13,8 +13,6 @@ from sam2vss_lib.study.settings import BaseSystem, EncoderSystem
 from sam2vss_lib.study.stages.study import Evaluated
 
 TABLE = 3
-_WHERE = "Table 3, section 4.1.1"
-_STABLE = ("mVC8", "mVC16")
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,7 @@ class EncoderRun:
     reason: str = ""  # why I-X was not run; "" when it was
     base_reason: str = ""  # why X was not run; "" when it was
     base: Evaluated | None = None  # numbers of X
-    # numbers of I-X by seed of the classifier
-    alone: dict[int, Evaluated] = field(default_factory=dict)
+    alone: dict[int, Evaluated] = field(default_factory=dict)  # numbers of I-X by seed
     filled: dict[int, Evaluated] = field(default_factory=dict)  # numbers of I-X_base by seed
     bound: Evaluated | None = None  # numbers of the masklets with their true classes
     bound_filled: Evaluated | None = None  # the same with X below them
@@ -73,11 +70,8 @@ def independent_rows(study: IndependentStudy, runs: list[EncoderRun]) -> list[Ro
 
     Gains are I-X over X and I-X_base over I-X.
     """
-    rows: dict[tuple[str, str], Row] = {}
-    for run in runs:
-        for row in _rows(study, run):
-            rows.setdefault(row.name, row)
-    have = [*rows.values()]
+    # the row of a base system is the same with all of its encoders
+    have = [*{row.name: row for run in runs for row in _rows(study, run)}.values()]
     return have + rows_not_run(TABLE, have, f"profile {study.settings.profile} has no {{row}}")
 
 
@@ -121,9 +115,10 @@ def independent_claims(study: IndependentStudy, runs: list[EncoderRun]) -> list[
         label, base = run.system.label, run.system.base
         if run.base is not None and run.alone:
             gains = _gains_by_seed(study, dict.fromkeys(run.alone, run.base), run.alone)
-            for metric in ("mIoU", *_STABLE):
-                text = f"{label} lowers {metric} against {base}"
-                claims.append(_judge(text, metric, "lowers", gains))
+            claims += [
+                _judge(f"{label} lowers {metric} against {base}", metric, "lowers", gains)
+                for metric in ("mIoU", "mVC8", "mVC16")
+            ]
             text = f"{run.system.filled_label} raises mIoU over {label}"
             gains = _gains_by_seed(study, run.alone, run.filled)
             claims.append(_judge(text, "mIoU", "raises", gains))
@@ -150,11 +145,11 @@ def _judge(
     statement: str, metric: str, direction: Direction, gains: dict[int, dict[str, Gain]]
 ) -> Claim:
     """Gain and interval of the first seed, verdict of all of them, gain of every seed in words."""
-    judged = [judge(statement, gain[metric], direction) for gain in gains.values()]
-    said = ", ".join(
-        f"seed {seed}: {number_text(claim.gain, sign=True)}"
-        for seed, claim in zip(gains, judged, strict=True)
+    judged = {seed: judge(statement, gain[metric], direction) for seed, gain in gains.items()}
+    first, *others = judged.values()
+    agreed = all(claim.verdict == first.verdict for claim in others)
+    verdict = first.verdict if agreed else "undecided"
+    said = ", ".join(f"seed {n}: {number_text(c.gain, sign=True)}" for n, c in judged.items())
+    return first.model_copy(
+        update={"verdict": verdict, "where": "Table 3, section 4.1.1", "evidence": said}
     )
-    agreed = len({claim.verdict for claim in judged}) == 1
-    verdict = judged[0].verdict if agreed else "undecided"
-    return judged[0].model_copy(update={"verdict": verdict, "where": _WHERE, "evidence": said})

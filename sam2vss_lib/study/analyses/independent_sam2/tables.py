@@ -1,9 +1,9 @@
 """What stands beside Table 3: seeds, the masklets' bound with its figure, and the training."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -135,11 +135,10 @@ def uncovered_percent(study: IndependentStudy) -> float:
     """Share of the pixels of all frames that no masklet covers, percent."""
     covered = total = 0
     for clip in study.dataset:
-        height, width = clip.size
         rles = study.masklets.read(clip.name).table["rle_visible"].to_pylist()
         # visible parts are disjoint, so their areas add up to what is covered
-        covered += int(np.sum(mask_areas(rles, height, width)))
-        total += height * width * clip.num_frames
+        covered += int(mask_areas(rles, *clip.size).sum())
+        total += math.prod(clip.size) * clip.num_frames
     return 100 * (1 - covered / total)
 
 
@@ -203,16 +202,11 @@ def figure_parts(frame: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:
 def _dots(axis: Axes, part: pd.DataFrame, systems: list[str], name: str) -> None:
     label, colour, marker, solid, offset = _PARTS[name]
     y = [systems.index(system) + offset for system in part["system"]]
+    filling = colour if solid else "white"
     axis.plot(
-        part["value"],
-        y,
-        color=colour,
-        marker=marker,
-        markerfacecolor=colour if solid else "white",
-        markersize=5,
-        linestyle="none",
-        label=label,
-    )
+        part["value"], y, color=colour, marker=marker, markerfacecolor=filling, markersize=5,
+        linestyle="none", label=label,
+    )  # fmt: skip
     if name in ("alone", "filled"):
         for system, values in part.groupby("system")["value"]:
             middle = systems.index(str(system)) + offset

@@ -12,8 +12,6 @@ from sam2vss_lib.study.results.wording import judge
 from sam2vss_lib.study.settings import BaseSystem, StudySettings
 from sam2vss_lib.study.stages import Study
 
-_REFINED = "SAM2-"
-
 
 def refinement_rows(study: Study, table: int) -> list[Row]:
     """Compute all rows of Table 1 or 2 that the settings name; the paper's others are not run."""
@@ -32,7 +30,7 @@ def _system_rows(study: Study, system: BaseSystem, table: int) -> list[Row]:
     printed_as = _printed_as(table, base_name)
     rows = [table_row(table, *base_name, status, evaluated=base, printed_as=printed_as)]
     for vote in study.settings.votes:
-        name = f"{_REFINED}{system.method}{VOTES[vote].suffix}", backbone
+        name = f"SAM2-{system.method}{VOTES[vote].suffix}", backbone
         refined = None if reason else study.evaluated(study.refined(system, vote))
         gains = gains_between(study.settings, base, refined)
         printed_as = _printed_as(table, name)

@@ -12,11 +12,6 @@ from sam2vss_lib.study.analyses.paper_checks.systems import refiner_checks, segm
 from sam2vss_lib.study.results.schema import Claim
 from sam2vss_lib.study.results.tables import text_table
 
-CAPTION = (
-    "The paper's printed numbers against each other and against its text; nothing here was "
-    "measured by this study."
-)
-
 
 def run_checks() -> list[Claim]:
     """All checks, in the order of the paper's tables."""
@@ -37,19 +32,17 @@ def checks_reading(checks: Sequence[Claim]) -> str:
     against = [check.statement.rstrip(".") for check in checks if check.verdict == "inconsistent"]
     text = (
         f"Of {len(checks)} statements, {counts['consistent']} agree with the printed numbers, "
-        f"{counts['inconsistent']} do not, and {counts['cannot tell']} cannot be settled from "
-        "them."
+        f"{counts['inconsistent']} do not, and {counts['cannot tell']} cannot be settled from them."
     )
-    if against:
-        text += f" Not in agreement: {'; '.join(against)}."
-    return text
+    return f"{text} Not in agreement: {'; '.join(against)}." if against else text
 
 
 def checks_values(checks: Sequence[Claim]) -> dict[str, Any]:
     """The notebook's values for `result.json`."""
     best = best_settings().rename(columns=lambda name: name.replace("_", " "))
     return {
-        "caption": CAPTION,
+        "caption": "The paper's printed numbers against each other and against its text; nothing "
+        "here was measured by this study.",
         "claims": [
             {"statement": check.statement, "verdict": check.verdict, **check.model_dump()}
             for check in checks
