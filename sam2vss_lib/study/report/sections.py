@@ -100,8 +100,7 @@ def _section(folder: Path) -> Section:
         provenance: dict[str, Any] = read_json(folder / "provenance.json")
     except DataError as error:
         return section("unreadable", str(error))
-    drawn = _figures(folder, result)
-    return section("run", result=result, provenance=provenance, figures=drawn)
+    return section("run", result=result, provenance=provenance, figures=_figures(folder, result))
 
 
 def _not_run(notebook: Path) -> Section:

@@ -88,12 +88,12 @@ def caption(study: Study, table: int, what: str = "as a refiner") -> str:
     settings, dataset = study.settings, study.dataset
     demo = settings.dataset in GENERATED
     data = f"the generated clips of {settings.dataset}" if demo else dataset.root.name
-    text = f"SAM2 ({study.sam2.name}) {what} on {data}, {dataset.split}, {len(dataset)} clips"
-    text += "; percent."
-    if not comparable_with_paper(study, table):
-        whole = f"the whole of {_PAPER_DATA[table]} val"
-        text += f" This is not {whole}: not comparable with the paper's numbers."
-    return text
+    clips = f"{dataset.split}, {len(dataset)} clips; percent."
+    text = f"SAM2 ({study.sam2.name}) {what} on {data}, {clips}"
+    if comparable_with_paper(study, table):
+        return text
+    whole = f"the whole of {_PAPER_DATA[table]} val"
+    return f"{text} This is not {whole}: not comparable with the paper's numbers."
 
 
 def result_values(

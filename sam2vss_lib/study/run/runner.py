@@ -24,13 +24,8 @@ from sam2vss_lib.study.run.run_folder import (
     keep_results,
     working_folder,
 )
-from sam2vss_lib.study.settings import (
-    BaseSystem,
-    NotebookSettings,
-    literal_assignments,
-    load_profile,
-    make_settings,
-)
+from sam2vss_lib.study.settings import BaseSystem, NotebookSettings, load_profile, make_settings
+from sam2vss_lib.study.settings.notebook_cells import literal_assignments
 from sam2vss_lib.study.settings.paths import parameters_from
 from sam2vss_lib.validation import validated
 
@@ -87,8 +82,7 @@ def plan_notebook(
         SettingsError: an unknown name or a wrong value.
     """
     defaults = notebook_parameters(notebook)
-    places = {"profile", "out_dir", "stages_dir"}
-    if fixed := places & overrides.keys():
+    if fixed := {"profile", "out_dir", "stages_dir"} & overrides.keys():
         raise SettingsError(f"parameter {min(fixed)!r} follows from the profile and --out")
     root = out.resolve() / profile
     common = load_profile(profile, notebook.stem[:2])
@@ -101,10 +95,8 @@ def plan_notebook(
     if without_data:
         given = {k: v for k, v in given.items() if k in defaults or k in overrides}
     if unknown := [name for name in given if name not in defaults]:
-        known = ", ".join(defaults)
-        raise SettingsError(
-            f"{notebook.name} has no parameter {unknown[0]!r}; its parameters are: {known}"
-        )
+        said = f"has no parameter {unknown[0]!r}; its parameters are: {', '.join(defaults)}"
+        raise SettingsError(f"{notebook.name} {said}")
     if without_data:
         validated(NotebookSettings, {**defaults, **given}, "parameter")
     else:

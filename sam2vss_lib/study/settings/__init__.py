@@ -1,16 +1,11 @@
 """The settings of notebooks, and the profiles that set them; importing them loads no torch."""
 
-from sam2vss_lib.study.settings.notebook_cells import (
-    literal_assignments,
-    notebook_settings,
-    settings_without_data,
-)
+from sam2vss_lib.study.settings.notebook_cells import notebook_settings, settings_without_data
 from sam2vss_lib.study.settings.profiles import load_profile, profile_notebooks
 from sam2vss_lib.study.settings.study_settings import (
     IndependentSettings,
     NotebookSettings,
     StudySettings,
-    Swept,
     make_settings,
 )
 from sam2vss_lib.study.settings.systems import BaseSystem, EncoderSystem
@@ -22,8 +17,6 @@ __all__ = [
     "IndependentSettings",
     "NotebookSettings",
     "StudySettings",
-    "Swept",
-    "literal_assignments",
     "load_profile",
     "make_settings",
     "notebook_settings",

@@ -14,7 +14,7 @@ from sam2vss_lib.study.results.schema import Claim, Row
 from sam2vss_lib.study.results.style import BETTER, NEUTRAL
 from sam2vss_lib.study.results.tables import gains_between, rows_not_run, table_metrics, table_row
 from sam2vss_lib.study.results.wording import SMALL_POINTS, Direction, judge
-from sam2vss_lib.study.settings import Swept
+from sam2vss_lib.study.settings.study_settings import Swept
 from sam2vss_lib.study.stages import Study
 
 Value = int | float | str
