@@ -1,27 +1,30 @@
 """Boundary bands of label maps: flat square morphology on all classes at once."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sam2vss_lib.metrics.protocol import VOID
+from sam2vss_lib.metrics.iou import pixels_in
+
+_BITS = 15  # of an int16 without its sign: wider sets take as much longer
 
 
 def inner_band(labels: Tensor, radius_px: int, frame_edge_is_boundary: bool = False) -> Tensor:
     """Mark the pixels, (H, W) bool, in the inner boundary band of their own label's region.
 
     The band of a region M is M minus its erosion with a square of 2r + 1 pixels. A pixel survives
-    the erosion iff the square around it holds its label alone, that is iff both the smallest and
-    the largest label in the square equal its own, so one pooling serves all labels.
+    the erosion iff the square around it holds its label alone: no row of it has a change, and
+    neither has its middle column. So one search for changes serves all labels.
 
     Labels are (H, W) uint8, of which 255 is like any other here; what lies outside the frame counts
     as another label if `frame_edge_is_boundary`.
     """
-    smallest = square_extremum(labels, radius_px, torch.minimum)
-    largest = square_extremum(labels, radius_px, torch.maximum)
-    band = smallest != largest
+    changes = 2 * _in_frame(radius_px, labels)  # along a side of the square
+    band = _union(labels[:, 1:] != labels[:, :-1], changes + 1, changes, labels.shape)
+    band |= _union(labels[1:] != labels[:-1], changes, 1, labels.shape)
     if frame_edge_is_boundary:
         for rows in (band, band.T):
             rows[:radius_px] = True
@@ -29,38 +32,59 @@ def inner_band(labels: Tensor, radius_px: int, frame_edge_is_boundary: bool = Fa
     return band
 
 
-def square_extremum(
-    maps: Tensor, radius_px: int, extremum: Callable[..., Tensor], *, squared: bool = False
+def dilations_around(
+    labels: Tensor, asked: Tensor, ground_truth: Tensor, radii_px: Sequence[int]
 ) -> Tensor:
-    """Extremum over the part of the (2r + 1)-square around each pixel that is in the frame.
+    """For how many radii a label occurs in the ground truth in the square around its pixel.
 
-    Maps are (H, W), before and after; the extremum is `torch.minimum` or `torch.maximum`. If
-    `squared`, a value grows by the square of its distance, along each axis, in px.
+    For a pixel labelled c this says which dilations of the ground-truth mask of c it lies in,
+    without dilating C masks: of the classes in question each is a bit of a set, and sets are
+    dilated as one.
+
+    Args:
+        labels: (n,) uint8, of the pixels that are asked for, row by row.
+        asked: (H, W) bool with n pixels on.
+        ground_truth: (H, W) uint8.
+        radii_px: the radii r of squares of 2r + 1 pixels.
+
+    Returns:
+        (n,) uint8.
     """
-    for axis in (0, 1):
-        pooled = maps.clone()
-        length = maps.shape[axis]
-        for shift in range(1, min(radius_px, length - 1) + 1):
-            rest = length - shift
-            low, high = pooled.narrow(axis, 0, rest), pooled.narrow(axis, shift, rest)
-            moved = maps + shift**2 if squared else maps
-            extremum(low, moved.narrow(axis, shift, rest), out=low)
-            extremum(high, moved.narrow(axis, 0, rest), out=high)
-        maps = pooled
-    return maps
+    near = torch.zeros_like(labels)
+    classes = np.unique(labels.cpu().numpy()).tolist()
+    for some in (classes[i : i + _BITS] for i in range(0, len(classes), _BITS)):
+        sets = torch.zeros(256, dtype=torch.int16)
+        for bit, label in enumerate(some):
+            sets[label] = 1 << bit
+        sets = sets.to(labels.device)
+        of_truth = sets.index_select(0, ground_truth.flatten().int()).view_as(ground_truth)
+        of_label = sets.index_select(0, labels.int())
+        for radius_px in radii_px:
+            side = 2 * _in_frame(radius_px, asked) + 1
+            around = _union(of_truth, side, side, asked.shape)
+            near += (pixels_in(around, asked) & of_label) != 0
+    return near
 
 
-def within_dilation(labels: Tensor, ground_truth: Tensor, radius_px: int) -> Tensor:
-    """Mark the pixels, (H, W) bool, whose label is in the ground truth within a square around them.
+def _in_frame(radius_px: int, maps: Tensor) -> int:
+    """A radius whose square holds the same pixels of the frame, however large the other is."""
+    return min(radius_px, max(maps.shape))
 
-    For a pixel labelled c this says whether it lies in the dilation of the ground-truth mask of c,
-    without dilating C masks: the maps, (H, W) uint8, are compared under every shift of the square
-    of radius r. The label 255 is within no dilation that matters: mask it out.
+
+def _union(sets: Tensor, rows: int, columns: int, size: Sequence[int]) -> Tensor:
+    """The union of sets, a bit each, in every window of so many rows and columns.
+
+    Sets are (h, w) bool or integer; empty ones are put around them, as many on both sides, so that
+    there are H x W windows, as the `size` says.
     """
-    height, width = labels.shape
-    padded = functional.pad(ground_truth, (radius_px,) * 4, value=VOID)
-    found = torch.zeros_like(labels, dtype=torch.bool)
-    for top in range(2 * radius_px + 1):
-        for left in range(2 * radius_px + 1):
-            found |= padded[top : top + height, left : left + width] == labels
-    return found
+    (height, width), (total, stride) = size, (size[0] + rows - 1, size[1] + columns - 1)
+    above, left = (total - sets.shape[0]) // 2, (stride - sets.shape[1]) // 2
+    # of one dimension: windows at the end of a row run into the next row, and are left out
+    flat = functional.pad(sets, (left, left, above, above)).flatten()
+    for step, count in ((1, columns), (stride, rows)):
+        reach = 1
+        while reach < count:
+            ahead = min(reach, count - reach)
+            flat = flat[: -ahead * step] | flat[ahead * step :]
+            reach += ahead
+    return flat.as_strided((height, width), (stride, 1))

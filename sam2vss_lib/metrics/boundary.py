@@ -4,7 +4,7 @@ Literally, Eq. 5 (B as the union of the eroded masks) yields the interiors of th
 readings here take boundaries, as the paper's text says; `PROTOCOL.definitions` names them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,8 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.metrics.bands import inner_band, within_dilation
-from sam2vss_lib.metrics.iou import class_counts, class_iou, class_mean, is_labelled, ratio
+from sam2vss_lib.metrics.bands import dilations_around, inner_band
+from sam2vss_lib.metrics.iou import (
+    class_iou,
+    class_mean,
+    is_labelled,
+    joint_counts,
+    pixels_in,
+    ratio,
+)
 from sam2vss_lib.metrics.metric import AnySums, Floats, Metric, Sums
 from sam2vss_lib.metrics.protocol import MetricSettings
 
@@ -35,6 +42,7 @@ IMAGE_SUMS = {
 #: rows of a frame's counts: of void ground truth none; `confused` are false positives of c inside
 #: the dilation of its ground truth, `shared` is ground truth where both maps have any band
 COUNTS = (*CLASS_SUMS, "confused", "shared")
+_AT_ONCE = 7  # radii: what is counted of a pixel fits in 8 bits
 
 
 class BoundaryOverlap(Metric):
@@ -104,29 +112,55 @@ class BoundaryOverlap(Metric):
 
     def count(self, prediction: Tensor, ground_truth: Tensor) -> Tensor:
         """(7 r, C) int64 of `COUNTS`, radius by radius."""
-        return torch.cat(
-            [self._counts(prediction, ground_truth, radius) for radius in self.settings.radii_px]
-        )
+        radii_px = self.settings.radii_px
+        some = (radii_px[i : i + _AT_ONCE] for i in range(0, len(radii_px), _AT_ONCE))
+        return torch.cat([self._counts(prediction, ground_truth, radii) for radii in some])
 
-    def _counts(self, prediction: Tensor, ground_truth: Tensor, radius_px: int) -> Tensor:
-        """(7, C) int64 of `COUNTS`: what all readings are made of."""
-        classes, edge = self.settings.num_classes, self.settings.frame_edge_is_boundary
+    def _counts(self, prediction: Tensor, ground_truth: Tensor, radii_px: Sequence[int]) -> Tensor:
+        """(7 r, C) int64 of `COUNTS`: what all readings are made of.
+
+        A larger radius has a wider band, so that for each kind of band the number of radii that
+        have a pixel in it says which. All counts are sums of two tables: pixels by these numbers.
+        """
+        edge, classes = self.settings.frame_edge_is_boundary, self.settings.num_classes
         labelled = is_labelled(ground_truth)
+        known = is_labelled(prediction)
         correct = prediction == ground_truth
-        band = inner_band(ground_truth, radius_px, edge) & labelled
-        predicted_band = inner_band(prediction, radius_px, edge) & labelled
-        shared = band & predicted_band
-        confused = within_dilation(prediction, ground_truth, radius_px) & labelled & ~correct
-        counted = {
-            "inner_intersection": (ground_truth, band & correct),
-            "inner_ground_truth": (ground_truth, band),
-            "inner_prediction": (prediction, band),
-            "cheng_intersection": (ground_truth, shared & correct),
-            "cheng_prediction": (prediction, predicted_band),
-            "confused": (prediction, confused),
-            "shared": (ground_truth, shared & is_labelled(prediction)),
-        }
-        return torch.stack([class_counts(*counted[name], classes) for name in COUNTS])
+        truth, predicted = (
+            sum((inner_band(labels, r, edge) for r in radii_px), torch.zeros_like(labels))
+            for labels in (ground_truth, prediction)
+        )
+        truth, predicted = truth * labelled, predicted * labelled
+        near = (truth + predicted).bool()  # the other pixels count nowhere
+        n = len(radii_px) + 1
+        pixels = predicted + n * truth
+        of_truth = joint_counts(
+            pixels_in(pixels + n**2 * (correct + 2 * known.to(torch.uint8)), near),
+            pixels_in(ground_truth, near),
+        )[: 4 * n**2, :classes].view(2, 2, n, n, classes)
+        labels = pixels_in(prediction, near)
+        of_prediction = joint_counts(pixels_in(pixels, near), labels)
+        of_prediction = of_prediction[: n**2, :classes].view(n, n, classes)
+        # where a square holds one label alone, no other can be near
+        asked = truth.bool() & ~correct & known
+        labels = pixels_in(prediction, asked)
+        confused = dilations_around(labels, asked, ground_truth, radii_px)
+        confused = joint_counts(confused, labels)[:n, :classes]
+        counts: list[Tensor] = []
+        for radius_px in radii_px:
+            # from so many radii on, this one has the pixel in its band
+            least = sum(other >= radius_px for other in radii_px)
+            counted = {
+                "inner_intersection": of_truth[:, 1, least:],
+                "inner_ground_truth": of_truth[:, :, least:],
+                "inner_prediction": of_prediction[least:],
+                "cheng_intersection": of_truth[:, 1, least:, least:],
+                "cheng_prediction": of_prediction[:, least:],
+                "confused": confused[least:],
+                "shared": of_truth[1, :, least:, least:],
+            }
+            counts += [counted[name].reshape(-1, classes).sum(0) for name in COUNTS]
+        return torch.stack(counts)
 
     def add(self, counts: NDArray[np.int64]) -> None:
         """Take in a frame's (7 r, C)."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sam2vss_lib.metrics.bands import inner_band, square_extremum
+from sam2vss_lib.metrics.bands import inner_band
 from sam2vss_lib.metrics.protocol import VOID
 
 #: lower ends of the bins of distance in pixels; the last bin is open
@@ -17,8 +17,17 @@ def squared_distance(marked: Tensor, limit_px: int) -> Tensor:
     rows of minima over columns; each looks no further than the limit, 1 to 127 px, from which on
     distances are not told apart. Marks are (H, W) bool, squares int16.
     """
-    costs = torch.where(marked, 0, limit_px**2).to(torch.int16)
-    return square_extremum(costs, limit_px - 1, torch.minimum, squared=True)
+    squares = torch.where(marked, 0, limit_px**2).to(torch.int16)
+    for axis in (0, 1):
+        nearest = squares.clone()
+        length = squares.shape[axis]
+        for shift in range(1, min(limit_px, length)):
+            rest, moved = length - shift, squares + shift**2
+            low, high = nearest.narrow(axis, 0, rest), nearest.narrow(axis, shift, rest)
+            torch.minimum(low, moved.narrow(axis, shift, rest), out=low)
+            torch.minimum(high, moved.narrow(axis, 0, rest), out=high)
+        squares = nearest
+    return squares
 
 
 def distance_bins(ground_truth: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ RATIOS = {"vc_code": "vc_code_windows", "vc_eq4": "vc_eq4_clips"}
 
 
 class _Runs(NamedTuple):
-    """For how many frames each pixel has been as it is, (H, W) int16."""
+    """For how many frames each pixel has been as it is, (H, W) uint8 or int16."""
 
     truth: Tensor  # the same label in the ground truth
     prediction: Tensor  # the same label in the prediction
@@ -85,12 +85,13 @@ class Consistency(Metric):
 
     def count(self, prediction: Tensor, ground_truth: Tensor) -> Tensor:
         """Nothing per class: (0, C); windows that end with this frame are counted here."""
-        runs = self._runs(prediction, ground_truth)
+        labelled = is_labelled(ground_truth)
+        runs = self._runs(prediction, ground_truth, labelled)
         self._before = (prediction.clone(), ground_truth.clone(), runs)
         self._frames += 1
         complete = [n for n in self.settings.window_lengths if n <= self._frames]
         if complete:
-            counts = torch.stack([_window_counts(runs, n, ground_truth) for n in complete])
+            counts = torch.stack([_window_counts(runs, n, labelled) for n in complete])
             for n, window in zip(complete, counts.cpu().numpy(), strict=True):
                 constant, kept, labelled, correct = window
                 self._ratios[f"vc_code_{n}"].append(float(ratio(kept, constant)))
@@ -98,17 +99,18 @@ class Consistency(Metric):
         shape = (0, self.settings.num_classes)
         return torch.zeros(shape, dtype=torch.int64, device=ground_truth.device)
 
-    def _runs(self, prediction: Tensor, ground_truth: Tensor) -> _Runs:
+    def _runs(self, prediction: Tensor, ground_truth: Tensor, labelled: Tensor) -> _Runs:
         """The run-lengths that end with this frame."""
-        correct = (prediction == ground_truth) & is_labelled(ground_truth)
+        correct = (prediction == ground_truth) & labelled
+        longest = max(self.settings.window_lengths)
         if self._before is None:
-            once = torch.ones_like(ground_truth, dtype=torch.int16)
-            return _Runs(once, once, correct.to(torch.int16))
+            dtype = torch.uint8 if longest < 255 else torch.int16  # half the memory to go through
+            once = torch.ones_like(ground_truth, dtype=dtype)
+            return _Runs(once, once, correct.to(dtype))
         before, truth_before, runs = self._before
         same_truth = ground_truth == truth_before
         same = _Runs(same_truth, prediction == before, same_truth)
         # Beyond the longest window the length of a run is of no interest: no overflow.
-        longest = max(self.settings.window_lengths)
         runs = _Runs(
             *((run * keep + 1).clamp_(max=longest) for run, keep in zip(runs, same, strict=True))
         )
@@ -140,14 +142,14 @@ class Consistency(Metric):
         return {name: np.asarray(value) for name, value in sums.items()}
 
 
-def _window_counts(runs: _Runs, window_frames: int, ground_truth: Tensor) -> Tensor:
+def _window_counts(runs: _Runs, window_frames: int, labelled: Tensor) -> Tensor:
     """Pixels of the window ending now: (4,) int64.
 
     They are: constant ground truth; both constant; constant class; and constant class that the
     prediction has in every frame.
     """
     constant, unchanged, correct = (run >= window_frames for run in runs)
-    pixels = (constant, constant & unchanged, constant & is_labelled(ground_truth), correct)
+    pixels = (constant, constant & unchanged, constant & labelled, correct)
     return torch.stack([torch.count_nonzero(counted) for counted in pixels])
 
 

@@ -159,10 +159,10 @@ class _ClipCounter:
             if labels.device != ground_truth.device:
                 raise DataError(f"{place}: {name} and ground truth are on different devices")
             first_wrong = torch.full_like(labels, self._settings.num_classes)
-            wrong = labels[(labels >= first_wrong) & is_labelled(labels)]
-            if wrong.numel():
-                last = self._settings.num_classes - 1
-                raise DataError(f"{place}: {name} has label {int(wrong[0])}, not 0..{last} or 255")
+            wrong = (labels >= first_wrong) & is_labelled(labels)
+            if wrong.any():
+                first, last = int(labels[wrong][0]), self._settings.num_classes - 1
+                raise DataError(f"{place}: {name} has label {first}, not 0..{last} or 255")
         self._size = size
 
     def count(self, prediction: Tensor, ground_truth: Tensor) -> None:

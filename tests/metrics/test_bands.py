@@ -1,8 +1,10 @@
 """Boundary bands on maps small enough to check by eye."""
 
+import numpy as np
+import pytest
 import torch
 
-from sam2vss_lib.metrics.bands import inner_band, within_dilation
+from sam2vss_lib.metrics.bands import dilations_around, inner_band
 
 
 def labels(*rows: str) -> torch.Tensor:
@@ -43,9 +45,30 @@ def test_input_is_left_alone() -> None:
     assert row.tolist() == [[0, 0, 1, 1]]
 
 
-def test_within_dilation_asks_for_the_pixels_own_label() -> None:
+def test_dilations_are_asked_for_by_the_pixels_own_label() -> None:
     truth = labels("0000200")
     prediction = labels("2222222")
-    near = within_dilation(prediction, truth, 2)
-    assert near.int().tolist() == [[0, 0, 1, 1, 1, 1, 1]]
-    assert not within_dilation(labels("1111111"), truth, 2).any()
+    everywhere = torch.ones_like(truth, dtype=torch.bool)
+    near = dilations_around(prediction.flatten(), everywhere, truth, (1, 2))
+    assert near.tolist() == [0, 0, 1, 2, 2, 2, 1]
+    others = dilations_around(labels("1111111").flatten(), everywhere, truth, (1, 2))
+    assert not others.any()
+
+
+@pytest.mark.parametrize("num_classes", [5, 12, 30, 60, 124, 255])
+def test_bands_and_dilations_equal_the_loop_over_pixels(num_classes: int) -> None:
+    """Whatever the number of classes, whose sets have 8 to 64 bits, or need several."""
+    random = np.random.default_rng(num_classes)
+    truth, prediction = random.integers(0, num_classes, (2, 9, 13), np.uint8)
+    truth[2:7, 3:9] = 1
+    asked = random.random(truth.shape) < 0.8
+    radii_px = (3, 1)
+    found = np.zeros_like(truth)
+    given = map(torch.from_numpy, (prediction[asked], asked, truth))
+    found[asked] = dilations_around(*given, radii_px)
+    for y, x in np.ndindex(truth.shape):
+        squares = [truth[max(y - r, 0) : y + r + 1, max(x - r, 0) : x + r + 1] for r in radii_px]
+        near = sum(int((square == prediction[y, x]).any()) for square in squares)
+        assert found[y, x] == (near if asked[y, x] else 0)
+        for r, square in zip(radii_px, squares, strict=True):
+            assert inner_band(torch.from_numpy(truth), r)[y, x] == (square != truth[y, x]).any()
