@@ -9,7 +9,6 @@ from operator import mul
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import SegformerConfig, SegformerModel
 
 _WIDE = [64, 128, 320, 512]
 #: the published sizes, as fields of `SegformerConfig`; what they do not name has its defaults
@@ -32,6 +31,8 @@ class MixTransformer(nn.Module):
     """
 
     def __init__(self, architecture: Mapping[str, Any]) -> None:
+        from transformers import SegformerConfig, SegformerModel  # takes seconds
+
         super().__init__()
         self.config = SegformerConfig(**architecture)
         self.stages = SegformerModel(self.config).stages
@@ -49,8 +50,11 @@ class MixTransformer(nn.Module):
         return maps
 
 
-def least_side_px(config: SegformerConfig) -> int:
-    """The shortest side of an image whose maps every attention of the encoder can still reduce."""
+def least_side_px(config: Any) -> int:
+    """The shortest side of an image whose maps every attention of the encoder can still reduce.
+
+    The configuration is a `transformers.SegformerConfig`.
+    """
     strides = accumulate(config.strides, mul)
     return max(stride * ratio for stride, ratio in zip(strides, config.sr_ratios, strict=True))
 

@@ -6,13 +6,12 @@ in the demo's), go to the size of the frame by bilinear interpolation (`align_co
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from sam2vss_lib.segmentors.base import Prediction, Segmentor, batches
 from sam2vss_lib.segmentors.mit import set_published_eps
@@ -56,8 +55,13 @@ class SegFormer(Segmentor):
             yield from self.predict(stacked, with_probabilities=with_probabilities).frames()
 
 
-def build_segformer(architecture: Mapping[str, Any]) -> SegformerForSemanticSegmentation:
-    """A network with random weights, in training mode, on the CPU; fields as of its config."""
+def build_segformer(architecture: Mapping[str, Any]) -> Any:
+    """A `SegformerForSemanticSegmentation` with random weights, in training mode, on the CPU.
+
+    The architecture is given as fields of a `SegformerConfig`.
+    """
+    from transformers import SegformerConfig, SegformerForSemanticSegmentation  # takes seconds
+
     return SegformerForSemanticSegmentation(SegformerConfig(**architecture))
 
 
@@ -100,7 +104,7 @@ def load_segformer(
     device = torch.device(device)
     return SegFormer(
         name,
-        cast(Any, network).float().to(device).eval(),
+        network.float().to(device).eval(),
         network.decode_head.classifier.out_channels,
         sha256_file(path),
         device,
