@@ -29,7 +29,7 @@ study: $(VENV)/.ready
 	$(BIN)/sam2vss study --profile demo --out results --workers 2
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab --notebook-dir=notebooks

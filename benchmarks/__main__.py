@@ -11,6 +11,7 @@ import torch
 from benchmarks import (
     approximations,
     equality,
+    evaluate,
     gpu,
     memory,
     plan,
@@ -42,6 +43,7 @@ def benchmarks(*, quick: bool, repeats: int, keep: Path | None) -> dict[str, Ben
         "segmentors": partial(segmentors.run, quick=quick),
         "gpu": partial(gpu.run, **timed),
         "verify": partial(verify.run, **timed),
+        "evaluate": partial(evaluate.run, **timed),
         "scaling": partial(scaling.run, quick=quick),
         "equality": partial(equality.run, quick=quick, keep=keep),
         "approximations": partial(approximations.run, **timed, keep=keep),

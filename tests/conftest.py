@@ -1,7 +1,11 @@
 """Fixtures shared by all tests: a tiny data set and the real data, where they are present."""
 
 import json
+import os
 from pathlib import Path
+
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):  # before torch is loaded
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
 
 import numpy as np
 import pytest
