@@ -36,6 +36,7 @@ def study(
     """
     from sam2vss_lib.study.report.report import write_report
     from sam2vss_lib.study.run.batch import reuse_table, run_notebooks
+    from sam2vss_lib.study.run.labels_in_common import share_labels
     from sam2vss_lib.study.run.planning import share_masklets
     from sam2vss_lib.study.run.runner import check_base_systems
 
@@ -48,6 +49,7 @@ def study(
         typer.echo(text, err=True)
 
     share_masklets(plans, workers, say, ray=ray)
+    share_labels(plans, workers)
     executed, failures = run_notebooks(plans, workers, say)
     page = write_report(options.out / options.profile)
     result = {**{name: str(path) for name, path in executed.items()}, "report": str(page)}

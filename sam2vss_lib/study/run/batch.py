@@ -20,6 +20,8 @@ from sam2vss_lib.study.run.runner import TIMED, run_notebook
 
 #: notebooks that read what another one leaves
 _READS = {"02": "01"}
+#: notebooks with the most work that is nobody else's
+_LONG = ("03",)
 
 
 class Batch(NamedTuple):
@@ -32,15 +34,17 @@ class Batch(NamedTuple):
 def starting_order(numbers: Iterable[str]) -> list[str]:
     """The order in which notebooks are started, several at a time.
 
-    One that reads another's result comes late, as it has to wait for it, but with three short ones
-    behind it, so that no process is left without work. Those that time something are the last.
+    The longest is the first. One that reads another's result comes late, as it has to wait for it,
+    but with three short ones behind it, so that no process is left without work. Those that time
+    something are the last.
 
     Example:
         >>> starting_order(["01", "02", "03", "04", "05", "08", "10"])
-        ['01', '03', '02', '04', '05', '10', '08']
+        ['03', '01', '02', '04', '05', '10', '08']
         >>> starting_order(["08", "02", "01"])
         ['01', '02', '08']
     """
+    numbers = sorted(numbers, key=lambda number: number not in _LONG)
     timed = [number for number in numbers if number in TIMED]
     readers = [number for number in numbers if number in _READS]
     others = [number for number in numbers if number not in (*timed, *readers)]
