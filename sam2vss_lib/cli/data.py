@@ -10,7 +10,8 @@ import typer
 from sam2vss_lib.cli.from_settings import with_settings
 from sam2vss_lib.cli.options import JsonOption, SplitOptions, print_result
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.storage.targets import check_file, check_folder
+from sam2vss_lib.storage.records import check_report
+from sam2vss_lib.storage.targets import check_folder
 
 app = typer.Typer(no_args_is_help=True, help="Data sets in VSPW or VIPSeg layout.")
 
@@ -61,7 +62,7 @@ def data_verify(
     from sam2vss_lib.storage.files import write_json
 
     if report_path is not None:
-        check_file(report_path)
+        check_report(report_path, "num_clips", "faults")
     report = verify_dataset(
         root,
         **options.model_dump(),

@@ -85,7 +85,10 @@ class Clip:
         """
         folder = self.layout.mask_folder(self.root, self.name)
         if not self.has_ground_truth:
-            hint = "the test split has no public masks: use a split that has them, such as val"
+            hint = (
+                "add them, take the clip off the list, or use a split that has masks, such as val "
+                "(those of the published test splits are not public)"
+            )
             raise FileFault(folder, f"clip {self.name} has no masks", hint)
         file = self.mask_files[i]
         if file is None:

@@ -98,7 +98,7 @@ def check_strays(
     if stray_labels not in ("error", "void"):
         raise SettingsError(f"stray_labels is {stray_labels!r}; it must be 'error' or 'void'")
     if strays and stray_labels == "error":
-        hint = "check num_classes and classes.json, or read stray labels as void"
+        hint = "check num_classes and classes.json, or read them as void (--stray-labels void)"
         raise FileFault(source, problem, hint)
 
 

@@ -74,9 +74,14 @@ def find_layout(root: Path, split: str) -> Layout:
 def is_plain_name(name: str) -> bool:
     """Whether a name of a split or clip is safe as one path component, in later stages' too.
 
-    Separators, a drive, control characters, a leading dot (so `..`) and over 200 bytes are not.
+    Separators, a drive, control characters, a leading dot (so `..`) and over 200 bytes are not, and
+    neither are outer blanks, which lists of clips do not keep.
     """
-    return _PLAIN_NAME.fullmatch(name) is not None and len(os.fsencode(name)) <= 200
+    return (
+        name == name.strip()
+        and _PLAIN_NAME.fullmatch(name) is not None
+        and len(os.fsencode(name)) <= 200
+    )
 
 
 @dataclass(frozen=True)

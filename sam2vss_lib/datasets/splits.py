@@ -107,8 +107,12 @@ def read_split(path: Path) -> tuple[tuple[str, ...], list[FileFault]]:
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        return (), [FileFault(path, f"not readable ({error.strerror})", "check its rights")]
+    except UnicodeDecodeError as error:
         return (), [FileFault(path, f"not readable as text ({error})", "write it in UTF-8")]
+    if any("\0" in line for line in lines):  # each ASCII character of UTF-16 has one
+        return (), [FileFault(path, "not readable as text (it has NUL bytes)", "write it in UTF-8")]
     first_line: dict[str, int] = {}
     faults: list[FileFault] = []
     for number, line in enumerate(lines, start=1):

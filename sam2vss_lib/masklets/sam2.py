@@ -21,7 +21,7 @@ from sam2vss_lib.storage.state_dicts import read_state_dict
 
 DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parent / "demo"
-_SUFFIXES = (".pt", ".pth", ".safetensors")
+_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 #: what sam2's own video builder adds to the configurations of its package, hole filling aside
 _STOCK_OVERRIDES: dict[str, Any] = {
     "sam_mask_decoder_extra_args": {

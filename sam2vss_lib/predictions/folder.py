@@ -21,9 +21,9 @@ from sam2vss_lib.datasets.labels import (
     mask_from_ground_truth,
 )
 from sam2vss_lib.datasets.listing import MASK_SUFFIXES, list_images
-from sam2vss_lib.errors import SettingsError, first_line
-from sam2vss_lib.storage.files import atomic_path
-from sam2vss_lib.storage.records import mark_finished, mark_started
+from sam2vss_lib.errors import DataError, SettingsError, first_line
+from sam2vss_lib.storage.files import atomic_path, read_json
+from sam2vss_lib.storage.records import RECORD_NAME, mark_finished, mark_started
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,20 @@ class PredictionFolder:
         check_num_classes(self.num_classes)
         if self.label_offset not in (0, 1):
             raise SettingsError(f"label_offset is {self.label_offset}; it must be 0 or 1")
+
+    def check_frames(self, clip: Clip) -> None:
+        """Refuse labels that a base model has made of other frames, where their record says so.
+
+        Raises:
+            DataError: a frame was replaced since, or the record cannot be read.
+        """
+        record = self.root / clip.name / RECORD_NAME
+        known = read_json(record).get("frames_sha256") if record.is_file() else None
+        if known not in (None, clip.frames_sha256()):
+            raise DataError(
+                f"{record.parent}: made of other frames than clip {clip.name} has now; segment it "
+                "again into another folder"
+            )
 
     def path(self, clip: Clip, i: int) -> Path:
         """Path of the labels of frame `i` (0-based): of those there, else of those to be written.

@@ -47,7 +47,11 @@ def refine(
     def work(clip: Clip) -> bool:
         if missing := predictions.missing(clip):
             path = predictions.path(clip, missing[0])
-            raise DataError(f"{path}: no such prediction; run sam2vss segment first")
+            raise DataError(
+                f"{path}: no such prediction; run sam2vss segment first, or give a folder with "
+                "<clip>/<frame>.png"
+            )
+        predictions.check_frames(clip)
         stored = masklets.open(clip, overlap=settings.overlap)
         made_from: dict[str, Any] = {
             "settings": settings.model_dump(mode="json"),

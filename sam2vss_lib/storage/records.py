@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sam2vss_lib.errors import DataError
+from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.storage.files import read_json, sha256_file, write_json
+from sam2vss_lib.storage.targets import check_file
 
 RECORD_NAME = "made_from.json"
 _FILES = "files"  # name -> SHA-256; the record of a clip still being written has none
@@ -42,6 +43,25 @@ def check_same_inputs(
     """
     if difference := _first_difference(stored, wanted, ""):
         raise DataError(f"{path}: made with other inputs: {difference}; {hint}")
+
+
+def check_report(path: Path, *keys: str) -> None:
+    """Refuse at once to replace a file that is no earlier result: JSON that has such keys.
+
+    An empty file, as `mktemp` makes it, has nothing to lose.
+
+    Raises:
+        SettingsError: no file can be made or replaced there, or somebody else's is there.
+    """
+    check_file(path)
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    try:
+        known = read_json(path)
+    except DataError:
+        known = None
+    if not isinstance(known, dict) or not {*keys} <= {*known}:
+        raise SettingsError(f"{path}: holds no earlier result; use another name")
 
 
 def mark_started(folder: Path, made_from: dict[str, Any]) -> None:

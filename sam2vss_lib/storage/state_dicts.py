@@ -15,6 +15,12 @@ from sam2vss_lib.errors import DataError, first_line
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
 #: what wrappers of a model (DataParallel, torch.compile, Lightning) put before all its names
 _PREFIXES = ("module.", "_orig_mod.", "model.")
+#: how files begin that are saved in place of weights
+_NO_WEIGHTS = {
+    b"<!doctype html": "a web page",
+    b"<html": "a web page",
+    b"version https://git-lfs": "a pointer of Git LFS",
+}
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -53,10 +59,17 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 def _load(path: Path) -> Any:
     try:
+        with path.open("rb") as stream:
+            begins = stream.read(max(map(len, _NO_WEIGHTS))).lower()
+        for begin, what in _NO_WEIGHTS.items():
+            if begins.startswith(begin):
+                raise DataError(f"{path}: is {what}, not weights; download the file itself")
         with warnings.catch_warnings(action="ignore"):  # of what is said in one line below
             if path.suffix == ".safetensors":
                 return load_file(path)
             return torch.load(path, map_location="cpu", weights_only=True)
+    except DataError:
+        raise
     except UnpicklingError:  # torch's own message advises to read the file unsafely
         raise DataError(
             f"{path}: damaged, or holds more than tensors and plain values, and so more than "

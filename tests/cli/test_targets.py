@@ -30,6 +30,7 @@ FILES = {
 }
 READ_ONLY = {"plan", "data fetch"}  # whose --out is only looked into
 ALL = FOLDERS | FILES
+EARLIER = dict.fromkeys(("metrics", "protocol", "num_clips", "faults"))  # a result of either
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,19 @@ class World:
         places = {**vars(self), "out": out, **other}
         arguments = [word.format(**places) for word in ALL[command].split()]
         return CliRunner().invoke(app, [*command.split(), *arguments])
+
+
+@pytest.mark.parametrize("command", FILES)
+def test_no_file_of_the_users_is_replaced(world: World, command: str, tmp_path: Path) -> None:
+    for name, content in (("val.txt", "clip\n"), ("classes.json", '{"1": "wall"}')):
+        path = tmp_path / name
+        path.write_text(content)
+        done = world.call(command, path)
+        assert done.exit_code == 2
+        assert f"{path}: holds no earlier result; use another name" in done.stderr
+        assert path.read_text() == content
+    for _ in range(2):  # our own is
+        assert world.call(command, tmp_path / "own.json").exit_code == 0
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +136,7 @@ def test_a_link_stays_and_what_it_leads_to_is_written(
     link.symlink_to(target)
     if exists:
         target.parent.mkdir()
-        _ = target.write_text("old") if command in FILES else target.mkdir()
+        _ = target.write_text(json.dumps(EARLIER)) if command in FILES else target.mkdir()
     done = world.call(command, link)
     assert done.exit_code == 0, done.output
     assert link.is_symlink()

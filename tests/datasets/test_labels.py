@@ -57,7 +57,7 @@ def test_stray_mask_values_are_an_error_or_void() -> None:
         ground_truth_from_mask(mask, 3, source="clip/7.png")
     assert str(error.value) == (
         "clip/7.png: mask value 4, 252 is neither class (1..3) nor void (0, 255); "
-        "check num_classes and classes.json, or read stray labels as void"
+        "check num_classes and classes.json, or read them as void (--stray-labels void)"
     )
     labels = ground_truth_from_mask(mask, 3, stray_labels="void")
     assert labels.tolist() == [[255, 0, 2, 255, 255, 255]]

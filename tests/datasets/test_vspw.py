@@ -131,8 +131,9 @@ def test_a_split_without_masks_has_frames_only(tiny_vspw: Path) -> None:
     with pytest.raises(DataError) as error:
         clip.ground_truth(0)
     assert str(error.value) == (
-        f"{tiny_vspw}/data/first/mask: clip first has no masks; "
-        "the test split has no public masks: use a split that has them, such as val"
+        f"{tiny_vspw}/data/first/mask: clip first has no masks; add them, take the clip off the "
+        "list, or use a split that has masks, such as val (those of the published test splits are "
+        "not public)"
     )
     assert open_dataset(tiny_vspw, "val").content_sha256()
 
@@ -330,3 +331,15 @@ def test_real_clips(shared_data: Path) -> None:
         assert truth.shape == (360, 480)
         assert set(np.unique(truth)) <= {*range(11), 255}
         assert (truth == 3).mean() > 0.1  # road
+
+
+def test_a_list_in_utf_16_without_a_mark_says_its_encoding(tiny_vspw: Path) -> None:
+    (tiny_vspw / "val.txt").write_bytes("first\nsecond".encode("utf-16-le"))
+    with pytest.raises(DataError, match=r"val.txt: not readable as text .*; write it in UTF-8"):
+        open_dataset(tiny_vspw, "val")
+
+
+@pytest.mark.parametrize("name", ["film ", " film", "film\u00a0"])
+def test_outer_blanks_are_in_no_plain_name(name: str) -> None:
+    assert not is_plain_name(name)
+    assert is_plain_name(name.strip())

@@ -64,8 +64,8 @@ def test_bands_and_dilations_equal_the_loop_over_pixels(num_classes: int) -> Non
     asked = random.random(truth.shape) < 0.8
     radii_px = (3, 1)
     found = np.zeros_like(truth)
-    given = map(torch.from_numpy, (prediction[asked], asked, truth))
-    found[asked] = dilations_around(*given, radii_px)
+    labels_asked, at, around = map(torch.from_numpy, (prediction[asked], asked, truth))
+    found[asked] = dilations_around(labels_asked, at, around, radii_px)
     for y, x in np.ndindex(truth.shape):
         squares = [truth[max(y - r, 0) : y + r + 1, max(x - r, 0) : x + r + 1] for r in radii_px]
         near = sum(int((square == prediction[y, x]).any()) for square in squares)

@@ -1,5 +1,6 @@
 """Refinement by vote: against a per-pixel oracle, by its properties, and as a resumable stage."""
 
+import json
 from pathlib import Path
 from typing import get_args
 
@@ -256,6 +257,14 @@ def test_others_files_are_not_mixed_with_ours(case: Case) -> None:
     refused(case, str(theirs.parent), "unknown origin", "00000008.png", "another --out")
     assert theirs.read_bytes() == b"theirs"
     assert [path.name for path in theirs.parent.iterdir()] == [theirs.name]
+
+
+def test_predictions_of_frames_that_were_replaced_since(case: Case) -> None:
+    record = case.base.root / case.clip.name / "made_from.json"
+    record.write_text(json.dumps({"frames_sha256": case.clip.frames_sha256()}))
+    case.refine()
+    record.write_text(json.dumps({"frames_sha256": "0" * 64}))
+    refused(case, str(record.parent), "made of other frames than clip first", "segment it again")
 
 
 def test_missing_prediction(case: Case) -> None:

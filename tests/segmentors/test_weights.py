@@ -147,3 +147,19 @@ def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
     state = {"weight": torch.ones(1, 2, dtype=torch.int64), "bias": torch.ones(1)}
     with pytest.raises(DataError, match=r"1 of another type \(weight torch\.int64 not torch\.fl"):
         load_fitting(state, network, "line", tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("<!DOCTYPE html><html>", "a web page"),
+        ("version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+    ],
+)
+def test_what_is_saved_in_place_of_weights_is_named(
+    tmp_path: Path, content: str, what: str
+) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_text(content)
+    with pytest.raises(DataError, match=rf"weights.pth: is {what}, not weights; download the"):
+        read_weights(path)

@@ -194,3 +194,9 @@ def test_a_folder_that_goes_while_it_is_made_is_made_again(
     with held(tmp_path / "locks" / "clip") as mine:
         assert mine
     assert failed == [tmp_path / "locks"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_json_is_read_in_any_unicode_encoding(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "classes.json").write_bytes('{"1": "wäll"}'.encode(encoding))
+    assert read_json(tmp_path / "classes.json") == {"1": "wäll"}

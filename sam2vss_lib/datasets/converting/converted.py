@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.layout import VSPW_LAYOUT, Layout
 from sam2vss_lib.storage.files import read_json, sha256_json, write_json
 from sam2vss_lib.storage.records import check_same_inputs
+from sam2vss_lib.storage.targets import check_folder
 
 #: in a data set root; records and unfinished clips, out of the way of anybody's loader
 _HIDDEN = Path(".sam2vss")
@@ -52,6 +54,8 @@ def make_clip(
         check_same_inputs(frames, read_json(record), made_from, _KEPT)
         return True
     _refuse_what_is_there(frames, masks)
+    for place in (frames, masks):  # before any work
+        check_folder(place.parent)
     shutil.rmtree(building, ignore_errors=True)  # what a killed run has left
     new_frames, new_masks = building / "frames", building / "masks"
     new_frames.mkdir(parents=True)
@@ -63,6 +67,9 @@ def make_clip(
         building.rename(whole)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+        for empty in (building.parent, root / _HIDDEN):
+            with suppress(OSError):  # it is not
+                empty.rmdir()
     _put_in_place(whole, frames, masks)
     return False
 

@@ -12,7 +12,7 @@ from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.metrics import MetricSuite
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import write_json
-from sam2vss_lib.storage.records import sha256_files
+from sam2vss_lib.storage.records import check_report, sha256_files
 from sam2vss_lib.storage.targets import beside, check_file
 from sam2vss_lib.study.stages.provenance import Provenance
 
@@ -33,7 +33,7 @@ def check_metrics_path(path: Path) -> None:
         SettingsError: no file can be written there, or the sums' name is taken by something else.
     """
     sums = sums_path(path)
-    check_file(path)
+    check_report(path, "metrics", "protocol")
     check_file(sums)
     of_json = path.with_name(path.name.removesuffix(".json") or path.name)
     twin = path.with_name(f"{path.name}.json") if of_json == path else of_json
@@ -78,7 +78,10 @@ def count_predictions(
         annotated = {*clip.annotated}
         if missing := [frame for frame in predictions.missing(clip) if frame in annotated]:
             path = predictions.path(clip, missing[0])
-            raise DataError(f"{path}: no such prediction ({len(missing)} missing in this clip)")
+            raise DataError(
+                f"{path}: no such prediction ({len(missing)} missing in this clip); give a folder "
+                "with <clip>/<frame>.png"
+            )
         if not annotated:
             clip.mask_path(0)  # says that there is none
         for frame in range(clip.num_frames):
