@@ -20,14 +20,10 @@ from sam2vss_lib.segmentors.settings import InferenceOptions
 
 @dataclass(frozen=True)
 class Prediction:
-    """A segmentor's output for one frame or, with a first axis more, several; on its device.
+    """A segmentor's output for one frame or, with a first axis more, several; on its device."""
 
-    Attributes:
-        labels: (H, W) uint8, classes 0..C-1 at the size of the frame.
-        probabilities: (C, h, w) float16 at the network's own resolution, or None if not wanted.
-    """
-
-    labels: Tensor
+    labels: Tensor  # (H, W) uint8, classes 0..C-1 at the size of the frame
+    # (C, h, w) float16 at the network's own resolution, or None if not wanted
     probabilities: Tensor | None = None
 
     def frames(self) -> Iterator[Prediction]:
@@ -38,25 +34,15 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Segmentor(ABC):
-    """A base model ready to use.
+    """A base model ready to use."""
 
-    Attributes:
-        name: name in the registry.
-        network: in evaluation mode, float32.
-        num_classes: C.
-        checkpoint_sha256: hash of the weights file.
-        device: where the network is.
-        options: how it is run.
-        input_size: to which size frames are brought.
-    """
-
-    name: str
-    network: Any
-    num_classes: int
-    checkpoint_sha256: str
-    device: torch.device
-    options: InferenceOptions
-    input_size: InputSize
+    name: str  # name in the registry
+    network: Any  # in evaluation mode, float32
+    num_classes: int  # C
+    checkpoint_sha256: str  # hash of the weights file
+    device: torch.device  # where the network is
+    options: InferenceOptions  # how it is run
+    input_size: InputSize  # to which size frames are brought
 
     def network_input(self, frames: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 RGB frames, on any device, as the network reads them."""

@@ -46,24 +46,17 @@ class MaskletMLP(nn.Module):
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained classifier ready to use.
+    """A trained classifier ready to use."""
 
-    Attributes:
-        network: in evaluation mode, float32.
-        settings: it was trained with.
-        class_names: the C classes, label 0 first.
-        encoder: identity of the encoder whose features it takes (`name`, `sha256`, `dim`, ...).
-        history: one entry an epoch: `epoch`, `train_loss`, and of the validation clips `loss`,
-            `accuracy`, `macro_accuracy` where there are any.
-        best_epoch: the one whose weights these are, from 1.
-    """
-
-    network: MaskletMLP
-    settings: ClassifierSettings
-    class_names: tuple[str, ...]
+    network: MaskletMLP  # in evaluation mode, float32
+    settings: ClassifierSettings  # it was trained with
+    class_names: tuple[str, ...]  # the C classes, label 0 first
+    # identity of the encoder whose features it takes (`name`, `sha256`, `dim`, ...)
     encoder: dict[str, Any]
+    # one entry an epoch: `epoch`, `train_loss`, and of the validation clips `loss`, `accuracy`,
+    # `macro_accuracy` where there are any
     history: list[dict[str, float]]
-    best_epoch: int
+    best_epoch: int  # the one whose weights these are, from 1
 
     @property
     def dim(self) -> int:

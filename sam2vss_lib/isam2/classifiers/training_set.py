@@ -15,25 +15,15 @@ from sam2vss_lib.isam2.features.store import FeatureStore
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Labelled masklets of several clips.
+    """Labelled masklets of several clips."""
 
-    Attributes:
-        features: (n, D) float16 or float32.
-        labels: (n,) uint8 in 0..C-1.
-        clip: (n,) int64 index into `clip_names`.
-        clip_names: the clips, those without a usable masklet included.
-        encoder: identity of the encoder that the features are of.
-        num_classes: C.
-        left_out: rows that were not taken, by reason (`void`, `mixed`).
-    """
-
-    features: NDArray[Any]
-    labels: NDArray[np.uint8]
-    clip: NDArray[np.int64]
-    clip_names: tuple[str, ...]
-    encoder: dict[str, Any]
-    num_classes: int
-    left_out: dict[str, int]
+    features: NDArray[Any]  # (n, D) float16 or float32
+    labels: NDArray[np.uint8]  # (n,) uint8 in 0..C-1
+    clip: NDArray[np.int64]  # (n,) int64 index into `clip_names`
+    clip_names: tuple[str, ...]  # the clips, those without a usable masklet included
+    encoder: dict[str, Any]  # identity of the encoder that the features are of
+    num_classes: int  # C
+    left_out: dict[str, int]  # rows that were not taken, by reason (`void`, `mixed`)
 
 
 def read_training_set(

@@ -16,23 +16,16 @@ from sam2vss_lib.errors import SettingsError
 
 @dataclass(frozen=True)
 class Encoder:
-    """An image encoder ready to use; features may follow from other frames of the clip too.
+    """An image encoder ready to use; features may follow from other frames of the clip too."""
 
-    Attributes:
-        name: for people; also says which of its features are meant.
-        sha256: hash of all that its features depend on, frames aside: weights, sizes, level.
-        dim: D, the number of channels.
-        stride: pixels of the encoder's input per cell of the map.
-        forward: an (H, W, 3) uint8 RGB frame to (D, h, w) float on the encoder's device; the map
-            covers the whole frame.
-        in_clip: a clip and the index of a frame likewise; None where only the frame is read.
-    """
-
-    name: str
-    sha256: str
-    dim: int
-    stride: int
+    name: str  # for people; also says which of its features are meant
+    sha256: str  # hash of all that its features depend on, frames aside: weights, sizes, level
+    dim: int  # D, the number of channels
+    stride: int  # pixels of the encoder's input per cell of the map
+    # an (H, W, 3) uint8 RGB frame to (D, h, w) float on the encoder's device; the map covers the
+    # whole frame
     forward: Callable[[NDArray[np.uint8]], Tensor]
+    # a clip and the index of a frame likewise; None where only the frame is read
     in_clip: Callable[[Clip, int], Tensor] | None = None
 
     @torch.inference_mode()

@@ -17,15 +17,10 @@ _MASKS_AT_ONCE = 32  # as float32 they take four times the room of the bools
 
 
 class Pooled(NamedTuple):
-    """Pooled features of n masks.
+    """Pooled features of n masks."""
 
-    Attributes:
-        mean: (n, D) float32; zeros where the mask is empty.
-        weight: (n,) int64, the mask's pixels.
-    """
-
-    mean: Tensor
-    weight: Tensor
+    mean: Tensor  # (n, D) float32; zeros where the mask is empty
+    weight: Tensor  # (n,) int64, the mask's pixels
 
 
 def pool_features(features: Tensor, masks: Tensor) -> Pooled:

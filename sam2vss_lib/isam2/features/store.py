@@ -32,28 +32,21 @@ _ARROW_FLOATS = {"float16": pa.float16(), "float32": pa.float32()}
 
 @dataclass(frozen=True)
 class FeatureRows:
-    """Pooled features of n masklets, or of n masklets on single frames.
+    """Pooled features of n masklets, or of n masklets on single frames."""
 
-    Attributes:
-        window: (n,) int32, index of the window in the clip.
-        masklet: (n,) int32, unique in the clip.
-        frame: (n,) int32, 0-based; -1 in rows that stand for the masklet's whole window.
-        area_px: (n,) int64, pixels that were pooled; more than 0.
-        label: (n,) uint8, ground-truth class of most of these pixels (the lowest among equals);
-            255 where none has a class or ground truth was not asked for.
-        purity: (n,) float32, share of `label` among the pixels that have a class; 0 without any.
-        void_share: (n,) float32, share of pixels that are void, on annotated frames; else 1.
-        features: (n, D) float16 or float32.
-    """
-
-    window: NDArray[np.int32]
-    masklet: NDArray[np.int32]
+    window: NDArray[np.int32]  # (n,) int32, index of the window in the clip
+    masklet: NDArray[np.int32]  # (n,) int32, unique in the clip
+    # (n,) int32, 0-based; -1 in rows that stand for the masklet's whole window
     frame: NDArray[np.int32]
-    area_px: NDArray[np.int64]
+    area_px: NDArray[np.int64]  # (n,) int64, pixels that were pooled; more than 0
+    # (n,) uint8, ground-truth class of most of these pixels (the lowest among equals); 255 where
+    # none has a class or ground truth was not asked for
     label: NDArray[np.uint8]
+    # (n,) float32, share of `label` among the pixels that have a class; 0 without any
     purity: NDArray[np.float32]
+    # (n,) float32, share of pixels that are void, on annotated frames; else 1
     void_share: NDArray[np.float32]
-    features: NDArray[Any]
+    features: NDArray[Any]  # (n, D) float16 or float32
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -37,16 +37,12 @@ _EARLY_CLIPS = {
 
 @dataclass(frozen=True)
 class FrameFeatures:
-    """What a head needs of a batch of frames, whatever the other frames are.
+    """What a head needs of a batch of frames, whatever the other frames are."""
 
-    Attributes:
-        target: float tensors (B, D, ...) that are not read of references: first all stages fused,
-            (B, E, h_1, w_1), then the head's own.
-        shared: those that are read of references too.
-    """
-
+    # float tensors (B, D, ...) that are not read of references: first all stages fused, (B, E, h_1,
+    # w_1), then the head's own
     target: tuple[Tensor, ...]
-    shared: tuple[Tensor, ...]
+    shared: tuple[Tensor, ...]  # those that are read of references too
 
     @property
     def fused(self) -> Tensor:

@@ -24,20 +24,14 @@ _WINDOWS_AT_ONCE = 32  # bounds the memory; each window has copies of its keys a
 
 @dataclass(frozen=True)
 class FocalGeometry:
-    """Which tokens a window attends to; the defaults are the published ones.
+    """Which tokens a window attends to; the defaults are the published ones."""
 
-    Attributes:
-        window: side of a window, in pixels of the map.
-        expand: width of the ring around a window, in pixels of the map.
-        target_kernel: side of the square of pooled windows of the target, odd.
-        reference_levels: pooled tokens along the side of a window, per reference, oldest first.
-        reference_kernels: side of the square of pooled tokens, per reference, odd.
-    """
-
-    window: int = 7
-    expand: int = 3
-    target_kernel: int = 5
+    window: int = 7  # side of a window, in pixels of the map
+    expand: int = 3  # width of the ring around a window, in pixels of the map
+    target_kernel: int = 5  # side of the square of pooled windows of the target, odd
+    # pooled tokens along the side of a window, per reference, oldest first
     reference_levels: tuple[int, ...] = (1, 2, 3)
+    # side of the square of pooled tokens, per reference, odd
     reference_kernels: tuple[int, ...] = (7, 5, 3)
 
     def __post_init__(self) -> None:
