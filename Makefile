@@ -43,7 +43,7 @@ lint: $(VENV)/.ready
 	$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS))
 
 docs: $(VENV)/.ready
-	$(BIN)/python -m sam2vss_lib.study.settings > docs/settings.md
+	PYTHONPATH=. $(BIN)/python docs/settings.py > docs/settings.md
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks --out benchmarks/results.json

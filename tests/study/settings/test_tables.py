@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter
 
+from docs.settings import documented_settings, settings_docs
 from sam2vss_lib.study.paper import load_paper_tables
 from sam2vss_lib.study.settings import (
     IndependentSettings,
@@ -21,7 +22,6 @@ from sam2vss_lib.study.settings import (
     settings_table,
     settings_without_data,
 )
-from sam2vss_lib.study.settings.tables import documented_settings, settings_docs
 
 ROOT = Path(__file__).resolve().parents[3]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
