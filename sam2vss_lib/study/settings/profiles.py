@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sam2vss_lib.errors import SettingsError
 
 _PROFILES = Path(__file__).parents[1] / "profiles"
@@ -42,4 +40,6 @@ def _read_profile(name: str) -> dict[str, Any]:
     path = _PROFILES / f"{name}.yaml"
     if not path.is_file():
         raise SettingsError(f"unknown profile {name!r}; known are: {known_profiles()}")
+    import yaml  # many load settings, few a profile
+
     return yaml.safe_load(path.read_text(encoding="utf-8"))
