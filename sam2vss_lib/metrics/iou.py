@@ -57,8 +57,7 @@ class RegionOverlap(Metric):
     def count(self, prediction: Tensor, ground_truth: Tensor) -> Tensor:
         """(3, C) int64 of `REGION_SUMS`; of the prediction where the ground truth is not void.
 
-        No confusion matrix is needed, and none could hold the prediction 255 without a row of its
-        own.
+        The table has a column of its own for the prediction 255, which is no class.
         """
         classes = self.settings.num_classes
         table = joint_counts(ground_truth, prediction)[:classes]  # without void
@@ -99,8 +98,8 @@ def class_counts(labels: Tensor, mask: Tensor, num_classes: int) -> Tensor:
     Labels are (H, W) uint8, classes 0..C-1 or 255, on the device of the counts, which are integers
     and so exact and repeatable anywhere.
     """
-    if labels.device.type == "cpu":  # see `pixels_in`
-        inside = labels.numpy()[mask.numpy()]
+    if labels.device.type == "cpu":
+        inside = pixels_in(labels, mask).numpy()
         return torch.from_numpy(np.bincount(inside, minlength=VOID + 1)[:num_classes])
     kept = torch.where(mask, labels, VOID)
     return torch.bincount(kept.flatten(), minlength=VOID + 1)[:num_classes]

@@ -166,7 +166,7 @@ class _ClipCounter:
         self._size = size
 
     def count(self, prediction: Tensor, ground_truth: Tensor) -> None:
-        """Add one frame; all counts reach the host in one piece, to wait for a GPU only once."""
+        """Add one frame; all counts reach the host in one piece."""
         counts = [metric.count(prediction, ground_truth) for metric in self._metrics]
         on_host = torch.cat(counts).cpu()
         for metric, own in zip(self._metrics, on_host.split([*map(len, counts)]), strict=True):

@@ -1,5 +1,6 @@
 """Work on many items in parallel processes, with progress on a terminal."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -61,6 +62,11 @@ def map_in_processes(
                 raise
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)  # no use finishing after a failure
+
+
+def threads_each(workers: int) -> int:
+    """How many threads each of so many processes may have, that together fill the machine."""
+    return max(1, (os.cpu_count() or 1) // workers)
 
 
 def end_processes(processes: Iterable[psutil.Process], patience_s: float = 5.0) -> None:

@@ -48,15 +48,17 @@ class PredictionFolder:
         if self.label_offset not in (0, 1):
             raise SettingsError(f"label_offset is {self.label_offset}; it must be 0 or 1")
 
-    def check_frames(self, clip: Clip) -> None:
+    def check_frames(self, clip: Clip, found: str | None = None) -> None:
         """Refuse labels that a base model has made of other frames, where their record says so.
+
+        Who knows the hash of the frames gives it as `found`, so that they are not read once more.
 
         Raises:
             DataError: a frame was replaced since, or the record cannot be read.
         """
         record = self.root / clip.name / RECORD_NAME
         known = read_json(record).get("frames_sha256") if record.is_file() else None
-        if known not in (None, clip.frames_sha256()):
+        if known is not None and known != (found or clip.frames_sha256()):
             raise DataError(
                 f"{record.parent}: made of other frames than clip {clip.name} has now; segment it "
                 "again into another folder"

@@ -51,8 +51,8 @@ def refine(
                 f"{path}: no such prediction; run sam2vss segment first, or give a folder with "
                 "<clip>/<frame>.png"
             )
-        predictions.check_frames(clip)
         stored = masklets.open(clip, overlap=settings.overlap)
+        predictions.check_frames(clip, stored.metadata.get("frames_sha256"))
         made_from: dict[str, Any] = {
             "settings": settings.model_dump(mode="json"),
             "predictions_label_offset": predictions.label_offset,

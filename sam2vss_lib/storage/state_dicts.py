@@ -59,28 +59,30 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 def _load(path: Path) -> Any:
     try:
-        with path.open("rb") as stream:
-            begins = stream.read(max(map(len, _NO_WEIGHTS))).lower()
-        for begin, what in _NO_WEIGHTS.items():
-            if begins.startswith(begin):
-                raise DataError(f"{path}: is {what}, not weights; download the file itself")
         with warnings.catch_warnings(action="ignore"):  # of what is said in one line below
             if path.suffix == ".safetensors":
                 return load_file(path)
             return torch.load(path, map_location="cpu", weights_only=True)
-    except DataError:
-        raise
-    except UnpicklingError:  # torch's own message advises to read the file unsafely
-        raise DataError(
-            f"{path}: damaged, or holds more than tensors and plain values, and so more than "
-            "weights; where it was made, save its state dict alone: "
-            "torch.save(checkpoint['state_dict'], FILE)"
-        ) from None
     except Exception as error:  # parsers fed arbitrary bytes raise many things
-        raise DataError(
-            f"{path}: not a readable checkpoint ({type(error).__name__}: {first_line(error)}), "
-            "likely cut short; download the file again"
-        ) from None
+        raise DataError(f"{path}: {_why_unreadable(path, error)}") from None
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    if path.is_file():
+        with path.open("rb") as stream:
+            begins = stream.read(max(map(len, _NO_WEIGHTS))).lower()
+        for begin, what in _NO_WEIGHTS.items():
+            if begins.startswith(begin):
+                return f"is {what}, not weights; download the file itself"
+    if isinstance(error, UnpicklingError):  # whose message advises to read the file unsafely
+        return (
+            "damaged, or holds more than tensors and plain values, and so more than weights; where "
+            "it was made, save its state dict alone: torch.save(checkpoint['state_dict'], FILE)"
+        )
+    return (
+        f"not a readable checkpoint ({type(error).__name__}: {first_line(error)}), likely cut "
+        "short; download the file again"
+    )
 
 
 def _fault(value: Tensor) -> str:

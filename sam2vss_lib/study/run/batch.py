@@ -14,7 +14,7 @@ import psutil
 from jupyter_core.utils import ensure_event_loop
 
 from sam2vss_lib.errors import Sam2VssError
-from sam2vss_lib.parallel.processes import end_processes
+from sam2vss_lib.parallel.processes import end_processes, threads_each
 from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.study.run.runner import TIMED, run_notebook
 
@@ -108,7 +108,7 @@ def _threads_of(workers: int) -> Generator[None]:
     if workers == 1 or name in os.environ:
         yield
         return
-    os.environ[name] = str(max(1, (os.cpu_count() or 1) // workers))
+    os.environ[name] = str(threads_each(workers))
     try:
         yield
     finally:

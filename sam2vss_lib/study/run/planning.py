@@ -1,6 +1,5 @@
 """What a study run will do: parameters of every notebook, and the masklets they share."""
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from sam2vss_lib.masklets.generate import generate_shared
 from sam2vss_lib.masklets.plan import describe_plan
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
-from sam2vss_lib.parallel.processes import map_in_processes
+from sam2vss_lib.parallel.processes import map_in_processes, threads_each
 from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
 from sam2vss_lib.study.run.runner import TIMED, notebook_parameters, plan_notebook
 from sam2vss_lib.study.settings import StudySettings, make_settings
@@ -130,7 +129,7 @@ def _wanted_together(plans: Plans) -> list[tuple[StudySettings, list[MaskletSett
 def _computed(jobs: Sequence[_Job], workers: int, ray: str | None) -> Iterable[str | None]:
     """Do the jobs; of each what went wrong."""
     if ray is None:
-        work = partial(_compute, threads=max(1, (os.cpu_count() or 1) // workers))
+        work = partial(_compute, threads=threads_each(workers))
         return map_in_processes(work, jobs, workers=workers, what="masklets")
     return map_on_ray(
         partial(partial, _compute, threads=1),
@@ -170,7 +169,7 @@ def _compute(job: _Job, threads: int) -> str | None:
     """What one process does for one clip; returns what went wrong, as errors need not pickle."""
     torch.set_num_threads(threads)
     try:
-        study = _opened(job.settings)
+        study = opened_study(job.settings)
         clip = replace(study.dataset, clips=study.dataset.clips[job.clip : job.clip + 1])
         generate_shared(clip, study.sam2, study.masklet_folders(job.wanted, clip))
     except Sam2VssError as error:
@@ -179,6 +178,6 @@ def _compute(job: _Job, threads: int) -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _opened(settings: StudySettings) -> Study:
-    """A study whose model stays loaded for the next clip."""
+def opened_study(settings: StudySettings) -> Study:
+    """A study whose models and labels stay known to a process for its next job."""
     return Study(settings)
