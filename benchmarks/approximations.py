@@ -14,7 +14,6 @@ from benchmarks.equality import engine_name
 from benchmarks.inputs import demo_clip
 from benchmarks.windows import into_new_store
 from sam2vss_lib.datasets import Dataset, open_dataset
-from sam2vss_lib.datasets.demo import demo_root
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -68,7 +67,7 @@ def run(*, quick: bool, repeats: int, keep: Path | None = None) -> Iterator[Comp
             with demo_clip(3) as dataset:
                 scores = _all_scores(dataset, model, settings, folder)
         else:
-            dataset = open_dataset(demo_root(), "val")
+            dataset = open_dataset("demo", "val")
             scores = _all_scores(dataset, model, settings, folder)
     for name in cases(**changes):
         lost = {

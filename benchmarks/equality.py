@@ -18,7 +18,6 @@ from benchmarks import rounding
 from benchmarks.agreement import Differences
 from benchmarks.inputs import demo_clip
 from sam2vss_lib.datasets import Clip, Dataset, open_dataset
-from sam2vss_lib.datasets.demo import demo_root
 from sam2vss_lib.masklets.generate import generate_masklets, generate_shared
 from sam2vss_lib.masklets.sam2 import Sam2Model, load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -49,7 +48,7 @@ def run(*, quick: bool, keep: Path | None) -> Iterator[Comparison]:
             with demo_clip(3) as dataset:
                 yield from rows(dataset, settings, folder)
         else:
-            yield from rows(open_dataset(demo_root(), "val"), settings, folder)
+            yield from rows(open_dataset("demo", "val"), settings, folder)
 
 
 def rows(

@@ -10,7 +10,6 @@ from benchmarks.rows import side_by_side
 from sam2vss_lib.cli.inference import tracking
 from sam2vss_lib.cli.options import run_stage
 from sam2vss_lib.datasets import Dataset, open_dataset
-from sam2vss_lib.datasets.demo import demo_root
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.parallel.ray_workers import RayPool
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
@@ -20,7 +19,7 @@ _WORKERS = 2
 
 def run(*, quick: bool) -> Iterator[Comparison]:
     """One row; the efficiency is the ratio over the number of workers."""
-    dataset = open_dataset(demo_root(), "val").take(2 if quick else None)
+    dataset = open_dataset("demo", "val").take(2 if quick else None)
     settings = MaskletSettings(points_per_side=4 if quick else 16)
     rows = side_by_side(
         lambda: _masklets(dataset, settings, _WORKERS),

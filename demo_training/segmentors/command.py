@@ -38,7 +38,7 @@ def run_command(
     parser.add_argument("--only", choices=[*names], help="train one of them")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    clips = read_clips(open_dataset("demo", "train"))
+    clips = read_clips(open_dataset("demo", "train-all"))
     for name in [names[options.only]] if options.only else names.values():
         stem = name.replace("-", "_")
         weights = options.out / f"{stem}.safetensors"

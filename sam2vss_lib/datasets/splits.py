@@ -54,7 +54,7 @@ def find_split(
         # Imported here: no other data set should wait for the generator's imports.
         from sam2vss_lib.datasets.demo import demo_root
 
-        root = demo_root(str(root))
+        root = demo_root(str(root), name)
     root = Path(root)
     layout = find_layout(root, name)
     path = find_split_list(root, name, layout)

@@ -97,8 +97,8 @@ def test_the_first_clips_can_be_taken(tiny_vspw: Path) -> None:
 def test_names_stand_for_generated_data_sets(
     tiny_vspw: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    roots = {name: tiny_vspw}
-    monkeypatch.setattr("sam2vss_lib.datasets.demo.demo_root", roots.__getitem__)
+    roots = {(name, "val"): tiny_vspw}
+    monkeypatch.setattr("sam2vss_lib.datasets.demo.demo_root", lambda *asked: roots[asked])
     assert open_dataset(name, "val") == open_dataset(tiny_vspw, "val")
 
 

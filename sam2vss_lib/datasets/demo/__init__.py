@@ -17,7 +17,7 @@ from sam2vss_lib.datasets.demo.world import CLASS_NAMES, World
 from sam2vss_lib.datasets.images import write_label_image
 from sam2vss_lib.datasets.labels import class_palette
 from sam2vss_lib.parallel.processes import map_in_processes
-from sam2vss_lib.storage.files import sha256_json, write_json, write_text
+from sam2vss_lib.storage.files import held, sha256_json, write_json, write_text
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ class DemoSplit:
 
 #: seeds far from each other and from those the demo SAM2 is trained on (1,000,000 and up)
 DEMO_SPLITS: dict[str, DemoSplit] = {
-    "train": DemoSplit(first_seed=10_000, clips=120, frames=16),
+    "train": DemoSplit(first_seed=10_000, clips=40, frames=16),
+    "train-all": DemoSplit(first_seed=10_000, clips=120, frames=16),  # of the base models
     "val": DemoSplit(first_seed=1, clips=8, frames=40),
 }
 #: the second world only serves to measure: nothing is trained on it
@@ -49,27 +50,28 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SAM2VSS_CACHE", Path.home() / ".cache" / "sam2vss"))
 
 
-def demo_root(name: str = "demo", workers: int = 1) -> Path:
-    """Root of a demo data set, generated on first use.
+def demo_root(name: str = "demo", split: str = "val", workers: int = 1) -> Path:
+    """Root of a split of a demo data set, generated on first use; of val, if there is no such one.
 
-    The folder's name carries the world's revision and a hash of its splits, so a changed generator
+    The folder's name carries the world's revision and a hash of the split, so a changed generator
     never meets pictures of an older one. "demo-b" is of the second world, where models of the first
     meet surfaces, motion and frequencies of classes they were not trained on.
     """
     splits, scenery = {"demo": (DEMO_SPLITS, DAY), "demo-b": (DEMO_B_SPLITS, NIGHT)}[name]
+    split = split if split in splits else "val"
     # of what is drawn, not of the code that draws it: that may move and be rewritten
-    drawn = {split: asdict(facts) for split, facts in splits.items()}
-    root = cache_folder() / f"{name}-r{REVISIONS[name]}-{sha256_json(drawn)[:8]}"
-    if not root.is_dir():
-        root.parent.mkdir(parents=True, exist_ok=True)
+    drawn = sha256_json(asdict(splits[split]))[:8]
+    root = cache_folder() / f"{name}-{split}-r{REVISIONS[name]}-{drawn}"
+    if root.is_dir():
+        return root
+    with held(root.with_name(f".{root.name}.lock")):
+        if root.is_dir():  # another process was first
+            return root
         building = Path(tempfile.mkdtemp(prefix=".demo-", dir=root.parent))
         try:
-            write_demo(building, splits, scenery, workers)
+            write_demo(building, {split: splits[split]}, scenery, workers)
             building.chmod(0o755)
             building.rename(root)
-        except OSError:
-            if not root.is_dir():  # else another process was first, and its copy is as good
-                raise
         finally:
             shutil.rmtree(building, ignore_errors=True)
     return root

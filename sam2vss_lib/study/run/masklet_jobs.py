@@ -54,7 +54,7 @@ def masklet_jobs(
     found = MaskletJobs()
     for one, wanted in _wanted_together(settings):
         if one.dataset in GENERATED:
-            demo_root(one.dataset, processes)  # before anybody asks for it with one process
+            demo_root(one.dataset, one.split, processes)  # before one process alone makes it
         if len(wanted) >= fewest:
             try:
                 _add(found, one, wanted, threads, say)

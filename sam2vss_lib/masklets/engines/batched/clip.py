@@ -17,6 +17,7 @@ from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
 from sam2vss_lib.masklets.engines.batched.frame_size import (
     PackedMasks,
     VisibleParts,
+    above,
     parts_at_frame_size,
 )
 from sam2vss_lib.masklets.engines.batched.frames import Frame, encoded_frames
@@ -203,7 +204,7 @@ def _write_part(
     tops = {part.rows[at].tobytes(): VisibleParts(part.rows[at], part.size_px) for at in places}
     rles: list[bytes] = []
     for start, logits in parts_at_frame_size(part.low, part.size_px):
-        rles += encode_masks((logits > 0).cpu().numpy())
+        rles += encode_masks(above(logits).cpu().numpy())
         for top in tops.values():
             top.add(start, logits)
     masks = rle_columns(rles, *part.size_px)

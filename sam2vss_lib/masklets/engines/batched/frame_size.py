@@ -46,6 +46,8 @@ class PackedMasks:
 
 def pack(masks: Tensor) -> Tensor:
     """(k, m) bool to (k, ceil(m / 8)) uint8, lowest bit first."""
+    if masks.device.type == "cpu":
+        return torch.from_numpy(np.packbits(masks.numpy(), axis=1, bitorder="little"))
     if spare := -masks.shape[1] % 8:
         masks = F.pad(masks, (0, spare))
     eights = masks.contiguous().view(torch.int64)
@@ -65,6 +67,20 @@ def at_frame_size(logits: Tensor, size_px: Sequence[int]) -> Tensor:
         return logits[:, 0]
     size = list(size_px)
     return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def above(logits: Tensor, threshold: float = 0.0) -> Tensor:
+    """Where logits are above a threshold, bool."""
+    if logits.device.type == "cpu":  # numpy compares several times as fast
+        return torch.from_numpy(logits.numpy() > threshold)
+    return logits > threshold
+
+
+def count_pixels(masks: Tensor) -> Tensor:
+    """(k,) int32 number of pixels of (k, H, W) masks."""
+    if masks.device.type == "cpu":
+        return torch.tensor([*map(np.count_nonzero, masks.numpy())], dtype=torch.int32)
+    return masks.sum((1, 2), dtype=torch.int32)
 
 
 def overlaps(packed: Tensor) -> NDArray[np.float64]:

@@ -17,7 +17,9 @@ from torchvision.ops.boxes import batched_nms
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
 from sam2vss_lib.masklets.engines.batched.frame_size import (
     PackedMasks,
+    above,
     at_frame_size,
+    count_pixels,
     in_parts,
     pack,
 )
@@ -138,16 +140,10 @@ def _stable(
     parts = zip(in_parts(logits, size_px), in_parts(predicted_iou, size_px), strict=True)
     for low, scores in parts:
         x = at_frame_size(low, size_px)
-        scratch = torch.empty_like(x)  # comparing into floats is several times faster on CPUs
-        stability = _count(x, offset, scratch) / _count(x, -offset, scratch)
-        packed = pack(torch.gt(x, 0, out=scratch).bool().flatten(1))
+        stability = count_pixels(above(x, offset)) / count_pixels(above(x, -offset))
         stable = _at_least(stability, loosest.stability_score_thresh)
+        packed = pack(above(x).flatten(1))
         yield packed[stable], scores[stable], stability[stable], _boxes(x)[stable]
-
-
-def _count(x: Tensor, threshold: float, scratch: Tensor) -> Tensor:
-    """(k,) int32 number of logits above a threshold."""
-    return torch.gt(x, threshold, out=scratch).sum(-1).sum(-1, dtype=torch.int32)
 
 
 def _boxes(x: Tensor) -> Tensor:
