@@ -21,16 +21,19 @@ from benchmarks import (
     scaling,
     segmentors,
     verify,
+    versions,
     windows,
 )
 from sam2vss_lib.errors import Sam2VssError
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 Benchmark = Callable[[], Iterator[Comparison]]
-_OF_THE_WHOLE_SPLIT = ("equality", "approximations")  # an hour, so only when asked for
+_LONG = ("equality", "approximations", "versions")  # up to an hour, so only when asked for
 
 
-def benchmarks(*, quick: bool, repeats: int, keep: Path | None) -> dict[str, Benchmark]:
+def benchmarks(
+    *, quick: bool, repeats: int, keep: Path | None = None, against: str | None = None
+) -> dict[str, Benchmark]:
     """What there is to run, by name. Each gets a section of the JSON file; add others here."""
     timed = {"quick": quick, "repeats": repeats}
     return {
@@ -47,6 +50,7 @@ def benchmarks(*, quick: bool, repeats: int, keep: Path | None) -> dict[str, Ben
         "scaling": partial(scaling.run, quick=quick),
         "equality": partial(equality.run, quick=quick, keep=keep),
         "approximations": partial(approximations.run, **timed, keep=keep),
+        "versions": partial(versions.run, **timed, against=against),
     }
 
 
@@ -68,7 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
             "these ratios will be rough"
         )
     rows: list[Comparison] = []
-    runs = benchmarks(quick=asked.quick, repeats=asked.repeats, keep=asked.keep)
+    runs = benchmarks(
+        quick=asked.quick, repeats=asked.repeats, keep=asked.keep, against=asked.against
+    )
     for name in asked.only:
         found: list[Comparison] = []
         for row in runs[name]():
@@ -76,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
             ratio = "" if row.ratio_best is None else f", ratio {row.ratio_best:.2f}"
             _say(f"{name}: {row.case} v {row.other}{ratio}")
         if not found:
-            _say(f"{name}: skipped, no GPU on this machine")
+            _say(f"{name}: skipped, as it needs a GPU or --against COMMIT")
         elif asked.out is not None:
             report.write(asked.out, name, facts.model_copy(update={"rows": tuple(found)}))
         rows += found
@@ -87,18 +93,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     """Checked arguments; `only` is a list of names."""
-    names = [*benchmarks(quick=True, repeats=1, keep=None)]
-    usual = ",".join(name for name in names if name not in _OF_THE_WHOLE_SPLIT)
+    names = [*benchmarks(quick=True, repeats=1)]
+    usual = ",".join(name for name in names if name not in _LONG)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=report.__doc__)
     parser.add_argument(
         "--out", type=Path, help="JSON file; a plot is put beside it, what others left there stays"
     )
-    long = ", ".join(_OF_THE_WHOLE_SPLIT)
+    long = ", ".join(_LONG)
     parser.add_argument("--only", default=usual, help=f"some of %(default)s, or of {long}")
     parser.add_argument("--quick", action="store_true", help="few objects and frames")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (%(default)s)")
     parser.add_argument("--threads", type=int, help="torch threads (torch's own default)")
     parser.add_argument("--keep", type=Path, help=f"folder of masklets, to go on with {long}")
+    parser.add_argument("--against", help="earlier commit that `versions` is beside")
     asked = parser.parse_args(arguments)
     asked.only = asked.only.split(",")
     if unknown := sorted({*asked.only} - {*names}):

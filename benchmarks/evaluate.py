@@ -15,7 +15,7 @@ from benchmarks.rows import side_by_side
 from sam2vss_lib.storage.places import manifest_path
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
-_SIZE_PX = (480, 853)
+SIZE_PX = (480, 853)
 _NUM_CLASSES = 124
 
 
@@ -32,7 +32,7 @@ def run(*, quick: bool, repeats: int) -> Iterator[Comparison]:
             warm_up=not quick,
             least_ratio=1.0,
             section="evaluate",
-            case=f"{clips * frames} frames of {_SIZE_PX[0]}x{_SIZE_PX[1]}, all metrics",
+            case=f"{clips * frames} frames of {SIZE_PX[0]}x{SIZE_PX[1]}, all metrics",
             frames=clips * frames,
             mean_iou=lambda ours, theirs: float(np.allclose(ours, theirs, atol=1e-9, rtol=0)),
             note="mean IoU is 1 where both find the same numbers",
@@ -41,7 +41,7 @@ def run(*, quick: bool, repeats: int) -> Iterator[Comparison]:
 
 def write_clips(root: Path, clips: int, frames: int) -> None:
     """A VSPW layout: a dozen classes in moving regions, and predictions with shifted outlines."""
-    height, width = _SIZE_PX
+    height, width = SIZE_PX
     for clip in range(clips):
         random = np.random.default_rng(clip)
         mask, labels = root / "data" / f"{clip}_clip" / "mask", root / "base" / f"{clip}_clip"
