@@ -64,8 +64,10 @@ def _refining(
     from sam2vss_lib.refinement.refine import refine
     from sam2vss_lib.validation import resolve_device
 
-    store, on = MaskletStore(masklets), resolve_device(device)
-    return partial(refine, predictions=base, masklets=store, out=out, settings=settings, device=on)
+    if device not in ("auto", "cpu"):  # loads torch, which refining itself may do without
+        resolve_device(device)
+    made = {"predictions": base, "masklets": MaskletStore(masklets), "out": out}
+    return partial(refine, **made, settings=settings, device=device)
 
 
 @with_settings(StageOptions)

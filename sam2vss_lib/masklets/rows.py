@@ -6,10 +6,8 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 from pycocotools import mask as coco
-from torch import Tensor
 
 from sam2vss_lib.masklets.runs import pixels_of_runs
 
@@ -74,18 +72,6 @@ def rle_columns(rles: Sequence[bytes], height: int, width: int) -> Table:
         **dict(zip("xywh", boxes.T, strict=True)),
     }
     return pa.table(columns, schema=pa.schema([SCHEMA.field(name) for name in columns]))
-
-
-def visible_parts(logits: Tensor) -> Tensor:
-    """Disjoint masks by largest logit, (n, H, W) bool, n > 0.
-
-    They are true where a masklet's logit is positive and the largest; ties go to the first.
-    """
-    best = logits.amax(0)
-    # argmax promises nothing about ties, and prompts' logits are mostly equal on their own frame
-    index = torch.arange(len(logits), dtype=torch.int32, device=logits.device)[:, None, None]
-    first = torch.where(logits == best, index, len(logits)).amin(0)
-    return (index == first) & (best > 0)
 
 
 def checked_rows(table: Table, frames: int) -> Table:

@@ -22,7 +22,7 @@ def refine(
     out: PredictionFolder,
     settings: RefineSettings | None = None,
     *,
-    device: str = "cpu",
+    device: str = "auto",
     progress: Callable[[str], None] = lambda clip: None,
 ) -> int:
     """Refine the predictions of every clip into `out`; finished clips are reused.

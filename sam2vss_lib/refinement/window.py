@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,7 @@ from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.counting import count_votes
 from sam2vss_lib.refinement.painting import paint_frame
 from sam2vss_lib.refinement.settings import Overlap
-
-if TYPE_CHECKING:
-    import torch
+from sam2vss_lib.validation import resolve_device
 
 
 @dataclass
@@ -31,7 +29,7 @@ class Window:
     predictions: PredictionFolder  # of the base model
     parts: Sequence[FrameMasklets]  # frame by frame; the same n masklets in one order on each
     overlap: Overlap
-    device: "str | torch.device" = "cpu"  # where to compute
+    wanted_device: str = "auto"  # as users name it
 
     def __post_init__(self) -> None:
         """Nothing is read yet."""
@@ -40,6 +38,11 @@ class Window:
     def __len__(self) -> int:
         """Frames of the window."""
         return len(self.parts)
+
+    @cached_property
+    def device(self) -> str:
+        """Where a rule that computes on pixels is to do so, as torch names it."""
+        return resolve_device(self.wanted_device)
 
     def labels(self, index: int) -> Labels:
         """The base model's labels of a frame, (H, W) uint8; the last ones are kept."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from sam2vss_lib.masklets.rows import encode_masks, mask_columns
+from sam2vss_lib.masklets.runs import Runs, decode_runs
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 
@@ -83,3 +84,8 @@ def read_plainly(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray[np.bool_]]
         decoded = [coco.decode({"size": [h, w], "counts": rle}) for h, w, rle in sizes]
         masks[column] = np.array(decoded, bool)
     return rows, masks
+
+
+def runs_of(masks: np.ndarray) -> Runs:
+    """Runs of (n, H, W) masks, as a store gives them."""
+    return decode_runs(encode_masks(masks) if len(masks) else [], *masks.shape[1:])

@@ -16,9 +16,9 @@ from sam2vss_lib.errors import DataError
 from sam2vss_lib.masklets.engines.stock import clip as stock
 from sam2vss_lib.masklets.engines.stock.propagation import FrameMasks, propagate
 from sam2vss_lib.masklets.engines.stock.proposals import ProposalGenerator
+from sam2vss_lib.masklets.engines.visible import visible_parts
 from sam2vss_lib.masklets.generate import MaskletRun, generate_masklets
 from sam2vss_lib.masklets.proposals import Proposals
-from sam2vss_lib.masklets.rows import visible_parts
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore

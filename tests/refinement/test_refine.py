@@ -13,15 +13,13 @@ from pydantic import ValidationError
 
 from sam2vss_lib.datasets import VOID, Dataset, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.masklets.rows import encode_masks
-from sam2vss_lib.masklets.runs import Runs, decode_runs
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.counting import count_votes, winning_classes
 from sam2vss_lib.refinement.painting import paint
 from sam2vss_lib.refinement.refine import refine
 from sam2vss_lib.refinement.settings import Overlap, RefineSettings, Vote
-from tests.masklets.common import disjoint, forget_what_is_ours, write_masklets
+from tests.masklets.common import disjoint, forget_what_is_ours, runs_of, write_masklets
 from tests.oracles.refinement import Masklet, refine_window
 
 NUM_CLASSES = 3
@@ -29,10 +27,6 @@ SIZE = (4, 5)
 labels = hnp.arrays(np.uint8, SIZE, elements=st.sampled_from([0, 1, 2, VOID]))
 one_mask = hnp.arrays(np.bool_, (1, *SIZE))
 some_masks = hnp.arrays(np.bool_, st.tuples(st.integers(0, 4), *map(st.just, SIZE)))
-
-
-def runs_of(masks: np.ndarray) -> Runs:
-    return decode_runs(encode_masks(masks) if len(masks) else [], *masks.shape[1:])
 
 
 def refine_frame(prediction: np.ndarray, masks: np.ndarray) -> np.ndarray:

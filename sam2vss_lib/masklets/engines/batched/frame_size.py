@@ -97,7 +97,7 @@ def overlaps(packed: Tensor) -> NDArray[np.float64]:
 
 
 class VisibleParts:
-    """What `rows.visible_parts` gives of some masklets, whose logits come a few at a time.
+    """What `visible.visible_parts` gives of some masklets, whose logits come a few at a time.
 
     The rows, (n,), say which of the logits are each masklet's; those named twice go to the first.
     """

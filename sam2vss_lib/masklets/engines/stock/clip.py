@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engines.stock.propagation import propagate
 from sam2vss_lib.masklets.engines.stock.proposals import ProposalGenerator
-from sam2vss_lib.masklets.rows import encode_masks, mask_columns, visible_parts
+from sam2vss_lib.masklets.engines.visible import visible_parts
+from sam2vss_lib.masklets.rows import encode_masks, mask_columns
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import ClipWriter

@@ -17,7 +17,8 @@ from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
 from sam2vss_lib.masklets.engines.batched.grid import propose, select
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
-from sam2vss_lib.masklets.rows import encode_masks, mask_areas, mask_columns, visible_parts
+from sam2vss_lib.masklets.engines.visible import visible_parts
+from sam2vss_lib.masklets.rows import encode_masks, mask_areas, mask_columns
 from sam2vss_lib.masklets.runs import decode_runs
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings

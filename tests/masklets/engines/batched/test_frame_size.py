@@ -26,7 +26,8 @@ from sam2vss_lib.masklets.engines.batched.frame_size import (
     parts_at_frame_size,
 )
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
-from sam2vss_lib.masklets.rows import encode_masks, visible_parts
+from sam2vss_lib.masklets.engines.visible import visible_parts
+from sam2vss_lib.masklets.rows import encode_masks
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore

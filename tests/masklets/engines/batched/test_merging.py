@@ -10,7 +10,8 @@ from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.engines.batched.chunks import first_alike
 from sam2vss_lib.masklets.engines.batched.frame_size import overlaps, pack
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
-from sam2vss_lib.masklets.rows import encode_masks, visible_parts
+from sam2vss_lib.masklets.engines.visible import visible_parts
+from sam2vss_lib.masklets.rows import encode_masks
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from tests.masklets.engines.batched.test_frame_size import visible_in_parts
 from tests.masklets.engines.batched.test_tracker import encoded, scene, some_masks

@@ -15,6 +15,7 @@ from sam2vss_lib.study.analyses.ablations.proposal_frames import (
     kinds_table,
 )
 from tests.conftest import TINY_SIZE
+from tests.masklets.common import runs_of
 
 WINDOW = 3  # of clips of 5 frames: 0, 1, 2 and 3, 4
 CLASSES = 3
@@ -47,7 +48,7 @@ def dataset(tiny_vspw: Path) -> Dataset:
 
 def a_study(dataset: Dataset, tmp_path: Path, refined: tuple[int, int], reason: str = "") -> Any:
     """A study whose stages are done."""
-    parts = [SimpleNamespace(frame=i, masks=lambda i=i: fake_masks(i)) for i in range(5)]
+    parts = [SimpleNamespace(frame=i, runs=lambda i=i: runs_of(fake_masks(i))) for i in range(5)]
     clip = SimpleNamespace(windows=lambda: [parts[:WINDOW], parts[WINDOW:]])
     folders = [predicted(dataset, tmp_path / n, e) for n, e in (("b", (4, 4)), ("r", refined))]
     base, after = (SimpleNamespace(folder=folder) for folder in folders)

@@ -15,6 +15,7 @@ from sam2vss_lib.study.analyses.cross_dataset.vote_flips import (
     flips_reading,
     flips_table,
 )
+from tests.masklets.common import runs_of
 from tests.study.rows import evaluated, rows
 
 CLASSES, SIZE = 3, (6, 8)
@@ -24,7 +25,7 @@ CLIP: Any = None  # these predictions are the same in every clip
 def part(frame: int, masks: np.ndarray) -> Any:
     """The masklets of a window on one frame."""
     areas = {"area": masks.sum((1, 2))}
-    return SimpleNamespace(frame=frame, masks=lambda: masks, values=areas.__getitem__)
+    return SimpleNamespace(frame=frame, runs=lambda: runs_of(masks), values=areas.__getitem__)
 
 
 def a_clip(masks: np.ndarray, labels: np.ndarray, window: int) -> tuple[Any, Any]:
