@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from sam2vss_lib.datasets.labels import class_palette
+from sam2vss_lib.masklets.rows import encode_masks
+from sam2vss_lib.masklets.runs import decode_runs
 from sam2vss_lib.metrics.bands import inner_band
 from sam2vss_lib.refinement.painting import paint
 from sam2vss_lib.views import layers, palette
@@ -23,10 +25,9 @@ def test_the_masklet_on_top_is_the_one_that_painting_has_there():
     masks = rng.random((7, 9, 11)) < 0.4
     priority = np.array([3, 1, 2, 2, 0, 3, 1], np.int32)  # equal ones too
     top = layers.masklet_ids(masks, np.arange(10, 17), priority)
-    nothing = torch.full((9, 11), 255, dtype=torch.uint8)
-    classes = torch.arange(10, 17, dtype=torch.uint8)
-    painted = paint(nothing, torch.from_numpy(masks), classes, torch.from_numpy(priority))
-    expected = painted.numpy().astype(np.int32)
+    nothing, classes = np.full((9, 11), 255, np.uint8), np.arange(10, 17, dtype=np.uint8)
+    runs = decode_runs(encode_masks(masks), 9, 11)
+    expected = paint(nothing, runs, classes, priority).astype(np.int32)
     expected[expected == 255] = layers.NO_MASKLET
     assert (top == expected).all()
 
