@@ -24,6 +24,9 @@ ELSEWHERE = {
         "refined",
         "masklets",
         "earlier",
+        "films",
+        "first_film",
+        "metrics",
     ),
     *("imgs", "images", "panomasks", "pan_pred", ".venv", "~", "..."),
 }
@@ -124,7 +127,12 @@ def test_floors_of_the_document_are_those_of_the_contract():
     lines = re.findall(r"^\| \d+ \| ([^|]+) \|", read("docs/architecture.md"), flags=re.MULTILINE)
     project = tomllib.loads(read("pyproject.toml"))
     (contract,) = (c for c in project["tool"]["importlinter"]["contracts"] if c["id"] == "floors")
-    layers = [{room.strip() for room in layer.split("|")} for layer in contract["layers"]]
+    # rooms in parentheses need not be there
+    rooms = [
+        {r for room in layer.split("|") if "(" not in (r := room.strip())}
+        for layer in contract["layers"]
+    ]
+    layers = [layer for layer in rooms if layer]
     assert [{*re.findall(r"`(\w+)`", line)} for line in lines] == layers
 
 

@@ -50,6 +50,7 @@ def test_the_wheel_holds_what_the_commands_read(wheel: Path) -> None:
     held = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == wanted
     for name in (
+        "apply/page.html",
         "data_manifests/checkpoints.yaml",
         "data_manifests/paper_tables.csv",
         "data_manifests/splits/vipseg_val.txt",
@@ -120,18 +121,21 @@ def test_the_package_runs_without_a_checkout(
     hider.write_text(f"{no_extras}\n\nhide()\n", encoding="utf-8")
     data = [f"--dataset={tiny_vspw}", "--device=cpu"]
     base = [f"--predictions={perfect_predictions}", "--label-offset=1"]
+    small = ["--checkpoint=demo", "--points-per-side=2"]
     for command in (
         ["doctor"],
-        ["masklets", *data, "--checkpoint=demo", "--points-per-side=2", "--out=masklets"],
+        ["masklets", *data, *small, "--out=masklets"],
         ["refine", *data, *base, "--masklets=masklets", "--out=refined"],
         ["evaluate", *data, "--predictions=refined", "--label-offset=1", "--out=metrics.json"],
         ["segment", "--dataset=demo", "--max-clips=1", "--model=segformer-micro", "--out=base"],
+        ["apply", str(tiny_vspw), *base, *data[1:], *small, "--out=applied"],
         ["data", "verify", str(tiny_vspw)],
         ["checkpoints", "list"],
         ["predictions", "formats"],
     ):
         done = installed.run("sam2vss", *command)
         assert done.returncode == 0, done.stderr
+    assert (installed.here / "applied" / "index.html").stat().st_size > 10_000
     metrics = json.loads((installed.here / "metrics.json").read_text())
     assert metrics["metrics"]["mIoU"] > 50
     assert metrics["provenance"]["commit"] is None

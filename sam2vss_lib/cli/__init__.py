@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from sam2vss_lib.cli import checkpoints, data, inference, predictions, stages, study
+from sam2vss_lib.cli import apply, checkpoints, data, inference, predictions, stages, study
 from sam2vss_lib.errors import RunError, Sam2VssError, naming_extras
 
 _INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
@@ -63,6 +63,7 @@ def _main(
 
 
 app.command("doctor")(study.doctor)
+app.command("apply")(apply.apply_command)
 app.command("segment")(inference.segment_command)
 app.command("masklets")(inference.masklets_command)
 app.command("refine")(stages.refine_command)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sam2vss_lib.cli.from_settings import with_settings
-from sam2vss_lib.cli.options import JsonOption, SplitOptions, print_result
+from sam2vss_lib.cli.options import JsonOption, MaxFramesOption, SplitOptions, print_result
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.storage.records import check_report
 from sam2vss_lib.storage.targets import check_folder
@@ -120,9 +120,7 @@ def data_convert(
     fps: Annotated[
         float | None, typer.Option(help="Video: frames per second; by default all.")
     ] = None,
-    max_frames: Annotated[
-        int | None, typer.Option(min=1, help="Video: stop after so many.")
-    ] = None,
+    max_frames: MaxFramesOption = None,
     workers: WorkersOption = CORES,
     json_output: JsonOption = False,
 ) -> None:

@@ -11,13 +11,15 @@ import typer
 from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import (
     ClipWork,
+    ConfigOption,
     JsonOption,
+    ObjectsOption,
     StageOptions,
     print_clips,
     print_result,
     run_stage,
+    with_masklet_settings,
 )
-from sam2vss_lib.masklets.approximations import Approximations, preset_values
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.storage.targets import check_folder
@@ -70,28 +72,14 @@ def _segmenting(
 
 
 @with_settings(StageOptions, without=["num_classes", "mask_offset", "stray_labels"])
-@with_settings(
-    MaskletSettings,
-    without=["fill_hole_area_px"],
-    preset=preset_values,
-    preset_fields=Approximations.model_fields,
-)
+@with_masklet_settings
 def masklets_command(
     settings: MaskletSettings,
     stage: StageOptions,
     checkpoint: Annotated[str, option_of(StudySettings, "checkpoint")],
     out: Annotated[Path, typer.Option(help="Folder of the masklet store.")],
-    config: Annotated[
-        str | None, typer.Option(help="SAM2 configuration of an unofficial file.")
-    ] = None,
-    max_objects_per_batch: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Objects propagated together, which bounds memory: each takes 220 MiB with a "
-            "SAM2 of 1024 px, whatever the size of frames; found when not given.",
-        ),
-    ] = None,
+    config: ConfigOption = None,
+    max_objects_per_batch: ObjectsOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Propose masks on every window's first frame and track them through the window."""

@@ -14,15 +14,34 @@ import yaml
 from pydantic import BaseModel, Field
 from tqdm import tqdm
 
-from sam2vss_lib.cli.from_settings import option_of
+from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.masklets.approximations import Approximations, preset_values
+from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
 from sam2vss_lib.study.settings import BaseSystem, StudySettings, profile_notebooks
 
 if TYPE_CHECKING:
     from sam2vss_lib.datasets import Dataset
 
+#: gives a command, whose first argument they are, the options of masklets
+with_masklet_settings = with_settings(
+    MaskletSettings,
+    without=["fill_hole_area_px"],
+    preset=preset_values,
+    preset_fields=Approximations.model_fields,
+)
 OffsetOption = Annotated[int, option_of(BaseSystem, "label_offset")]
+ConfigOption = Annotated[str | None, typer.Option(help="SAM2 configuration of an unofficial file.")]
+ObjectsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Objects propagated together, which bounds memory: each takes 220 MiB with a "
+        "SAM2 of 1024 px, whatever the size of frames; found when not given.",
+    ),
+]
+MaxFramesOption = Annotated[int | None, typer.Option(min=1, help="Video: stop after so many.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

@@ -88,10 +88,8 @@ def evaluate_command(
     from sam2vss_lib.study.stages.evaluation import (
         check_metrics_path,
         offset_warning,
-        predictions_sha256,
-        write_metrics,
+        write_evaluation,
     )
-    from sam2vss_lib.study.stages.provenance import collect_provenance
     from sam2vss_lib.validation import resolve_device
 
     check_metrics_path(out)
@@ -103,18 +101,15 @@ def evaluate_command(
         suite.merge(part)
     if warning := offset_warning(dataset, folder):
         typer.echo(f"warning: {warning}", err=True)
-    given = {"label_offset": label_offset, "stray_labels": stage.stray_labels}
-    if stage.mask_offset is not None:
-        given["mask_offset"] = stage.mask_offset
-    provenance = collect_provenance(
-        settings={"split": stage.split, **given},
-        data_sha256=dataset.content_sha256(),
-        checkpoints={},
-        predictions={str(predictions): predictions_sha256(dataset, folder)},
+    result = write_evaluation(
+        out,
+        suite,
+        dataset,
+        folder,
+        mask_offset=stage.mask_offset,
         device=resolve_device(stage.device),
         seed=seed,
     )
-    result = write_metrics(out, suite, provenance)
     text = "  ".join(
         f"{name} {'-' if value is None else format(value, '.2f')}"
         for name, value in result["metrics"].items()

@@ -47,6 +47,11 @@ class Dataset:
         """Number of the first class in mask files: 1, or 0 where 0 is a class."""
         return self.clips[0].layout.mask_offset if self.clips else MASK_OFFSET
 
+    @property
+    def stray_labels(self) -> StrayLabels:
+        """What to do with mask values that are no class."""
+        return self.clips[0].stray_labels if self.clips else "error"
+
     def __iter__(self) -> Iterator[Clip]:
         """Iterate over the clips."""
         return iter(self.clips)

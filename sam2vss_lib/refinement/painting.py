@@ -32,11 +32,14 @@ def paint_frame(
 ) -> Labels:
     """Paint the masklets of one frame in their classes (Eq. 1); arguments are those of `paint`."""
     runs = part.runs("rle_visible" if overlap == "logit" else "rle")
-    return paint(prediction, runs, classes, _priority(part, overlap))
+    return paint(prediction, runs, classes, priority_of(part, overlap))
 
 
-def _priority(part: FrameMasklets, overlap: Overlap) -> NDArray[Any]:
-    """Higher is on top; visible parts are disjoint, so their order is of no matter."""
+def priority_of(part: FrameMasklets, overlap: Overlap) -> NDArray[Any]:
+    """Which masklets of a frame are on top, (n,): the higher.
+
+    Under `logit` visible parts are painted, which are disjoint: their order is of no matter.
+    """
     if overlap in ("predicted_iou", "stability"):
         return part.values(overlap)
     return -part.values("area")

@@ -43,12 +43,7 @@ def refine(
         raise SettingsError(f"{out.root}: holds the predictions to refine; choose another --out")
 
     def work(clip: Clip) -> bool:
-        if missing := predictions.missing(clip):
-            path = predictions.path(clip, missing[0])
-            raise DataError(
-                f"{path}: no such prediction; run sam2vss segment first, or give a folder with "
-                "<clip>/<frame>.png"
-            )
+        check_complete(predictions, clip)
         known = masklets.metadata(clip.name)
         predictions.check_frames(clip, known.get("frames_sha256"))
         made_from: dict[str, Any] = {
@@ -69,6 +64,20 @@ def refine(
         return False
 
     return each_clip(dataset, [out.root], work, progress)
+
+
+def check_complete(predictions: PredictionFolder, clip: Clip) -> None:
+    """Refuse predictions that a frame of a clip has none of.
+
+    Raises:
+        DataError: the first that is missing.
+    """
+    if missing := predictions.missing(clip):
+        path = predictions.path(clip, missing[0])
+        raise DataError(
+            f"{path}: no such prediction; run sam2vss segment first, or give a folder with "
+            "<clip>/<frame>.png"
+        )
 
 
 def _refine_clip(

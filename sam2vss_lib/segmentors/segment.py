@@ -29,7 +29,7 @@ def segment(
         DataError: a frame is not readable, or `out` holds predictions made from something else or
             of unknown origin.
     """
-    _check_classes(dataset, segmentor, out)
+    check_classes(dataset, segmentor, out)
 
     def work(clip: Clip) -> bool:
         made_from: dict[str, Any] = {
@@ -53,7 +53,12 @@ def segment(
     return each_clip(dataset, [out.root], work, progress)
 
 
-def _check_classes(dataset: Dataset, segmentor: Segmentor, out: PredictionFolder) -> None:
+def check_classes(dataset: Dataset, segmentor: Segmentor, out: PredictionFolder) -> None:
+    """Refuse a base model of other classes.
+
+    Raises:
+        SettingsError: the data set or `out` has another number of classes than the model.
+    """
     known = {
         f"the data set {dataset.root}": dataset.class_count,  # None for footage without labels
         f"the prediction folder {out.root}": out.num_classes,

@@ -11,9 +11,17 @@ from sam2vss_lib.refinement.settings import RefineSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.study.settings import BaseSystem, StudySettings
 
-BY_COMMAND = {"masklets": MaskletSettings, "segment": InferenceOptions, "refine": RefineSettings}
+BY_COMMAND = {
+    "apply": MaskletSettings,
+    "masklets": MaskletSettings,
+    "segment": InferenceOptions,
+    "refine": RefineSettings,
+}
 # another thing of the same name: a clip list that is written to, folders of a command's own
-OTHERS = {("convert", "split"), *((c, "predictions") for c in ("refine", "evaluate", "convert"))}
+OTHERS = {
+    ("convert", "split"),
+    *((c, "predictions") for c in ("apply", "refine", "evaluate", "convert")),
+}
 
 
 def options(group: Any) -> Iterator[tuple[str, Any]]:
@@ -35,10 +43,13 @@ def test_options_say_what_the_fields_say():
             continue
         seen.add((command, name))
         assert option.help.startswith(field.description), (command, name)
-        if not option.required and not (command == "masklets" and option.default is None):
+        if not option.required and not (
+            command in ("apply", "masklets") and option.default is None
+        ):
             default = {"profile": "demo"}.get(name, field.default)
             assert option.default == default, (command, name)
     assert {("masklets", "window"), ("segment", "precision"), ("refine", "overlap")} <= seen
+    assert {("apply", "window"), ("apply", "device"), ("apply", "stray_labels")} <= seen
     assert {("masklets", "preset"), ("evaluate", "seed"), ("convert", "format")} <= seen
     assert {("verify", "stray_labels"), ("study", "profile"), ("masklets", "checkpoint")} <= seen
     assert {("segment", "split"), ("refine", "label_offset"), ("evaluate", "device")} <= seen

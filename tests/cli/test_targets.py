@@ -23,6 +23,8 @@ FOLDERS = {
     "predictions convert": "--dataset {data} --format index --predictions {base} --out {out}",
     "data convert": "video {data}/data/1_demo5/origin {out}",
     "study": "--only 10 --out {out}",
+    "apply": "{data} --predictions {base} --checkpoint demo --window 2 --points-per-side 2 "
+    "--device cpu --out {out}",
 }
 FILES = {
     "evaluate": "--dataset {data} --predictions {base} --device cpu --out {out}",

@@ -1,11 +1,13 @@
 """Any video file, or a folder of images, as a clip in VSPW layout."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 from av.container import InputContainer
@@ -38,6 +40,7 @@ def convert_video(
     max_frames: int | None = None,
     height_px: int | None = None,
     warn: Callable[[str], None] = _log.warning,
+    progress: Callable[[str], None] = lambda clip: None,
 ) -> tuple[str, bool]:
     """Make a clip of a video file or of a folder of images, and put it on a split list.
 
@@ -49,7 +52,7 @@ def convert_video(
     By default every frame is taken, as it is; with `fps` at each point of time the frame then
     shown, which images do not know, and with `height_px` resized to this height and the width
     `int(height_px * w / h)`. `warn` is told of gaps in the numbering of images, and of a video that
-    ends early.
+    ends early, `progress` the clip's name for every frame that is written.
 
     Returns:
         The clip's name, and whether it was there already.
@@ -88,7 +91,9 @@ def convert_video(
     with held(root / LOCK):
         path = root / f"{split}.txt"
         add_to_split(path)  # refused before any work
-        write = partial(_write_frames, source, islice(frames, max_frames), height_px)
+        write = partial(
+            _write_frames, source, islice(frames, max_frames), height_px, partial(progress, name)
+        )
         there = make_clip(root, name, made_from, write)
         add_to_split(path, [name])
     return name, there
@@ -98,6 +103,7 @@ def _write_frames(
     source: Path,
     frames: Iterator[tuple[Path, Image.Image]],
     height_px: int | None,
+    progress: Callable[[], None],
     folder: Path,
     _masks: Path,
 ) -> None:
@@ -111,6 +117,7 @@ def _write_frames(
             size_px = (max(1, int(height_px * image.width / image.height)), height_px)
             image = image.resize(size_px, Image.Resampling.BILINEAR)
         image.convert("RGB").save(folder / f"{number:08d}.jpg", quality=_JPEG_QUALITY)
+        progress()
     if first is None:
         raise FileFault(source, "holds no frames", "check that it is a video, or images")
 
@@ -126,15 +133,43 @@ def _video_frames(
     path: Path, fps: float | None, warn: Callable[[str], None]
 ) -> Iterator[tuple[Path, Image.Image]]:
     """The frames of a video, or with `fps` the frame shown at 0, 1/fps, 2/fps, ... seconds."""
+    with _opened(path) as container:
+        for frame in _at_times(path, _decoded(path, container, warn), fps):
+            image: Image.Image = frame.to_image()
+            # what a phone records upright is stored lying down, with a note to turn it
+            turned = image.rotate(frame.rotation, expand=True) if frame.rotation else image
+            yield path, turned
+
+
+class VideoFacts(NamedTuple):
+    """What the header of a video promises."""
+
+    frames: int  # 0 where it is not said
+    fps: float | None
+    size: tuple[int, int]  # (height, width) as stored, whichever way it is turned
+
+
+def video_facts(path: Path) -> VideoFacts:
+    """Read the header of a video.
+
+    Raises:
+        DataError: it cannot be opened, or holds no video.
+    """
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        rate, length_s = stream.average_rate, Fraction(container.duration or 0, av.time_base)
+        frames = stream.frames or round(length_s * (rate or 0))
+        return VideoFacts(frames, float(rate) if rate else None, (stream.height, stream.width))
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[InputContainer]:
+    """Open a video; what cannot be decoded in the block is said in one line."""
     try:
         with av.open(path) as container:
             if not container.streams.video:
                 raise FileFault(path, "holds no video", "check that it is a video")
-            for frame in _at_times(path, _decoded(path, container, warn), fps):
-                image: Image.Image = frame.to_image()
-                # what a phone records upright is stored lying down, with a note to turn it
-                turned = image.rotate(frame.rotation, expand=True) if frame.rotation else image
-                yield path, turned
+            yield container
     except (FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         hint = "check that it is a whole video in a format that FFmpeg knows"

@@ -14,7 +14,7 @@ from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import write_json
 from sam2vss_lib.storage.records import check_report, sha256_files
 from sam2vss_lib.storage.targets import beside, check_file
-from sam2vss_lib.study.stages.provenance import Provenance
+from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance
 
 FORMAT_VERSION = 1
 _LOOKED_AT = 32  # frames, spread evenly, that tell whether labels are shifted
@@ -143,3 +143,31 @@ def write_metrics(
     suite.save(sums_path(path))
     write_json(path, written)
     return written
+
+
+def write_evaluation(
+    path: Path,
+    suite: MetricSuite,
+    dataset: Dataset,
+    predictions: PredictionFolder,
+    *,
+    mask_offset: int | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Write the counts of predictions as `write_metrics` does, with what they follow from.
+
+    `mask_offset` is what the caller has asked for, None where the class list says it.
+    """
+    given = {"label_offset": predictions.label_offset, "stray_labels": dataset.stray_labels}
+    if mask_offset is not None:
+        given["mask_offset"] = mask_offset
+    provenance = collect_provenance(
+        settings={"split": dataset.split, **given},
+        data_sha256=dataset.content_sha256(),
+        checkpoints={},
+        predictions={str(predictions.root): predictions_sha256(dataset, predictions)},
+        device=device,
+        seed=seed,
+    )
+    return write_metrics(path, suite, provenance)

@@ -1,0 +1,85 @@
+"""What `sam2vss apply` is asked to do, and where it keeps what it makes."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sam2vss_lib.datasets.labels import StrayLabels
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.refinement.settings import RefineSettings
+from sam2vss_lib.validation import resolve_device
+
+
+@dataclass(frozen=True)
+class Job:
+    """Source, base predictions, settings of all stages, and the folder of everything made.
+
+    What is not said here is as in the options of the single stages.
+    """
+
+    source: str  # a video, a folder of frames, or a data set root
+    out: Path
+    checkpoint: str
+    masklets: MaskletSettings
+    refinement: RefineSettings
+    predictions: Path | None = None  # <clip>/<frame>.png, or <frame>.png of a single clip
+    model: str | None = None  # where there are no predictions
+    label_offset: int = 0
+    split: str = "val"
+    max_clips: int | None = None
+    max_frames: int | None = None  # of a video or a folder of frames
+    num_classes: int | None = None
+    mask_offset: int | None = None
+    stray_labels: StrayLabels = "error"
+    device: str = "auto"
+    config: str | None = None
+    max_objects_per_batch: int | None = None
+    fps: float | None = None  # of the films; by default the video's
+
+    def __post_init__(self) -> None:
+        """Check what belongs together.
+
+        Raises:
+            SettingsError: there are no base predictions, or two kinds, or a rate that is none.
+        """
+        if (self.predictions is None) == (self.model is None):
+            raise SettingsError("give --predictions or --model: one of the two is refined")
+        if self.model is not None and self.label_offset:
+            raise SettingsError("--label-offset: is for --predictions; models number from 0")
+        if self.fps is not None and not 0 < self.fps <= 1000:
+            raise SettingsError(f"--fps is {self.fps}; it must be above 0 and at most 1000")
+
+    @cached_property
+    def processor(self) -> str:
+        """`device`, with `auto` resolved."""
+        return resolve_device(self.device)
+
+    @property
+    def data(self) -> Path:
+        """Data set root that a video or a folder of frames becomes."""
+        return self.out / "data"
+
+    @property
+    def base(self) -> Path:
+        """Base predictions, where they are made here or flat."""
+        return self.out / "base"
+
+    @property
+    def store(self) -> Path:
+        """Masklets."""
+        return self.out / "masklets"
+
+    @property
+    def refined(self) -> Path:
+        """Refined predictions."""
+        return self.out / "refined"
+
+    @property
+    def films(self) -> Path:
+        """Films, pictures and counts, a folder for each clip."""
+        return self.out / "films"
+
+    def metrics(self, of: str) -> Path:
+        """Metrics of the "base" or "refined" predictions."""
+        return self.out / "metrics" / f"{of}.json"
