@@ -5,8 +5,9 @@ from contextlib import contextmanager
 
 #: packages that only an extra of pyproject.toml brings, as they are imported -> that extra
 EXTRAS = {
-    **dict.fromkeys(("jinja2", "jupyter_core", "matplotlib", "nbformat", "pandas"), "study"),
-    **dict.fromkeys(("papermill", "seaborn", "tabulate", "traitlets"), "study"),
+    **dict.fromkeys(("ipykernel", "jinja2", "jupyter_client", "jupyter_core"), "study"),
+    **dict.fromkeys(("matplotlib", "nbformat", "pandas", "papermill", "seaborn"), "study"),
+    **dict.fromkeys(("tabulate", "traitlets"), "study"),
     "ray": "cluster",
 }
 
