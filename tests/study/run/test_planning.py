@@ -50,6 +50,9 @@ def test_a_profile_may_hold_more_for_some_notebooks(tmp_path: Path):
 def test_profiles_name_their_notebooks_and_leave_none_to_nobody():
     numbers = {name: find_notebooks(profile_notebooks(name)) for name in ("demo", "vspw", "vipseg")}
     assert numbers["demo"] == find_notebooks()
+    assert [notebook.stem for notebook in find_notebooks(profile_notebooks("quick"))] == [
+        "01_main_results"
+    ]
     assert [notebook.stem for notebook in numbers["vipseg"]] == ["02_cross_dataset"]
     assert {*numbers["vspw"], *numbers["vipseg"]} == {*find_notebooks()}
     assert not {*numbers["vspw"]} & {*numbers["vipseg"]}

@@ -86,7 +86,7 @@ def test_settings_are_frozen_and_identity_leaves_out_places():
     assert make_settings({**BASE, "window": 4}).identity() != settings.identity()
 
 
-@pytest.mark.parametrize("profile", ["demo", "vspw", "vipseg"])
+@pytest.mark.parametrize("profile", ["demo", "quick", "vspw", "vipseg"])
 def test_profiles_are_valid(profile: str):
     settings = make_settings({**BASE, **load_profile(profile)})
     assert isinstance(settings, StudySettings)
@@ -94,5 +94,5 @@ def test_profiles_are_valid(profile: str):
 
 
 def test_unknown_profile_lists_the_known_ones():
-    with pytest.raises(SettingsError, match=r"unknown profile 'x'.*demo, vipseg, vspw"):
+    with pytest.raises(SettingsError, match=r"unknown profile 'x'.*demo, quick, vipseg, vspw"):
         load_profile("x")
