@@ -1,0 +1,6 @@
+"""Exploring a study in a notebook: what SAM2 changes on a frame, and why."""
+
+from sam2vss_lib.widgets.notebook import explore
+from sam2vss_lib.widgets.render import save
+
+__all__ = ["explore", "save"]
