@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 
 import numpy as np
@@ -75,6 +75,14 @@ def frame_view(
     drawn = ((layer_view(data, scene, shown, name), opacity) for name, opacity in visible)
     frame = data.clip(scene.clip).frame(scene.frame)
     return layers.blend(frame, *((layer, opacity) for layer, opacity in drawn if layer is not None))
+
+
+def clip_view(
+    data: ExplorerData, scene: Scene, shown: Shown, visible: Sequence[tuple[str, float]] = ()
+) -> Iterator[Picture]:
+    """`frame_view` of every frame of the scene's clip, for a film."""
+    for frame in range(data.clip(scene.clip).num_frames):
+        yield frame_view(data, scene.at(frame), shown, visible)
 
 
 def swipe_view(left: Picture, right: Picture, share: float) -> Picture:

@@ -96,7 +96,7 @@ def _candidates(
     assert found is not None  # there are masklets
     here, index = found
     votes = here.votes(index)
-    totals = sum(here.votes(i) for i in range(len(here))) if window else None
+    totals = np.sum([here.votes(i) for i in range(len(here))], axis=0) if window else None
     order = here.parts[index].values("masklet").tolist()
     return tuple(
         Candidate(

@@ -40,7 +40,7 @@ def test_a_data_set_is_refined_measured_and_shown(world: Path, tmp_path: Path) -
     names = {path.name for path in out.iterdir()}
     assert names >= {
         "executed.ipynb", "result.json", "table.csv", "table.md", "table.tex", "provenance.json",
-        "explorer.svg", "explorer.pdf", "explorer.png",
+        "explorer.svg", "explorer.pdf", "explorer.png", "clip.mp4",
     }  # fmt: skip
     assert (out / "executed.ipynb").stat().st_size < MOST_BYTES
     study = quick_study(settings)

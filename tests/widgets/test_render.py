@@ -12,7 +12,7 @@ from PIL import Image
 from sam2vss_lib.views.layers import blend
 from sam2vss_lib.widgets.data import Scene
 from sam2vss_lib.widgets.measures import ClipMeasures, lives
-from sam2vss_lib.widgets.pictures import LAYERS, frame_view, layer_view, swipe_view
+from sam2vss_lib.widgets.pictures import LAYERS, clip_view, frame_view, layer_view, swipe_view
 from sam2vss_lib.widgets.pixels import pixel_facts
 from sam2vss_lib.widgets.render import (
     clips_view,
@@ -44,6 +44,9 @@ def test_a_frame_is_its_layers_blended(world: World, scene: Scene) -> None:
     frame = data.clip(scene.clip).frame(2)
     shown = frame_view(data, scene, choice, [("refined", 0.3), ("changes", 0.8)])
     assert np.array_equal(shown, blend(frame, (refined, 0.3), (changes, 0.8)))
+    film = list(clip_view(data, scene, choice, [("refined", 0.3), ("changes", 0.8)]))
+    assert len(film) == data.clip(scene.clip).num_frames
+    assert np.array_equal(film[2], shown)
     parted = swipe_view(shown, frame, 0.25)
     assert np.array_equal(parted[:, :80], shown[:, :80])
     assert np.array_equal(parted[:, 80:], frame[:, 80:])
