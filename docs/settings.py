@@ -13,7 +13,7 @@ from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.metrics.protocol import MetricSettings
 from sam2vss_lib.refinement.settings import RefineSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
-from sam2vss_lib.study.settings import NotebookSettings, StudySettings
+from sam2vss_lib.study.settings import NotebookSettings, QuickStartSettings, StudySettings
 from sam2vss_lib.study.settings.study_settings import IndependentSettings
 from sam2vss_lib.study.settings.systems import BaseSystem, EncoderSystem
 
@@ -35,10 +35,11 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 
 def documented_settings() -> tuple[type, ...]:
     """The classes that docs have a table of: the notebooks' first, then those of single stages."""
-    study = (NotebookSettings, StudySettings, IndependentSettings, BaseSystem, EncoderSystem)
+    study = (NotebookSettings, QuickStartSettings, StudySettings, IndependentSettings)
+    systems = (BaseSystem, EncoderSystem)
     masklets = (MaskletSettings, Approximations, RefineSettings)
     features = (FeatureSettings, ClassifierSettings)
-    return (*study, *masklets, InferenceOptions, *features, MetricSettings)
+    return (*study, *systems, *masklets, InferenceOptions, *features, MetricSettings)
 
 
 def settings_docs() -> str:

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 #: packages that only an extra of pyproject.toml brings, as they are imported -> that extra
 EXTRAS = {
-    **dict.fromkeys(("ipykernel", "jinja2", "jupyter_client", "jupyter_core"), "study"),
-    **dict.fromkeys(("matplotlib", "nbformat", "pandas", "papermill", "seaborn"), "study"),
-    **dict.fromkeys(("tabulate", "traitlets"), "study"),
+    **dict.fromkeys(("anywidget", "ipykernel", "ipywidgets", "jinja2", "jupyter_client"), "study"),
+    **dict.fromkeys(("jupyter_core", "matplotlib", "nbformat", "pandas", "papermill"), "study"),
+    **dict.fromkeys(("seaborn", "tabulate", "traitlets"), "study"),
     "ray": "cluster",
 }
 

@@ -13,6 +13,7 @@ import torch
 from benchmarks import (
     agreement,
     equality,
+    explorer,
     gpu,
     inputs,
     plan,
@@ -31,6 +32,7 @@ from sam2vss_lib.masklets.sam2 import load_sam2
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison, read_benchmarks
+from sam2vss_lib.widgets.stores import Choice
 
 
 @pytest.mark.parametrize(("warm_up", "turns"), [(True, 4), (False, 3)])
@@ -74,6 +76,18 @@ def test_the_programs_compared_find_the_same_masks() -> None:
             assert frames[0].shape == other.shape == (2, *clip.size)
             assert (frames[0] != other).mean() < 1e-4
     assert all(np.any(frame) for frame in runs[0])
+
+
+def test_the_explorer_is_timed_on_a_clip_that_repeats_its_pictures() -> None:
+    with explorer.long_clip(10, 4) as data:
+        assert data.clips == ["long"]
+        (parts,) = data.stores_of("long").opened(Choice.of(explorer._LOOSE)).windows
+        assert [len(part.values("area")) for part in parts] == [4] * 10
+        assert (parts[1].masks() == parts[9].masks()).all()
+        assert (parts[1].masks() == explorer.ellipses(4, 1)).all()
+        for vote in ("frame", "masklet"):
+            assert len(explorer.redraws(data, vote, 1)) == 5
+        assert len(explorer.scrubs(data, 1)) == 10
 
 
 def test_iou_of_pairs_by_hand() -> None:

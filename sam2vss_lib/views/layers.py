@@ -44,11 +44,11 @@ def masklet_ids(
 
 def masklet_layer(ids_map: NDArray[np.int32]) -> Picture:
     """Masklets by number, (H, W) int32 as of `masklet_ids`, in fixed colours with outlines."""
-    present, places = np.unique(ids_map, return_inverse=True)
-    colours = np.zeros((len(present), 4), np.uint8)
-    colours[:, :3], colours[:, 3] = masklet_colours(present), _FILL
-    colours[present == NO_MASKLET] = 0
-    layer = colours[places.reshape(ids_map.shape)]
+    first = int(ids_map.min(where=ids_map != NO_MASKLET, initial=int(ids_map.max())))
+    table = np.zeros((int(ids_map.max()) - first + 2, 4), np.uint8)  # the last for no masklet
+    table[:-1, :3] = masklet_colours(np.arange(first, first + len(table) - 1))
+    table[:-1, 3] = _FILL
+    layer = table[np.where(ids_map == NO_MASKLET, len(table) - 1, ids_map - first)]
     outline = np.zeros(ids_map.shape, np.bool_)  # one pixel on either side of an edge
     for axis in (0, 1):
         ahead, behind = (
@@ -67,17 +67,15 @@ def change_layer(before: Labels, after: Labels, truth: Labels | None) -> Picture
     With ground truth they are now right, now wrong, or wrong before and after, and those that it
     leaves void are left out; without it all are of one colour.
     """
-    layer = np.zeros((*before.shape, 4), np.uint8)
     changed = before != after
     if truth is None:
-        layer[changed] = _opaque(ORANGE)
-        return layer
-    changed &= truth != VOID
-    right_before, right_after = before == truth, after == truth
-    layer[changed & ~right_before & ~right_after] = _opaque(NEUTRAL)
-    layer[changed & right_after] = _opaque(BETTER)
-    layer[changed & right_before] = _opaque(WORSE)
-    return layer
+        kinds, colours = changed.view(np.uint8), [_opaque(ORANGE)]
+    else:
+        changed &= truth != VOID
+        right_before, right_after = (labels == truth for labels in (before, after))
+        kinds = changed * (1 + right_after.view(np.uint8) + 2 * right_before.view(np.uint8))
+        colours = [_opaque(colour) for colour in (NEUTRAL, BETTER, WORSE)]
+    return np.stack([np.zeros(4, np.uint8), *colours])[kinds]
 
 
 def boundary_layer(labels: Labels, radius_px: int) -> Picture:

@@ -25,7 +25,13 @@ from sam2vss_lib.study.run.run_folder import (
     working_folder,
 )
 from sam2vss_lib.study.run.warm_kernel import StudyKernelManager
-from sam2vss_lib.study.settings import BaseSystem, NotebookSettings, load_profile, make_settings
+from sam2vss_lib.study.settings import (
+    BaseSystem,
+    NotebookSettings,
+    QuickStartSettings,
+    load_profile,
+    make_settings,
+)
 from sam2vss_lib.study.settings.notebook_cells import literal_assignments
 from sam2vss_lib.study.settings.paths import parameters_from
 from sam2vss_lib.validation import validated
@@ -33,6 +39,8 @@ from sam2vss_lib.validation import validated
 #: numbers of the notebooks that time their own work: nothing is computed for them beforehand, and
 #: nothing runs beside them
 TIMED = ("08",)
+#: number of the notebook that is a guide and no part of the study: it is run only if asked for
+GUIDE = "00"
 _SHORT_BYTES = 60  # of a folder for sockets
 _log = logging.getLogger(__name__)
 #: by the name that papermill gives; all others are a `RunError`
@@ -40,14 +48,14 @@ _ERRORS = {"SettingsError": SettingsError, "DataError": DataError, "FileFault": 
 
 
 def find_notebooks(only: str | None = None) -> list[Path]:
-    """The study's notebooks in order, or only those of numbers such as "01,04".
+    """The study's notebooks in order, or only those of numbers such as "01,04", or the guide's.
 
     Raises:
         SettingsError: a number without a notebook.
     """
     found = {path.name[:2]: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
     if only is None:
-        return list(found.values())
+        return [path for number, path in found.items() if number != GUIDE]
     wanted = [number.strip().zfill(2) for number in only.split(",") if number.strip()]
     if not wanted:
         raise SettingsError(f"--only {only!r}: names no notebook; there are {', '.join(found)}")
@@ -99,7 +107,8 @@ def plan_notebook(
         said = f"has no parameter {unknown[0]!r}; its parameters are: {', '.join(defaults)}"
         raise SettingsError(f"{notebook.name} {said}")
     if without_data:
-        validated(NotebookSettings, {**defaults, **given}, "parameter")
+        kind = QuickStartSettings if "source" in defaults else NotebookSettings
+        validated(kind, {**defaults, **given}, "parameter")
     else:
         make_settings({**defaults, **given})
     return given

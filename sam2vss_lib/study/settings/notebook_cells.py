@@ -3,6 +3,7 @@
 import ast
 from typing import Any
 
+from sam2vss_lib.study.settings.quick_start import QuickStartSettings
 from sam2vss_lib.study.settings.study_settings import NotebookSettings, StudySettings, make_settings
 from sam2vss_lib.validation import validated
 
@@ -22,6 +23,11 @@ def notebook_settings(namespace: dict[str, Any]) -> StudySettings:
 def settings_without_data(namespace: dict[str, Any]) -> NotebookSettings:
     """As `notebook_settings`, for a notebook that uses no data set."""
     return validated(NotebookSettings, _assigned_in_ipython(namespace), "parameter")
+
+
+def quick_start_settings(namespace: dict[str, Any]) -> QuickStartSettings:
+    """As `notebook_settings`, for the quick start."""
+    return validated(QuickStartSettings, _assigned_in_ipython(namespace), "parameter")
 
 
 def _assigned_in_ipython(namespace: dict[str, Any]) -> dict[str, Any]:

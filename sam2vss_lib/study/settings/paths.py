@@ -49,10 +49,12 @@ def _around_weights(text: str) -> tuple[str, str, str]:
 
 _PATHS: dict[str, Callable[[str, Path], str]] = {
     "dataset": path_from,
+    "source": path_from,
     "benchmarks": path_from,
     "checkpoint": weights_from,
     "predictions": path_from,
     "segmentor": model_from,
+    "model": model_from,
     "encoder": model_from,
 }
 

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from docs.settings import documented_settings, settings_docs
 from sam2vss_lib.study.paper import load_paper_tables
+from sam2vss_lib.study.run.runner import find_notebooks
 from sam2vss_lib.study.settings import (
     IndependentSettings,
     make_settings,
@@ -24,7 +25,7 @@ from sam2vss_lib.study.settings import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = find_notebooks()
 BASE: dict[str, Any] = {
     "profile": "demo", "dataset": "demo", "out_dir": "out", "stages_dir": "stages",
 }  # fmt: skip
