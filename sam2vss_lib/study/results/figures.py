@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.style import BETTER, INK, NEUTRAL, WORSE, note
 from sam2vss_lib.study.results.text import gain_text
 from sam2vss_lib.study.stages.study import Evaluated, Study
+from sam2vss_lib.views.layers import change_layer, colour_labels
 
 
 class Sample(NamedTuple):
@@ -64,24 +65,13 @@ def pick_samples(study: Study, base: Evaluated, refined: Evaluated, count: int =
     return samples
 
 
-def colour_labels(labels: Labels, num_classes: int) -> NDArray[np.uint8]:
-    """(H, W) uint8 labels in fixed class colours, (H, W, 3) uint8, void black."""
-    table = np.zeros((256, 3), np.uint8)
-    table[:num_classes] = class_palette(num_classes)
-    return table[labels]
-
-
 def change_map(sample: Sample) -> NDArray[np.float64]:
     """(H, W, 3) in 0..1: labelled pixels that were changed, to right or not, over a faded image."""
     grey = sample.image.mean(-1, keepdims=True) / 255
     shown = np.repeat(0.75 + 0.2 * grey, 3, axis=-1)
-    labelled = sample.ground_truth != VOID
-    changed = (sample.base != sample.refined) & labelled
-    right_before = sample.base == sample.ground_truth
-    right_after = sample.refined == sample.ground_truth
-    shown[changed & ~right_before & ~right_after] = to_rgb(NEUTRAL)
-    shown[changed & right_after] = to_rgb(BETTER)
-    shown[changed & right_before] = to_rgb(WORSE)
+    changes = change_layer(sample.base, sample.refined, sample.ground_truth)
+    changed = changes[..., 3] > 0
+    shown[changed] = changes[changed, :3] / 255
     return shown
 
 

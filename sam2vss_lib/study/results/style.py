@@ -2,11 +2,9 @@
 
 from matplotlib.figure import Figure
 
-#: Okabe-Ito colours, safe for colour-blind readers
-BETTER, WORSE, NEUTRAL = "#0072B2", "#D55E00", "#999999"
-#: of things without an order
-SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-INK, ORANGE = "#333333", "#E69F00"
+from sam2vss_lib.views.palette import BETTER, INK, NEUTRAL, ORANGE, SERIES, WORSE
+
+__all__ = ["BETTER", "INK", "NEUTRAL", "ORANGE", "SERIES", "WORSE", "note"]
 
 
 def note(text: str) -> Figure:

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_rgb
 
-from sam2vss_lib.datasets.labels import class_palette
 from sam2vss_lib.study.results import figures, style
 from tests.study.rows import rows
 
@@ -27,12 +26,6 @@ def test_change_map_marks_right_wrong_and_still_wrong_but_never_void():
     assert np.allclose(shown[2, 0], to_rgb(style.WORSE))
     assert np.allclose(shown[3, 0], to_rgb(style.NEUTRAL))
     assert np.allclose(shown[0, 0], plain)  # void there: no change counts
-
-
-def test_class_colours_are_fixed_and_void_is_black():
-    shown = figures.colour_labels(np.array([[0, 2, 255]], np.uint8), 3)
-    assert (shown[0, :2] == class_palette(3)[[0, 2]]).all()
-    assert (shown[0, 2] == 0).all()
 
 
 def test_figure_3_has_five_panels_a_sample_and_a_legend_of_what_occurs():

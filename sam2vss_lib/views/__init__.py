@@ -1,0 +1,1 @@
+"""Pictures of frames, labels and masklets: plain functions from arrays to arrays of colours."""
