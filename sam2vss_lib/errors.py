@@ -5,8 +5,10 @@ from contextlib import contextmanager
 
 #: packages that only an extra of pyproject.toml brings, as they are imported -> that extra
 EXTRAS = {
-    **dict.fromkeys(("jinja2", "jupyter_core", "matplotlib", "nbformat", "pandas"), "study"),
-    **dict.fromkeys(("papermill", "seaborn", "tabulate", "traitlets"), "study"),
+    **dict.fromkeys(("anywidget", "ipywidgets", "jinja2", "jupyter_core", "matplotlib"), "study"),
+    **dict.fromkeys(
+        ("nbformat", "pandas", "papermill", "seaborn", "tabulate", "traitlets"), "study"
+    ),
     "ray": "cluster",
 }
 

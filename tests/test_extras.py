@@ -21,7 +21,8 @@ hide()
 import sam2vss_lib
 study = ("analyses", "estimate", "paper", "report", "results", "run")
 names = [m.name for m in pkgutil.walk_packages(sam2vss_lib.__path__, "sam2vss_lib.")]
-core = [n for n in names if not n.startswith(tuple(f"sam2vss_lib.study.{s}" for s in study))]
+apart = ("sam2vss_lib.widgets", *(f"sam2vss_lib.study.{s}" for s in study))
+core = [n for n in names if not n.startswith(apart)]
 for name in [*core, "sam2vss_lib.study.run.doctor"]:
     if not name.endswith("__main__"):
         import_module(name)

@@ -40,12 +40,12 @@ def paint_frame(
         masks = torch.from_numpy(part.masks("rle_visible")).to(labels.device)
     elif masks is None:
         masks = torch.from_numpy(part.masks()).to(labels.device)
-    priority = torch.from_numpy(_priority(part, overlap)).to(labels.device)
+    priority = torch.from_numpy(painting_order(part, overlap)).to(labels.device)
     return paint(labels, masks, classes, priority)
 
 
-def _priority(part: FrameMasklets, overlap: Overlap) -> NDArray[Any]:
-    """Higher is on top; visible parts are disjoint, so their order is of no matter."""
+def painting_order(part: FrameMasklets, overlap: Overlap) -> NDArray[Any]:
+    """Priority of each masklet, (n,): higher is on top; visible parts are disjoint anyway."""
     if overlap in ("predicted_iou", "stability"):
         return part.values(overlap)
     return -part.values("area")

@@ -14,6 +14,7 @@ class VoteRule(Entry):
 
     title: str  # as prose and legends name it
     suffix: str  # what tables add to a system's name
+    by_frame: bool = False  # whether a frame's labels follow from that frame alone
 
 
 VOTES = Registry(
@@ -24,6 +25,7 @@ VOTES = Registry(
             "each masklet votes on every frame anew, the literal reading of Eq. 2",
             title="frame vote",
             suffix="",
+            by_frame=True,
         ),
         "masklet": VoteRule(
             "sam2vss_lib.refinement.votes.window:window_vote",

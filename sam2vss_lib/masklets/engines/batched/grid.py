@@ -22,7 +22,7 @@ from sam2vss_lib.masklets.engines.batched.frame_size import (
     pack,
 )
 from sam2vss_lib.masklets.engines.batched.point_decoder import PointDecoder
-from sam2vss_lib.masklets.proposals import Proposals
+from sam2vss_lib.masklets.proposals import Proposals, above, at_least
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 
@@ -69,7 +69,7 @@ def propose(
         points = _grid_points(loosest.points_per_side, size_px, model.predictor.image_size)
         for batch in points.to(model.device).split(loosest.points_per_batch):
             prompted = decoder.decode(batch)
-            passed = _above(prompted.predicted_iou, loosest.pred_iou_thresh)
+            passed = above(prompted.predicted_iou, loosest.pred_iou_thresh)
             logits = decoder.masks(prompted, passed)
             parts += _stable(logits, prompted.predicted_iou[passed], size_px, loosest)
         packed, predicted_iou, stability, boxes = map(torch.cat, zip(*parts, strict=True))
@@ -92,8 +92,8 @@ def survivors(candidates: Candidates, settings: MaskletSettings) -> Tensor:
     ):
         raise ValueError(f"these candidates are for another grid or thresholds than {settings}")
     with torch.inference_mode():
-        passed = _above(candidates.predicted_iou, settings.pred_iou_thresh)
-        passed &= _at_least(candidates.stability, settings.stability_score_thresh)
+        passed = above(candidates.predicted_iou, settings.pred_iou_thresh)
+        passed &= at_least(candidates.stability, settings.stability_score_thresh)
         index = passed.nonzero()[:, 0]
         boxes = candidates.boxes_xyxy[index].float()
         scores = candidates.predicted_iou[index].float()
@@ -117,16 +117,6 @@ def _grid_points(points_per_side: int, size_px: tuple[int, int], side_px: int) -
     return points / torch.from_numpy(size_xy) * side_px
 
 
-def _above(scores: Tensor, threshold: float) -> Tensor:
-    """Stock's cut of the predicted IoU: none at all at 0."""
-    return scores > threshold if threshold > 0 else torch.ones_like(scores, dtype=torch.bool)
-
-
-def _at_least(scores: Tensor, threshold: float) -> Tensor:
-    """Stock's cut of the stability: none at all at 0, where even NaN passes."""
-    return scores >= threshold if threshold > 0 else torch.ones_like(scores, dtype=torch.bool)
-
-
 def _stable(
     logits: Tensor, predicted_iou: Tensor, size_px: tuple[int, int], loosest: MaskletSettings
 ) -> Iterator[tuple[Tensor, ...]]:
@@ -141,7 +131,7 @@ def _stable(
         scratch = torch.empty_like(x)  # comparing into floats is several times faster on CPUs
         stability = _count(x, offset, scratch) / _count(x, -offset, scratch)
         packed = pack(torch.gt(x, 0, out=scratch).bool().flatten(1))
-        stable = _at_least(stability, loosest.stability_score_thresh)
+        stable = at_least(stability, loosest.stability_score_thresh)
         yield packed[stable], scores[stable], stability[stable], _boxes(x)[stable]
 
 

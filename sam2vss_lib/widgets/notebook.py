@@ -1,0 +1,83 @@
+"""One call for a notebook's cell: a widget where somebody looks at it, else a sheet of pictures."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import psutil
+
+from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.study.results.schema import Row
+from sam2vss_lib.study.results.style import note
+from sam2vss_lib.study.results.tables import pairs
+from sam2vss_lib.study.stages import Study
+from sam2vss_lib.widgets.data import ExplorerData
+from sam2vss_lib.widgets.render import contact_sheet, default_scene
+
+_SESSION = "JPY_SESSION_NAME"  # of the notebook that a kernel of Jupyter's server belongs to
+
+
+def explorer_data(study: Study, rows: Sequence[Row] = ()) -> ExplorerData:
+    """What a study has on disk: its base systems that can be run, and all masklets of its clips.
+
+    Predictions of rows are there to compare with, and clips are sorted by their gains.
+    """
+    settings = study.settings
+    systems = settings.base_systems[: None if settings.sweep is None else 1]
+    bases = {s.label: study.base(s).folder for s in systems if study.why_not(s) is None}
+    ran = {row.label: row.run.predictions for row in rows if row.evaluated is not None}
+    gains: dict[str, dict[str, float]] = {}
+    for before, after in pairs(rows):
+        name = before.label if before.label in bases else next(iter(bases), "")
+        gains.setdefault(name, after.run.gains_by_clip(before.run, "mIoU"))
+    own = study.masklet_folders([settings.masklets], study.dataset)[settings.masklets]
+    folders = sorted(own.parent.iterdir()) if own.parent.is_dir() else []
+    return ExplorerData(
+        study.dataset,
+        study.class_names,
+        bases,
+        [MaskletStore(folder) for folder in (own, *folders) if folder.is_dir()],
+        {name: folder for name, folder in ran.items() if name not in bases},
+        gains,
+    )
+
+
+def explore(study: Study, rows: Sequence[Row] = (), *, live: bool | None = None) -> Any:
+    """Look at what refinement does to a study's clips.
+
+    Args:
+        study: of the notebook.
+        rows: of its table, whose predictions can be compared with; none are needed.
+        live: whether to give a widget; by default in a notebook that is open in Jupyter.
+
+    Returns:
+        A widget, or where nobody can use one, a figure of its default state.
+    """
+    data = explorer_data(study, rows)
+    if not data.bases or not data.clips:
+        return note("no base system was run: nothing to explore")
+    if live is None:
+        live = _is_looked_at()
+    if not live:
+        return contact_sheet(data, *default_scene(data))
+    from sam2vss_lib.widgets.explorer import Explorer
+
+    return Explorer(data)
+
+
+def _is_looked_at() -> bool:
+    """Whether the kernel belongs to a notebook that is open, and not to a program that runs it.
+
+    A program that was started from an open notebook hands its variables on to the kernels that it
+    starts, so these find the name of that notebook in their parent, too.
+    """
+    if "__vsc_ipynb_file__" in vars(sys.modules["__main__"]):  # Visual Studio Code
+        return True
+    name, parent = os.environ.get(_SESSION), psutil.Process().parent()
+    with suppress(psutil.Error):
+        return name is not None and (parent is None or parent.environ().get(_SESSION) != name)
+    return name is not None
