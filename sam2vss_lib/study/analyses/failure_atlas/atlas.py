@@ -111,9 +111,12 @@ def _count(
 
 def _largest(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """The largest fragments of each cause, in the order in which they were found where equal."""
-    ordered = sorted(found, key=lambda one: -one[-1].pixels)
-    kept = Counter[str]()
-    return [one for one in ordered if kept.update([one[-1].cause]) or kept[one[-1].cause] <= _KEPT]
+    kept, number = list[tuple[Any, ...]](), Counter[str]()
+    for one in sorted(found, key=lambda one: -one[-1].pixels):
+        number[one[-1].cause] += 1
+        if number[one[-1].cause] <= _KEPT:
+            kept.append(one)
+    return kept
 
 
 class _Watched(Window):

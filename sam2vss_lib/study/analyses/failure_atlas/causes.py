@@ -91,23 +91,23 @@ class WindowMasklets:
             thin = np.ones(count, np.bool_)
             thin[number[~near]] = False
             causes[(causes == _SEVERAL) & thin[number]] = _THIN
+        if not count:
+            return []
         order = np.argsort(number, kind="stable")
-        names, painted = [*CAUSES], frame.refined[rows, columns]
-        return [
-            Fragment(
-                names[causes[one[0]]],
-                int(under[one[0]]),
-                len(one),
-                int(columns[one].min()),
-                int(rows[one].min()),
-                int(np.ptp(columns[one])) + 1,
-                int(np.ptp(rows[one])) + 1,
-                int(np.bincount(right[one]).argmax()),
-                int(np.bincount(painted[one]).argmax()),
-            )
-            for one in np.split(order, np.cumsum(np.bincount(number, minlength=count))[:-1])
-            if len(one)
-        ]
+        sizes = np.bincount(number)
+        starts = np.cumsum(sizes) - sizes
+        left, top = (np.minimum.reduceat(one[order], starts) for one in (columns, rows))
+        width, height = (
+            np.maximum.reduceat(one[order], starts) + 1 - low
+            for one, low in ((columns, left), (rows, top))
+        )
+        names, first = [*CAUSES], order[starts]
+        painted = frame.refined[rows, columns]
+        parts = (under[first], sizes, left, top, width, height)
+        labels = (_most_frequent(number, of) for of in (right, painted))
+        numbers = zip(*(one.tolist() for one in (*parts, *labels)), strict=True)
+        by_name = (names[cause] for cause in causes[first].tolist())
+        return [Fragment(name, *of) for name, of in zip(by_name, numbers, strict=True)]
 
     def _causes(self, frame: Frame, under: NDArray[np.int64]) -> NDArray[np.int64]:
         """Causes of pixels by the masklets that they are under, (n,), those of single pixels apart.
@@ -133,3 +133,9 @@ class WindowMasklets:
             elif main != frame.classes[index]:
                 by_masklet[index] = _MAJORITY
         return by_masklet[under]
+
+
+def _most_frequent(number: NDArray[np.intp], labels: Labels) -> NDArray[np.intp]:
+    """The label that most pixels of each fragment have, the lowest among equals."""
+    counts = np.bincount(number * (VOID + 1) + labels, minlength=(number.max() + 1) * (VOID + 1))
+    return counts.reshape(-1, VOID + 1).argmax(1)

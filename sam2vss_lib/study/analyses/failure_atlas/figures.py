@@ -1,5 +1,6 @@
 """The failure atlas in pictures: what each cause costs, and its worst example."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,21 +25,45 @@ def figure_atlas(study: Study, atlas: Atlas | None) -> Figure:
     """A row per cause, the most expensive first: share, frame, truth, base, refined, changes."""
     if atlas is None or not atlas.causes:
         return note("nothing was refined, or nothing spoilt: no failures to show")
-    titles = ("share of the loss", "frame, masklet", "ground truth")
-    titles += (atlas.base.label, atlas.refined.label, "changed pixels")
-    rows = len(atlas.causes)
+    rows, columns = len(atlas.causes), 1 + len(_titles(atlas))
     figure = Figure(figsize=(11, 1.45 * rows + 0.7), layout="constrained")
-    axes = figure.subplots(rows, len(titles), squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False)
     for cause, row in zip(atlas.causes, axes, strict=True):
         _draw_share(row[0], cause, 100 * atlas.pixels(cause) / atlas.harmed)
-        worst = atlas.fragments[atlas.fragments["cause"] == cause].iloc[0].to_dict()
-        _draw_example(study, atlas, worst, row[1:])
-    for axis, title in zip(axes[0], titles, strict=True):
+        _draw_example(study, atlas, worst_of(atlas, cause)[0], row[1:])
+    axes[0, 0].set_title("share of the loss", fontsize=8)
+    _add_heads(figure, axes[0, 1:], atlas)
+    return figure
+
+
+def figure_fragment(study: Study, atlas: Atlas, fragment: Mapping[str, Any]) -> Figure:
+    """One of `worst_of` by itself: frame, truth, base, refined, changes."""
+    titles = _titles(atlas)
+    figure = Figure(figsize=(11, 2.3), layout="constrained")
+    axes = figure.subplots(1, len(titles))
+    _draw_example(study, atlas, fragment, axes)
+    _add_heads(figure, axes, atlas)
+    names = (study.class_names[fragment[of]] for of in ("right", "painted"))
+    figure.suptitle("{}: {} was painted {}".format(fragment["cause"], *names), fontsize=9)
+    return figure
+
+
+def worst_of(atlas: Atlas, cause: str) -> list[dict[str, Any]]:
+    """The largest fragments of a cause as columns of `Atlas.fragments`, the largest first."""
+    return atlas.fragments[atlas.fragments["cause"] == cause].to_dict("records")  # pyright: ignore[reportReturnType]
+
+
+def _titles(atlas: Atlas) -> tuple[str, ...]:
+    names = atlas.base.label, atlas.refined.label
+    return ("frame, masklet", "ground truth", *names, "changed pixels")
+
+
+def _add_heads(figure: Figure, axes: Any, atlas: Atlas) -> None:
+    for axis, title in zip(axes, _titles(atlas), strict=True):
         axis.set_title(title, fontsize=8)
     marks = ((BETTER, "now right"), (WORSE, "now wrong"), (NEUTRAL, "wrong before and after"))
     handles = [Patch(color=colour, label=text) for colour, text in marks]
     figure.legend(handles=handles, loc="outside lower right", ncols=3, fontsize=7, frameon=False)
-    return figure
 
 
 def _draw_share(axis: Any, cause: str, percent: float) -> None:
@@ -49,7 +74,7 @@ def _draw_share(axis: Any, cause: str, percent: float) -> None:
     axis.spines[:].set_visible(False)
 
 
-def _draw_example(study: Study, atlas: Atlas, fragment: dict[str, Any], axes: Any) -> None:
+def _draw_example(study: Study, atlas: Atlas, fragment: Mapping[str, Any], axes: Any) -> None:
     """Cut-outs around a fragment; the masklet's outline is drawn on the frame."""
     clip, index = study.dataset.clip(fragment["clip"]), int(fragment["frame"])
     image, truth = clip.frame(index), clip.ground_truth(index)
@@ -74,7 +99,7 @@ def _draw_example(study: Study, atlas: Atlas, fragment: dict[str, Any], axes: An
     axes[0].set_ylabel(where, fontsize=6)
 
 
-def _mask(study: Study, fragment: dict[str, Any]) -> np.ndarray[Any, Any] | None:
+def _mask(study: Study, fragment: Mapping[str, Any]) -> np.ndarray[Any, Any] | None:
     """The masklet to blame on the fragment's frame, (H, W) bool."""
     for parts in study.masklets.read(fragment["clip"]).windows():
         for part in parts:
@@ -83,7 +108,7 @@ def _mask(study: Study, fragment: dict[str, Any]) -> np.ndarray[Any, Any] | None
     return None
 
 
-def _cut(fragment: dict[str, Any], size: tuple[int, ...]) -> tuple[int, int, int, int]:
+def _cut(fragment: Mapping[str, Any], size: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Top, left, height and width of a cut-out of one shape, with room around the fragment."""
     tall, wide = _SHAPE
     height = max(2 * fragment["height"], 2 * fragment["width"] * tall // wide, _SMALLEST_PX)

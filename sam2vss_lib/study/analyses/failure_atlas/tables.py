@@ -4,7 +4,9 @@ import pandas as pd
 
 from sam2vss_lib.study.analyses.failure_atlas.atlas import LABELLED, PUT_RIGHT, UNCOVERED, Atlas
 from sam2vss_lib.study.analyses.failure_atlas.causes import CAUSES
+from sam2vss_lib.study.stages import Study
 
+_COLUMNS = ["Cause", "Pixels", "Of the loss (%)", "Fragments", "Clips", "Most in", "Meaning"]
 _OTHERS = {
     PUT_RIGHT: "The benefit, to compare: pixels that were wrong and are right.",
     UNCOVERED: "No loss, but no gain either: pixels that were wrong and are under no masklet.",
@@ -30,7 +32,25 @@ def atlas_table(atlas: Atlas | None) -> pd.DataFrame:
                 "Meaning": (CAUSES | _OTHERS)[cause],
             }
         )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=_COLUMNS)
+
+
+def fragments_table(study: Study, atlas: Atlas | None) -> pd.DataFrame:
+    """The largest fragments of each cause, no two of one masklet: where they are, and as what.
+
+    Columns: `cause`, `clip`, `frame` (its name), `window`, `masklet` (in its window), `pixels`,
+    `x`, `y`, `width`, `height` of its box in pixels, `right` and `painted` (names of classes).
+    """
+    columns = ["cause", "clip", "frame", "window", "masklet", "pixels"]
+    columns += ["x", "y", "width", "height", "right", "painted"]
+    if atlas is None:
+        return pd.DataFrame(columns=columns)
+    table = atlas.fragments.copy()
+    places = zip(table["clip"], table["frame"], strict=True)
+    table["frame"] = [study.dataset.clip(clip).frames[index] for clip, index in places]
+    for labels in ("right", "painted"):
+        table[labels] = [study.class_names[label] for label in table[labels]]
+    return table[columns]
 
 
 def _share(atlas: Atlas, what: str) -> float:
