@@ -34,10 +34,10 @@ def explore_failures(
     import ipywidgets
 
     found = {cause: worst_of(atlas, cause) for cause in atlas.causes}
-    cause = ipywidgets.ToggleButtons(
+    cause: Any = ipywidgets.ToggleButtons(
         options=[*found], description="Cause", tooltips=[CAUSES[name] for name in found]
     )
-    number = ipywidgets.Select(description="Fragment", rows=6)
+    number: Any = ipywidgets.Select(description="Fragment", rows=6)
     picture = ipywidgets.Image(format="png")
 
     def draw(_change: Any = None) -> None:

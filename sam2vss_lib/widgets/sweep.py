@@ -41,7 +41,7 @@ class Shown(NamedTuple):
 
     masklets: Picture  # (H, W, 3) uint8, masklets in colours over the frame
     changes: Picture  # (H, W, 3) uint8, what refining changed, over a faded frame
-    count: int  # masklets that are not empty
+    masklets_shown: int  # those that are not empty
     covered: float  # share of the pixels under any
 
 
@@ -125,7 +125,7 @@ def render(sweep: Sweep, value: str, clip: str, frame: int, metric: str = METRIC
     shown = sweep.shown(value, clip, frame)
     figure = Figure(figsize=(11, 2.9), layout="constrained")
     axes = figure.subplots(1, 3, width_ratios=(1, 1, 0.9))
-    _draw(axes[0], shown.masklets, f"{shown.count} masklets cover {shown.covered:.0%}")
+    _draw(axes[0], shown.masklets, f"{shown.masklets_shown} masklets cover {shown.covered:.0%}")
     _draw(axes[1], shown.changes, "changed pixels")
     _draw_curve(axes[2], sweep, metric, value)
     figure.suptitle(f"{sweep.heading}: {value}; {clip}, frame index {frame}", fontsize=9)
@@ -137,14 +137,14 @@ def contact_sheet(sweep: Sweep, clip: str, frame: int, metric: str = METRIC) -> 
     """Every value beside the others: masklets above, what they changed below, and the curve."""
     columns = len(sweep.rows)
     height, width = sweep.study.dataset.clip(clip).size
-    panel = 10.5 / max(columns, 3)
+    panel = min(10.5 / columns, 2.8)  # inches
     size = (panel * columns + 0.3, 2 * panel * height / width + 3.4)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.add_gridspec(3, columns, height_ratios=(1, 1, 2.2 / (panel * height / width)))
     for column, value in enumerate(sweep.rows):
         shown = sweep.shown(value, clip, frame)
         above, below = (figure.add_subplot(grid[row, column]) for row in (0, 1))
-        _draw(above, shown.masklets, f"{value}: {shown.count}, {shown.covered:.0%}")
+        _draw(above, shown.masklets, f"{value}: {shown.masklets_shown}, {shown.covered:.0%}")
         _draw(below, shown.changes, "")
     _draw_curve(figure.add_subplot(grid[2, :]), sweep, metric)
     title = f"{sweep.heading}: masklets and covered share; {clip}, frame index {frame}"
@@ -222,12 +222,12 @@ def _widget(sweep: Sweep) -> Any:
     clip, frame = sweep.start()
     clips = {of.name: of.num_frames for of in sweep.study.dataset}
     metrics = [*sweep.base.ours]
-    value = ipywidgets.SelectionSlider(
+    value: Any = ipywidgets.SelectionSlider(
         options=[*sweep.rows], value=[*sweep.rows][-1], description=sweep.heading
     )
-    chosen = ipywidgets.Dropdown(options=[*clips], value=clip, description="Clip")
+    chosen: Any = ipywidgets.Dropdown(options=[*clips], value=clip, description="Clip")
     index = ipywidgets.IntSlider(frame, 0, clips[clip] - 1, description="Frame")
-    metric = ipywidgets.Dropdown(
+    metric: Any = ipywidgets.Dropdown(
         options=metrics, value=METRIC if METRIC in metrics else metrics[0], description="Metric"
     )
     value.style.description_width = "initial"

@@ -51,7 +51,7 @@ class ResultFolder:
         in_report: Sequence[str] = (),
         files: Mapping[str, pd.DataFrame] | None = None,
         **more: Any,
-    ) -> "pd.Series[Any]":
+    ) -> pd.Series:
         """Write everything that a notebook leaves, in one call.
 
         Args:
@@ -73,7 +73,8 @@ class ResultFolder:
         for name, further in (files or {}).items():
             save_table(further, self.root / f"{name}.csv")
         for name, drawn in figures.items():
-            self.write_figure(name, *(drawn if isinstance(drawn, tuple) else (drawn,)))
+            figure, *words = drawn if isinstance(drawn, tuple) else (drawn,)
+            self.write_figure(name, figure, *words)
         shown = [text_table(title, readable[title]).model_dump() for title in in_report]
         self.write_result({**values, **({"tables": shown} if shown else {}), **more})
         written = self.write_provenance()

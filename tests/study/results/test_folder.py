@@ -95,8 +95,8 @@ def test_one_call_keeps_what_the_four_writers_would(tmp_path: Path):
                 files={"further": pd.DataFrame({"x": [1]})},
                 reading="new",
             )
-            assert shown["demo"] == "d"
-            assert "table.csv, table.md" in shown["files"]
+            assert shown.to_dict()["demo"] == "d"
+            assert "table.csv, table.md" in str(shown["files"])
             assert (results.root / "further.csv").read_text() == "x\n1\n"
             (results.root / "further.csv").unlink()
         else:

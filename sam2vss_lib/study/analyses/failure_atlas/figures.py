@@ -27,7 +27,8 @@ def figure_atlas(study: Study, atlas: Atlas | None) -> Figure:
         return note("nothing was refined, or nothing spoilt: no failures to show")
     rows, columns = len(atlas.causes), 1 + len(_titles(atlas))
     figure = Figure(figsize=(11, 1.45 * rows + 0.7), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
+    widths = (0.8, *[1] * (columns - 1))
+    axes = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
     for cause, row in zip(atlas.causes, axes, strict=True):
         _draw_share(row[0], cause, 100 * atlas.pixels(cause) / atlas.harmed)
         _draw_example(study, atlas, worst_of(atlas, cause)[0], row[1:])
@@ -50,7 +51,8 @@ def figure_fragment(study: Study, atlas: Atlas, fragment: Mapping[str, Any]) -> 
 
 def worst_of(atlas: Atlas, cause: str) -> list[dict[str, Any]]:
     """The largest fragments of a cause as columns of `Atlas.fragments`, the largest first."""
-    return atlas.fragments[atlas.fragments["cause"] == cause].to_dict("records")  # pyright: ignore[reportReturnType]
+    found: Any = atlas.fragments[atlas.fragments["cause"] == cause]
+    return found.to_dict("records")
 
 
 def _titles(atlas: Atlas) -> tuple[str, ...]:

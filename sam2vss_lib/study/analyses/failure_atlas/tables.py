@@ -1,5 +1,7 @@
 """The failure atlas to read: its numbers as a table and in words."""
 
+from typing import Any
+
 import pandas as pd
 
 from sam2vss_lib.study.analyses.failure_atlas.atlas import LABELLED, PUT_RIGHT, UNCOVERED, Atlas
@@ -18,7 +20,7 @@ def atlas_table(atlas: Atlas | None) -> pd.DataFrame:
     lines: list[dict[str, str]] = []
     for cause in [*atlas.causes, *_OTHERS] if atlas else ():
         assert atlas is not None
-        counts = atlas.counts[(atlas.counts["cause"] == cause) & (atlas.counts["pixels"] > 0)]
+        counts: Any = atlas.counts[(atlas.counts["cause"] == cause) & (atlas.counts["pixels"] > 0)]
         worst = counts.sort_values("pixels", ascending=False, kind="stable")["clip"].tolist()
         harm = cause in CAUSES
         lines.append(
@@ -50,7 +52,7 @@ def fragments_table(study: Study, atlas: Atlas | None) -> pd.DataFrame:
     table["frame"] = [study.dataset.clip(clip).frames[index] for clip, index in places]
     for labels in ("right", "painted"):
         table[labels] = [study.class_names[label] for label in table[labels]]
-    return table[columns]
+    return table.reindex(columns=columns)
 
 
 def _share(atlas: Atlas, what: str) -> float:

@@ -98,8 +98,7 @@ def test_sums_are_those_of_the_label_files(study: Study, pairs: Pairs):
             truth = clip.ground_truth(i)
             before, after = (row.run.predictions.read(clip, i) for row in pairs[0])
             under = covered.get(i, np.zeros(truth.shape, np.bool_))
-            for place in np.argwhere(truth != 255):
-                at = tuple(place)
+            for at in zip(*np.nonzero(truth != 255), strict=True):
                 right = before[at] == truth[at], after[at] == truth[at]
                 expected[LABELLED] += 1
                 expected[PUT_RIGHT] += right == (False, True)
@@ -107,7 +106,7 @@ def test_sums_are_those_of_the_label_files(study: Study, pairs: Pairs):
                 expected[UNCOVERED] += not right[0] and not under[at]
     assert atlas.harmed == expected.pop("harmed") > 0
     assert {name: atlas.pixels(name) for name in expected} == expected
-    assert atlas.counts["pixels"].sum() == atlas.harmed + sum(expected.values())
+    assert int(atlas.counts["pixels"].sum()) == atlas.harmed + sum(expected.values())
 
 
 def test_largest_fragments_come_first_and_are_of_different_masklets(study: Study, pairs: Pairs):

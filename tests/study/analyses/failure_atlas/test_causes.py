@@ -38,7 +38,11 @@ def frames_of(
     scores = np.linspace(0.5, 0.9, masks.shape[1]).astype(np.float32)
     parts = []
     for index, shown in enumerate(masks):
-        values = {"area": shown.sum((1, 2)), "predicted_iou": scores, "stability": scores[::-1]}
+        values = {
+            "area": shown.sum((1, 2)),
+            "predicted_iou": scores,
+            "stability": scores[::-1].copy(),
+        }
         parts.append(
             SimpleNamespace(
                 frame=index,
@@ -112,15 +116,15 @@ def test_a_right_masklet_below_is_a_competitor():
 
 
 def test_a_masklet_that_leaves_its_object_drifts():
-    car, after = box(4, 2, 8, 8), box(4, 8, 8, 6)
+    car, after = box(4, 2, 8, 8), box(4, 5, 8, 12)
     truth = painted(plain(), (car, CAR))
     masks = np.stack([car, after])[:, None]
     one = only_fragment(frames_of([truth, truth], [truth, truth], masks))
-    assert (one.cause, one.pixels, one.right, one.painted) == ("drift", 16, CAR, SKY)
+    assert (one.cause, one.pixels, one.right, one.painted) == ("drift", 40, CAR, SKY)
 
 
 def test_without_ground_truth_on_the_first_frame_the_next_one_counts():
-    car, after = box(4, 2, 8, 8), box(4, 8, 8, 6)
+    car, after = box(4, 2, 8, 8), box(4, 5, 8, 12)
     truth = painted(plain(), (car, CAR))
     masks = np.stack([car, after])[:, None]
     unknown, known = plain(VOID), [truth, truth]
@@ -209,11 +213,11 @@ def test_parts_are_those_that_flooding_finds(seed: int, share: float, groups: in
     number = connected(rows, columns, group[marked])
     parts: dict[int, set[tuple[int, int]]] = {}
     for part, place in zip(number.tolist(), np.argwhere(marked).tolist(), strict=True):
-        parts.setdefault(part, set()).add(tuple(place))
+        parts.setdefault(part, set()).add((place[0], place[1]))
     flooded = [
         frozenset(part)
         for one in range(groups)
-        for part in touching([tuple(p) for p in np.argwhere(marked & (group == one)).tolist()])
+        for part in touching([(y, x) for y, x in np.argwhere(marked & (group == one)).tolist()])
     ]
     assert {frozenset(part) for part in parts.values()} == set(flooded)
     assert len(parts) == len(flooded)
