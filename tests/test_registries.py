@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner, Result
 
 from sam2vss_lib.cli import app
@@ -30,12 +29,12 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 RARE = 2  # a class that wins no vote of the tiny data set's left half
 
 
-def rarest_wins(window: Window) -> Iterator[torch.Tensor]:
+def rarest_wins(window: Window) -> Iterator[np.ndarray]:
     """A toy vote rule: of the classes under it, a masklet takes the one with fewest pixels."""
     for index in range(len(window)):
         votes = window.votes(index)
-        fewest = torch.where(votes > 0, votes, votes.max() + 1).argmin(1)
-        yield window.painted(index, fewest.to(torch.uint8))
+        fewest = np.where(votes > 0, votes, votes.max() + 1).argmin(1)
+        yield window.painted(index, fewest.astype(np.uint8))
 
 
 class LeftHalf:

@@ -23,7 +23,7 @@ def doctor(json_output: JsonOption = False) -> None:
 @with_settings(StudyOptions)
 def study(
     options: StudyOptions,
-    workers: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Stages and notebooks at a time.")] = 1,
     ray: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster that makes the masklets.")
     ] = None,
@@ -35,9 +35,7 @@ def study(
     when all failed for one kind of reason.
     """
     from sam2vss_lib.study.report.report import write_report
-    from sam2vss_lib.study.run.batch import reuse_table, run_notebooks
-    from sam2vss_lib.study.run.labels_in_common import share_labels
-    from sam2vss_lib.study.run.planning import share_masklets
+    from sam2vss_lib.study.run.batch import reuse_table, run_study
     from sam2vss_lib.study.run.runner import check_base_systems
 
     check_folder(options.out)
@@ -48,9 +46,7 @@ def study(
     def say(text: str) -> None:
         typer.echo(text, err=True)
 
-    share_masklets(plans, workers, say, ray=ray)
-    share_labels(plans, workers)
-    executed, failures = run_notebooks(plans, workers, say)
+    executed, failures = run_study(plans, workers, say, ray=ray)
     page = write_report(options.out / options.profile)
     result = {**{name: str(path) for name, path in executed.items()}, "report": str(page)}
     print_result(result, json_output, f"{reuse_table(executed)}\n{page}")
@@ -105,7 +101,7 @@ def plan(
     known = measured_costs(options.out / options.profile) if costs is None else read_costs(costs)
     found, numbers = estimate(work, known), sorted({1, 8, 64, 1000, workers})
     stages, scales = found.stages, found.on(numbers, disk_mib_per_s, driver_tasks_per_s)
-    used = next(planned_settings(plans))
+    used = next(iter(planned_settings(plans).values()))
     asked = (used.checkpoint, arithmetic(used), device_name(used.torch_device))
     other = f"; NOT what this study would use ({'; '.join(asked)}): times are an example"
     said = [

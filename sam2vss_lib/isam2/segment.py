@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import VOID, Clip, Dataset
@@ -34,7 +33,6 @@ def segment_masklets(
     *,
     fill: PredictionFolder | None = None,
     overlap: Overlap = "area",
-    device: str | torch.device = "cpu",
     progress: Callable[[str], None] = lambda clip: None,
 ) -> int:
     """Paint the classified masklets of every clip; finished clips are reused.
@@ -50,7 +48,6 @@ def segment_masklets(
         out: where labels go, void where nothing is known.
         fill: labels of a base model for what no masklet covers (I-X_base).
         overlap: which masklet is on top, as in refinement.
-        device: where to paint; the result does not depend on it.
         progress: called with each clip's name when it is done.
 
     Returns:
@@ -87,7 +84,7 @@ def segment_masklets(
         if is_finished(out.root / clip.name, made_from):
             return True
         classes = _classes(known, classifier)
-        painted = _paint_clip(clip, stored, classes, fill, overlap, torch.device(device))
+        painted = _paint_clip(clip, stored, classes, fill, overlap)
         write_labels(out, clip, painted, made_from)
         return False
 
@@ -120,7 +117,6 @@ def _paint_clip(
     classes: Callable[[FrameMasklets], NDArray[np.uint8]],
     fill: PredictionFolder | None,
     overlap: Overlap,
-    device: torch.device,
 ) -> list[Labels]:
     """Labels of all frames, (H, W) uint8."""
 
@@ -130,9 +126,7 @@ def _paint_clip(
     done: dict[int, Labels] = {}
     for window in stored.windows():
         for part in window:
-            below = torch.from_numpy(canvas(part.frame)).to(device)
-            chosen = torch.from_numpy(classes(part)).to(device)
-            done[part.frame] = paint_frame(below, part, chosen, overlap).cpu().numpy()
+            done[part.frame] = paint_frame(canvas(part.frame), part, classes(part), overlap)
     return [done[i] if i in done else canvas(i) for i in range(clip.num_frames)]
 
 

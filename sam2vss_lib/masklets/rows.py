@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 from torch import Tensor
 
+from sam2vss_lib.masklets.runs import pixels_of_runs
+
 Table: TypeAlias = Any  # a pyarrow.Table; pyarrow ships no types
 #: one row per masklet and frame, empty masks included; `rle_visible` holds the pixels of `rle` at
 #: which no other masklet of the window has a larger logit (the `logit` overlap rule)
@@ -26,7 +28,6 @@ SCHEMA = pa.schema(
 #: what only our own files hold: the format does not ask for it, one overlap rule does
 OPTIONAL_COLUMNS = frozenset({"rle_visible"})
 _ROWS_AT_ONCE = 256  # of run lengths that are checked
-_LONGEST = 6  # characters of a run length, which is then below 2^29 pixels
 
 
 def encode_masks(masks: NDArray[np.bool_]) -> list[bytes]:
@@ -147,7 +148,7 @@ def _check_runs(table: Table) -> None:
         for start in range(0, table.num_rows, _ROWS_AT_ONCE):
             rows = table.slice(start, _ROWS_AT_ONCE)
             height, width = rows["height"][0].as_py(), rows["width"][0].as_py()
-            covered = _pixels_of_runs(rows[name].to_pylist(), height * width)
+            covered = pixels_of_runs(rows[name].to_pylist(), height * width)
             if (wrong := np.flatnonzero(covered < 0)).size:
                 raise ValueError(
                     f"row {start + int(wrong[0])}: {name!r} holds no run lengths of "
@@ -159,48 +160,3 @@ def _check_runs(table: Table) -> None:
                 raise ValueError(
                     f"row {start + row}: area {areas[row]}, but its mask has {covered[row]} pixels"
                 )
-
-
-def _pixels_of_runs(rles: Sequence[bytes], pixels: int) -> NDArray[np.int64]:
-    """Pixels of the masks that compressed run lengths stand for, (n,); -1 where they are no masks.
-
-    A number is one to six characters of 5 bits each, the lowest first, all but the last marked by a
-    sixth bit, the highest bit of the last being the sign. From a row's fourth number on they are
-    differences to the number two before. None may be negative, and their sum is `pixels`.
-    """
-    lengths = np.array([*map(len, rles)], np.int64)
-    code = np.frombuffer(b"".join(rles), np.uint8) - np.uint8(48)
-    last = np.cumsum(lengths) - 1
-    right = lengths > 0
-    right[right] = code[last[right]] < 32
-    if code.max(initial=0) > 63:
-        right[np.searchsorted(last, np.flatnonzero(code > 63))] = False
-    if not right.all():
-        found = np.full(len(rles), -1)
-        if right.any():
-            found[right] = _pixels_of_runs(
-                [rles[i] for i in np.flatnonzero(right).tolist()], pixels
-            )
-        return found
-    ends = np.flatnonzero(code < 32)  # of numbers, none of which lies in two rows
-    size = np.diff(ends, prepend=-1)
-    value = (code[ends].astype(np.int64) ^ 16) - 16
-    longer = np.arange(len(ends))
-    for back in range(1, _LONGEST):
-        longer = longer[size[longer] > back]
-        value[longer] = value[longer] << 5 | code[ends[longer] - back] & 31
-    count = np.diff(np.searchsorted(ends, last) + 1, prepend=0)
-    first = np.cumsum(count) - count
-    # sums of every other number, from which those before the row's second and third are taken away
-    total = np.concatenate([np.zeros(2, np.int64), value])
-    for parity in (0, 1):
-        np.cumsum(total[parity::2], out=total[parity::2])
-    covering = (np.arange(len(value)) - np.repeat(first, count)) % 2 == 1
-    before = np.where(
-        covering, np.repeat(total[first + 1], count), np.repeat(total[first + 2], count)
-    )
-    run = total[2:] - before
-    run[first] = value[first]
-    odd = (size > _LONGEST) | (run < 0) | (run > pixels)
-    right = (np.add.reduceat(run, first) == pixels) & ~np.logical_or.reduceat(odd, first)
-    return np.where(right, np.add.reduceat(run * covering, first), -1)

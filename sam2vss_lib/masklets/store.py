@@ -16,9 +16,11 @@ from sam2vss_lib.datasets.clips import Clip
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.errors import DataError, first_line
 from sam2vss_lib.masklets.rows import SCHEMA, Table, checked_rows, decode_masks
+from sam2vss_lib.masklets.runs import Runs, decode_runs
 from sam2vss_lib.storage.clip_files import ClipFiles
 
 FORMAT_VERSION = 1
+MaskColumn = Literal["rle", "rle_visible"]
 _TEXTS = ("settings_sha256", "checkpoint_sha256", "clip")
 _OPTIONAL_TEXTS = ("config_sha256", "frames_sha256")  # ours, not of the format
 _REDO = "move it away and run sam2vss masklets again"
@@ -35,10 +37,18 @@ class FrameMasklets:
         """Index of the frame in the clip."""
         return int(self.rows["frame"][0].as_py())
 
-    def masks(self, column: Literal["rle", "rle_visible"] = "rle") -> NDArray[np.bool_]:
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the frame."""
+        return self.rows["height"][0].as_py(), self.rows["width"][0].as_py()
+
+    def masks(self, column: MaskColumn = "rle") -> NDArray[np.bool_]:
         """The masks, (n, H, W), or their disjoint visible parts where the file has them."""
-        height, width = self.rows["height"][0].as_py(), self.rows["width"][0].as_py()
-        return decode_masks(self.rows[column].to_pylist(), height, width)
+        return decode_masks(self.rows[column].to_pylist(), *self.size)
+
+    def runs(self, column: MaskColumn = "rle") -> Runs:
+        """The same as runs of pixels, which is where most that is done to masks is fast."""
+        return decode_runs(self.rows[column].to_pylist(), *self.size)
 
     def values(self, column: str) -> NDArray[Any]:
         """A copy of a column of numbers, (n,)."""

@@ -3,11 +3,12 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import active_children, get_context
+from multiprocessing.context import SpawnProcess
 from typing import TypeVar
 
 import psutil
@@ -24,10 +25,9 @@ def map_in_processes(
 ) -> Iterator[ResultT]:
     """Call a function for every item; results come in the order of the items.
 
-    Processes are fresh interpreters: a fork of a process with threads (torch, progress bars) may
-    hang. So function, items and results must pickle, and a script that asks for more than one
-    worker needs `if __name__ == "__main__":`. With one worker, or a single item, everything runs in
-    this process. `what` names the progress bar, which is shown on a terminal only.
+    With one worker, or a single item, everything runs in this process; else function, items and
+    results must pickle (see `process_pool`). `what` names the progress bar, which is shown on a
+    terminal only.
 
     Yields:
         The result of each item.
@@ -44,24 +44,41 @@ def map_in_processes(
                 yield function(item)
                 bar.update()
             return
-        context, others = get_context("spawn"), {child.pid for child in active_children()}
-        with ProcessPoolExecutor(min(workers, len(items)), context, _heed_driver_only) as pool:
-            try:
-                for result in pool.map(function, items):
-                    yield result
-                    bar.update()
-            except BrokenProcessPool:
-                raise RunError(
-                    f"{what}: a worker process was killed, likely for lack of memory; use fewer "
-                    "--workers"
-                ) from None
-            except (KeyboardInterrupt, GeneratorExit):
-                # else they would finish what they are at
-                ours = {child.pid for child in active_children()} - others
-                end_processes(psutil.Process(pid) for pid in ours)
-                raise
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)  # no use finishing after a failure
+        with process_pool(min(workers, len(items)), what) as pool:
+            for result in pool.map(function, items):
+                yield result
+                bar.update()
+
+
+@contextmanager
+def process_pool(workers: int, what: str) -> Generator[ProcessPoolExecutor]:
+    """Processes that are gone when the block ends; what was not begun then is not done.
+
+    They are fresh interpreters, as a fork of a process with threads (torch, progress bars) may
+    hang. So functions and arguments must pickle, and a script needs `if __name__ == "__main__":`.
+
+    Raises:
+        RunError: a process was killed; `what` says at what.
+    """
+    context, others = get_context("spawn"), {*active_children()}
+    with ProcessPoolExecutor(workers, context, _heed_driver_only) as pool:
+        try:
+            yield pool
+        except BrokenProcessPool:
+            raise killed(what) from None
+        except (KeyboardInterrupt, GeneratorExit):
+            # else they would finish what they are at
+            ours = {c for c in active_children() if isinstance(c, SpawnProcess)} - others
+            end_processes(psutil.Process(child.pid) for child in ours)
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # no use finishing after a failure
+
+
+def killed(what: str) -> RunError:
+    """The error that a process was killed at `what`."""
+    said = f"{what}: a worker process was killed, likely for lack of memory"
+    return RunError(f"{said}; use fewer --workers")
 
 
 def threads_each(workers: int) -> int:

@@ -146,7 +146,7 @@ def map_on_ray(
     items: Sequence[ItemT],
     pool: RayPool,
     *,
-    costs: Sequence[int],
+    costs: Sequence[float],
     names: Sequence[str],
     what: str,
     unit: str,

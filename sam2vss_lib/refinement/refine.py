@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.datasets.labels import Labels
@@ -24,7 +22,7 @@ def refine(
     out: PredictionFolder,
     settings: RefineSettings | None = None,
     *,
-    device: str | torch.device = "cpu",
+    device: str = "cpu",
     progress: Callable[[str], None] = lambda clip: None,
 ) -> int:
     """Refine the predictions of every clip into `out`; finished clips are reused.
@@ -64,7 +62,7 @@ def refine(
         }
         if is_finished(out.root / clip.name, made_from):
             return True
-        refined = _refine_clip(clip, predictions, stored, settings, torch.device(device))
+        refined = _refine_clip(clip, predictions, stored, settings, device)
         write_labels(out, clip, refined, made_from)
         return False
 
@@ -76,7 +74,7 @@ def _refine_clip(
     predictions: PredictionFolder,
     stored: ClipMasklets,
     settings: RefineSettings,
-    device: torch.device,
+    device: str,
 ) -> list[Labels]:
     """Refined labels of all frames, (H, W) uint8; those without masklets as they were."""
     rule = VOTES.find(settings.vote).load()
@@ -84,7 +82,7 @@ def _refine_clip(
     for parts in stored.windows():
         window = Window(clip, predictions, parts, settings.overlap, device)
         for part, labels in zip(parts, rule(window), strict=True):
-            refined[part.frame] = labels.cpu().numpy()
+            refined[part.frame] = labels
     return [
         refined[i] if i in refined else predictions.read(clip, i) for i in range(clip.num_frames)
     ]

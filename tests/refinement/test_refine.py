@@ -6,7 +6,6 @@ from typing import get_args
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -14,6 +13,8 @@ from pydantic import ValidationError
 
 from sam2vss_lib.datasets import VOID, Dataset, open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.masklets.rows import encode_masks
+from sam2vss_lib.masklets.runs import Runs, decode_runs
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.counting import count_votes, winning_classes
@@ -30,11 +31,15 @@ one_mask = hnp.arrays(np.bool_, (1, *SIZE))
 some_masks = hnp.arrays(np.bool_, st.tuples(st.integers(0, 4), *map(st.just, SIZE)))
 
 
-def refine_frame(prediction: np.ndarray, masks: np.ndarray, device: str = "cpu") -> np.ndarray:
+def runs_of(masks: np.ndarray) -> Runs:
+    return decode_runs(encode_masks(masks) if len(masks) else [], *masks.shape[1:])
+
+
+def refine_frame(prediction: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Literal vote, smaller masks on top."""
-    given, under = (torch.from_numpy(array).to(device) for array in (prediction, masks))
-    votes = count_votes(under, given, NUM_CLASSES)
-    return paint(given, under, winning_classes(votes), -under.sum((1, 2))).cpu().numpy()
+    runs = runs_of(masks)
+    votes = count_votes(runs, prediction, NUM_CLASSES)
+    return paint(prediction, runs, winning_classes(votes), -masks.sum((1, 2)))
 
 
 @given(labels)
@@ -79,8 +84,8 @@ def test_masklet_over_void_only_is_as_if_it_were_not_there(
 def test_names_of_classes_do_not_matter_without_ties(
     prediction: np.ndarray, masks: np.ndarray, order: list[int]
 ) -> None:
-    votes = count_votes(torch.from_numpy(masks), torch.from_numpy(prediction), NUM_CLASSES)
-    best = torch.sort(votes, dim=1, descending=True).values
+    votes = count_votes(runs_of(masks), prediction, NUM_CLASSES)
+    best = -np.sort(-votes, axis=1)
     assume(bool(((best[:, 0] > best[:, 1]) | (best[:, 0] == 0)).all()))
     renamed = np.full(256, VOID, np.uint8)
     renamed[:NUM_CLASSES] = order
@@ -89,24 +94,21 @@ def test_names_of_classes_do_not_matter_without_ties(
 
 
 def test_ties_go_to_the_lowest_class() -> None:
-    votes = torch.tensor([[2, 5, 5], [0, 0, 3], [4, 4, 4], [0, 0, 0]])
+    votes = np.array([[2, 5, 5], [0, 0, 3], [4, 4, 4], [0, 0, 0]])
     assert winning_classes(votes).tolist() == [1, 2, 0, VOID]
 
 
 def test_equal_priority_lets_the_later_mask_win() -> None:
-    masks = torch.ones((2, 1, 2), dtype=torch.bool)
-    prediction = torch.zeros((1, 2), dtype=torch.uint8)
-    painted = paint(prediction, masks, torch.tensor([1, 2]).byte(), torch.tensor([7.0, 7.0]))
+    runs, prediction = runs_of(np.ones((2, 1, 2), bool)), np.zeros((1, 2), np.uint8)
+    painted = paint(prediction, runs, np.array([1, 2], np.uint8), np.array([7.0, 7.0]))
     assert painted.tolist() == [[2, 2]]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_same_on_cuda() -> None:
-    rng = np.random.default_rng(0)
-    prediction = rng.choice(np.array([0, 1, 2, VOID], np.uint8), (240, 320))
-    masks = rng.random((20, 240, 320)) < rng.random((20, 1, 1))
-    on_cuda = refine_frame(prediction, masks, "cuda")
-    assert np.array_equal(on_cuda, refine_frame(prediction, masks))
+@given(labels, some_masks)
+def test_votes_are_counts_of_pixels(prediction: np.ndarray, masks: np.ndarray) -> None:
+    votes = count_votes(runs_of(masks), prediction, NUM_CLASSES)
+    expected = [[np.sum(prediction[mask] == label) for label in range(3)] for mask in masks]
+    assert np.array_equal(votes, np.reshape(expected, (-1, NUM_CLASSES)))
 
 
 class Case:

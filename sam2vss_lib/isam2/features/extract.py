@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sam2vss_lib.datasets import VOID, Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
@@ -116,11 +115,11 @@ def _clip_rows(
 ) -> Iterator[FeatureRows]:
     """Rows by window, and by frame where frames are pooled by themselves."""
     for window in stored.windows():
-        pool, window_votes = MaskletPool(), list[Tensor]()
+        pool, window_votes = MaskletPool(), list[NDArray[np.int64]]()
         for part in window[:: settings.frame_stride]:
             features = encode_frame(encoder, clip, part.frame)
             masks = torch.from_numpy(part.masks()).to(features.device)
-            votes = _votes(clip, part.frame, masks, num_classes)
+            votes = _votes(clip, part, num_classes)
             if settings.pool == "frame":
                 pooled = pool_features(features, masks)
                 yield _rows(clip, part, part.frame, pooled, votes, settings)
@@ -128,21 +127,20 @@ def _clip_rows(
                 pool.add(features, masks)
                 window_votes.append(votes)
         if settings.pool == "masklet":
-            total = torch.stack(window_votes).sum(0)
+            total = np.sum(window_votes, 0)
             yield _rows(clip, window[0], WHOLE_WINDOW, pool.result(), total, settings)
 
 
-def _votes(clip: Clip, frame: int, masks: Tensor, num_classes: int | None) -> Tensor:
+def _votes(clip: Clip, part: FrameMasklets, num_classes: int | None) -> NDArray[np.int64]:
     """(n, 1 + C) pixels of each mask, and those of each class under it, where there is truth.
 
     On a frame without ground truth all are 0; (n, 1) where none is read.
     """
-    if num_classes is None or frame not in clip.annotated:
-        shape = (len(masks), 1 + (num_classes or 0))
-        return torch.zeros(shape, dtype=torch.int64, device=masks.device)
-    truth = torch.from_numpy(clip.ground_truth(frame)).to(masks.device)
-    votes = count_votes(masks, truth, num_classes)
-    return torch.cat([masks.sum((1, 2))[:, None], votes], 1)
+    area = part.values("area")[:, None].astype(np.int64)
+    if num_classes is None or part.frame not in clip.annotated:
+        return np.zeros((len(area), 1 + (num_classes or 0)), np.int64)
+    votes = count_votes(part.runs(), clip.ground_truth(part.frame), num_classes)
+    return np.concatenate([area, votes], 1)
 
 
 def _rows(
@@ -150,35 +148,30 @@ def _rows(
     part: FrameMasklets,
     frame: int,
     pooled: Pooled,
-    votes: Tensor,
+    votes: NDArray[np.int64],
     settings: FeatureSettings,
 ) -> FeatureRows:
     """Rows of the masklets that have a pixel."""
-    kept = pooled.weight > 0
-    area, seen, votes = pooled.weight[kept], votes[kept, 0], votes[kept, 1:]
+    kept = (pooled.weight > 0).cpu().numpy()
+    area, seen, votes = pooled.weight.cpu().numpy()[kept], votes[kept, 0], votes[kept, 1:]
     labelled = votes.sum(1)
-    label = torch.full_like(area, VOID, dtype=torch.uint8)
-    most = torch.zeros_like(area)
+    label, most = np.full(len(area), VOID, np.uint8), np.zeros(len(area))
     if votes.shape[1]:
-        label, most = winning_classes(votes), votes.amax(1)
+        label, most = winning_classes(votes), votes.max(1)
     with np.errstate(over="ignore"):  # said below, in a line
-        features = pooled.mean[kept].cpu().numpy().astype(settings.dtype)
+        features = pooled.mean.cpu().numpy()[kept].astype(settings.dtype)
     if not np.isfinite(features).all():
         raise DataError(
             f"{clip.frame_path(part.frame)}: its features do not fit {settings.dtype}; use float32"
         )
 
-    def column(values: Tensor, dtype: type[np.generic]) -> NDArray[Any]:
-        return values.cpu().numpy().astype(dtype)
-
-    chosen = kept.cpu().numpy()
     return FeatureRows(
-        window=part.values("window")[chosen],
-        masklet=part.values("masklet")[chosen],
-        frame=np.full(int(chosen.sum()), frame, np.int32),
-        area_px=column(area, np.int64),
-        label=column(label, np.uint8),
-        purity=column(most / labelled.clamp(min=1), np.float32),
-        void_share=column(1 - labelled / seen.clamp(min=1), np.float32),
+        window=part.values("window")[kept],
+        masklet=part.values("masklet")[kept],
+        frame=np.full(int(kept.sum()), frame, np.int32),
+        area_px=area.astype(np.int64),
+        label=label,
+        purity=(most / labelled.clip(1)).astype(np.float32),
+        void_share=(1 - labelled / seen.clip(1)).astype(np.float32),
         features=features,
     )

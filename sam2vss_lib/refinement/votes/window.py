@@ -2,19 +2,17 @@
 
 from collections.abc import Iterator
 
-import torch
-from torch import Tensor
-
+from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.refinement.counting import winning_classes
 from sam2vss_lib.refinement.window import Window
 
 
-def window_vote(window: Window) -> Iterator[Tensor]:
+def window_vote(window: Window) -> Iterator[Labels]:
     """Refined labels, (H, W) uint8, frame by frame.
 
     Every frame is read twice, so that memory does not grow with the window.
     """
     frames = range(len(window))
-    classes = winning_classes(torch.stack([window.votes(index) for index in frames]).sum(0))
+    classes = winning_classes(sum(window.votes(index) for index in frames[1:]) + window.votes(0))
     for index in frames:
         yield window.painted(index, classes)

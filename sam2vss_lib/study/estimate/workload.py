@@ -42,7 +42,7 @@ def study_workload(plans: Plans, clips: int | None, frames: int | None) -> list[
     """
     splits: dict[tuple[str, str, int], tuple[NDArray[np.int64], str]] = {}
     users: dict[tuple[str, str, int], list[tuple[int | None, tuple[Piece, ...]]]] = {}
-    for one in planned_settings(plans):
+    for one in planned_settings(plans).values():
         for split, step, limit, pieces in _asked(one):
             lengths, source = clip_lengths(one, split)
             if split == one.split and (clips or frames):

@@ -1,27 +1,33 @@
-"""Running many notebooks: several at a time, on when one of them fails; what they reused."""
+"""A study in flight: stages and notebooks side by side, on when one of them fails."""
 
-import os
-from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import sys
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
 
 import pandas as pd
-import psutil
 from jupyter_core.utils import ensure_event_loop
+from tqdm import tqdm
 
-from sam2vss_lib.errors import Sam2VssError
+from sam2vss_lib.errors import MissingExtra, RunError, Sam2VssError
+from sam2vss_lib.parallel.job_graph import Job, run_jobs
 from sam2vss_lib.parallel.processes import end_processes, threads_each
+from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
 from sam2vss_lib.storage.files import read_json
+from sam2vss_lib.study.run.masklet_jobs import MASKLETS
+from sam2vss_lib.study.run.planning import Plans
 from sam2vss_lib.study.run.runner import TIMED, run_notebook
+from sam2vss_lib.study.run.stage_jobs import stage_jobs
+from sam2vss_lib.study.run.warm_kernel import kernel_processes, warm_up
 
 #: notebooks that read what another one leaves
 _READS = {"02": "01"}
-#: notebooks with the most work that is nobody else's
-_LONG = ("03",)
+_NOTEBOOK_S = 8.0  # about what a notebook takes that finds all stages done
+_BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left"
+Say = Callable[[str], None]
 
 
 class Batch(NamedTuple):
@@ -31,88 +37,115 @@ class Batch(NamedTuple):
     failures: dict[str, Sam2VssError]  # errors of those that failed
 
 
-def starting_order(numbers: Iterable[str]) -> list[str]:
-    """The order in which notebooks are started, several at a time.
+def run_study(plans: Plans, workers: int, say: Say, *, ray: str | None = None) -> Batch:
+    """Compute what the notebooks will ask for, and run each as soon as all of it is there.
 
-    The longest is the first. One that reads another's result comes late, as it has to wait for it,
-    but with three short ones behind it, so that no process is left without work. Those that time
-    something are the last.
+    What fails is said or left to the notebooks, each of which meets it again by itself. Of several
+    workers, which share the machine's threads, each does one stage or notebook at a time; those on
+    the Ray cluster at the address `ray` make the masklets. One worker makes masklets of several
+    settings together, and leaves the rest to the notebooks.
 
-    Example:
-        >>> starting_order(["01", "02", "03", "04", "05", "08", "10"])
-        ['03', '01', '02', '04', '05', '10', '08']
-        >>> starting_order(["08", "02", "01"])
-        ['01', '02', '08']
+    Raises:
+        MissingExtra: Ray is asked for and not installed.
     """
-    numbers = sorted(numbers, key=lambda number: number not in _LONG)
-    timed = [number for number in numbers if number in TIMED]
-    readers = [number for number in numbers if number in _READS]
-    others = [number for number in numbers if number not in (*timed, *readers)]
-    before = max(1, len(others) - 3)
-    return [*others[:before], *readers, *others[before:], *timed]
+    warm_up()
+    elsewhere = None if ray is None else partial(_on_ray, address=ray, say=say)
+    jobs, needs = stage_jobs(plans, workers, say, elsewhere)
+    if jobs:
+        kinds = Counter(job.kind for job in jobs)
+        say(f"{len(jobs)} jobs, {workers} at a time, and notebooks as soon as theirs are done:")
+        say("  " + ", ".join(f"{count} x {kind}" for kind, count in kinds.items()))
+    return run_notebooks(plans, workers, say, stages=jobs, needs=needs)
 
 
 def run_notebooks(
-    plans: Mapping[Path, dict[str, Any]], workers: int, say: Callable[[str], None]
+    plans: Plans,
+    workers: int,
+    say: Say,
+    *,
+    stages: Iterable[Job] = (),
+    needs: Mapping[Path, frozenset[Hashable]] | None = None,
 ) -> Batch:
-    """Run notebooks with their parameters, `workers` at a time, which share the machine's threads.
+    """Run notebooks with their parameters, and stages that they need, `workers` at a time.
 
-    One that reads another's result waits for it; those that time something run at the end, alone.
-    An interrupt ends the kernels, which takes seconds, and keeps what is finished.
+    One that reads another's result waits for it, too; those that time something run at the end,
+    alone. An interrupt ends the kernels, which takes seconds, and keeps what is finished.
     """
-    batch = Batch({}, {})
-    notebooks = {notebook.stem[:2]: notebook for notebook in plans}
-    order = starting_order(notebooks)
-    finished, stopping = {number: Event() for number in order}, Event()
-    places = iter([f"{place} of {len(order)}" for place in range(1, len(order) + 1)])
+    batch, stopping = Batch({}, {}), Event()
+    timed = [notebook for notebook in plans if notebook.stem[:2] in TIMED]
+    places = iter(range(1, len(plans) + 1))
 
-    def run(number: str, *, progress: bool) -> None:
-        if (source := _READS.get(number)) in finished:
-            finished[source].wait()
+    def run(notebook: Path, threads: int | None) -> None:
         if stopping.is_set():
             return
-        notebook = notebooks[number]
-        say(f"running {notebook.name} ({next(places)})")
+        tell(f"running {notebook.name} ({next(places)} of {len(plans)})")
+        alone = threads is None  # one progress bar at a time can be read
         try:
-            executed = run_notebook(notebook, plans[notebook], progress=progress, stopping=stopping)
-            batch.executed[notebook.stem] = executed
+            batch.executed[notebook.stem] = run_notebook(
+                notebook, plans[notebook], progress=alone, stopping=stopping, threads=threads
+            )
         except Sam2VssError as error:
-            say(f"error: {error}")
+            tell(f"error: {error}")
             batch.failures[notebook.stem] = error
         finally:
-            finished[number].set()
             ensure_event_loop().close()  # nbclient opens one per thread and leaves it open
 
-    together = [number for number in order if number not in TIMED]
-    workers = max(1, min(workers, len(together)))
-    for numbers, at_once in ((together, workers), (order[len(together) :], 1)):
-        with _threads_of(at_once), ThreadPoolExecutor(at_once) as pool:
-            try:
-                # one progress bar at a time can be read
-                list(pool.map(partial(run, progress=at_once == 1), numbers))
-            except KeyboardInterrupt:
-                stopping.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                for event in finished.values():
-                    event.set()
-                children = psutil.Process().children()
-                end_processes(p for p in children if "ipykernel" in str(p.cmdline()))
-                raise
+    share = threads_each(workers) if workers > 1 else None
+    numbered = {notebook.stem[:2]: notebook for notebook in plans}
+    jobs = [*stages]
+    for number, notebook in numbered.items():
+        if notebook not in timed:
+            needed = (needs or {}).get(notebook, frozenset())
+            if (source := numbered.get(_READS.get(number, ""))) is not None:
+                needed |= {source}
+            work = partial(run, notebook, share)
+            jobs.append(Job(notebook, "notebook", work, _NOTEBOOK_S, needed, here=True))
+    total = sum(job.cost for job in jobs) + _NOTEBOOK_S * len(timed)
+    with tqdm(total=total, desc="study", bar_format=_BAR, disable=None) as bar:
+
+        def tell(text: str) -> None:
+            with tqdm.external_write_mode(sys.stderr):
+                say(text)
+
+        def done(job: Job, failure: Any) -> None:
+            if isinstance(failure, RunError) or (failure and job.kind == MASKLETS):
+                tell(f"{job.kind}: {failure}")  # what went wrong with others, their notebooks say
+            bar.update(job.cost)
+
+        try:
+            run_jobs(jobs, workers=workers, what="study", done=done)
+            for notebook in timed:
+                run(notebook, None)
+                bar.update(_NOTEBOOK_S)
+        except KeyboardInterrupt:
+            stopping.set()
+            end_processes(kernel_processes())
+            raise
     return batch
 
 
-@contextmanager
-def _threads_of(workers: int) -> Generator[None]:
-    """Kernels started inside share the processor: torch takes its threads from this variable."""
-    name = "OMP_NUM_THREADS"
-    if workers == 1 or name in os.environ:
-        yield
-        return
-    os.environ[name] = str(threads_each(workers))
+def _on_ray(jobs: list[Job], address: str, say: Say) -> None:
+    """Make masklets on a Ray cluster."""
     try:
-        yield
-    finally:
-        del os.environ[name]
+        failures = map_on_ray(
+            partial(partial, _done),
+            jobs,
+            RayPool(address=address, gpu=True),
+            costs=[job.cost for job in jobs],
+            names=[str(job.name) for job in jobs],
+            what="masklets",
+            unit="s",
+        )
+    except MissingExtra:
+        raise  # no notebook would meet it again
+    except Sam2VssError as error:
+        failures = [error]
+    for failure in filter(None, failures):
+        say(f"{MASKLETS}: {failure}")
+
+
+def _done(job: Job) -> Any:
+    return job.work()
 
 
 def reuse_table(executed: Mapping[str, Path]) -> str:

@@ -24,6 +24,7 @@ from sam2vss_lib.study.run.run_folder import (
     keep_results,
     working_folder,
 )
+from sam2vss_lib.study.run.warm_kernel import StudyKernelManager
 from sam2vss_lib.study.settings import BaseSystem, NotebookSettings, load_profile, make_settings
 from sam2vss_lib.study.settings.notebook_cells import literal_assignments
 from sam2vss_lib.study.settings.paths import parameters_from
@@ -124,13 +125,14 @@ def run_notebook(
     *,
     progress: bool = False,
     stopping: Event | None = None,
+    threads: int | None = None,
 ) -> Path:
     """Execute a notebook with papermill; its results replace those of earlier runs if it succeeds.
 
     A run that fails leaves `failed.ipynb` and `status.json` in `out_dir`, and moves earlier results
     to `earlier/` in it. One that is interrupted, whose kernel is ended while `stopping` is set,
     leaves `out_dir` as it was: the notebook itself is given a working folder. A progress bar over
-    cells is shown on a terminal only.
+    cells is shown on a terminal only. The kernel computes with all threads, or so many.
 
     Returns:
         The executed copy, `<out_dir>/executed.ipynb`.
@@ -156,7 +158,11 @@ def run_notebook(
                         # a socket file and not a TCP port: nobody else on the machine can listen in
                         "KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"},
                         # kernels are interrupted before they are shut down, and would log it
-                        "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]},
+                        "NotebookClient": {
+                            "extra_arguments": ["--log-level=CRITICAL"],
+                            "kernel_manager_class": StudyKernelManager,
+                        },
+                        "StudyKernelManager": {"threads": threads or 0},
                     }
                 ),
                 progress_bar=bar,

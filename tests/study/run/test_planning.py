@@ -8,8 +8,10 @@ import pytest
 from sam2vss_lib.errors import MissingExtra, SettingsError
 from sam2vss_lib.masklets.approximations import FAST
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.study.run.planning import plan_study, share_masklets, wanted_masklets
+from sam2vss_lib.study.run.batch import run_study
+from sam2vss_lib.study.run.planning import plan_study, wanted_masklets
 from sam2vss_lib.study.run.runner import find_notebooks, notebook_parameters
+from sam2vss_lib.study.run.stage_jobs import stage_jobs
 from sam2vss_lib.study.settings import load_profile, make_settings, profile_notebooks
 
 PLACES = {"profile": "demo", "dataset": "demo", "out_dir": "o", "stages_dir": "s"}
@@ -82,17 +84,18 @@ def test_nothing_is_shared_with_the_notebook_that_times_its_own_work(tmp_path: P
     notebooks = find_notebooks("08")
     plans = plan_study(notebooks, "demo", tmp_path / "out", overrides)
     said: list[str] = []
-    share_masklets(plans, 2, said.append)  # 2: even a single setting is worth sharing then
+    assert stage_jobs(plans, 2, said.append) == ([], {})
     assert said == []
-    share_masklets(plan_study(find_notebooks("01"), "demo", tmp_path, overrides), 2, said.append)
-    assert len(said) == 1
+    plans = plan_study(find_notebooks("01"), "demo", tmp_path, overrides)
+    assert stage_jobs(plans, 2, said.append).jobs == []
+    assert len(said) == 1  # even a single setting is worth sharing by two
 
 
 def test_a_missing_data_set_is_said_and_left_to_the_notebooks(tmp_path: Path):
     overrides = {"dataset": str(tmp_path / "nowhere")}
     plans = plan_study(find_notebooks("04,06"), "demo", tmp_path / "out", overrides)
     said: list[str] = []
-    share_masklets(plans, 1, said.append)
+    assert stage_jobs(plans, 1, said.append).jobs == []
     assert len(said) == 1
     assert said[0].startswith("masklets in common: ")
     assert "nowhere" in said[0]
@@ -105,4 +108,4 @@ def test_nothing_begins_where_ray_is_asked_for_and_missing(
     overrides = {"dataset": str(tiny_vspw)}
     plans = plan_study(find_notebooks("04"), "demo", tmp_path / "out", overrides)
     with pytest.raises(MissingExtra, match=r'pip install "sam2vss\[cluster\]"'):
-        share_masklets(plans, 1, lambda line: None, ray="127.0.0.1:1")
+        run_study(plans, 1, lambda line: None, ray="127.0.0.1:1")

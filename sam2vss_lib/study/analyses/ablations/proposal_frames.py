@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pandas as pd
-import torch
 
 from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.masklets.store import MaskletStore
@@ -51,9 +50,7 @@ def _counts(
         for part in (part for part in window if part.frame in annotated):
             truth = clip.ground_truth(part.frame)
             labelled = truth != VOID
-            votes = count_votes(
-                torch.from_numpy(part.masks()), torch.from_numpy(truth), base.num_classes
-            )
+            votes = count_votes(part.runs(), truth, base.num_classes)
             yield {
                 "followed": part.frame > window[0].frame,
                 "clip": clip.name,
@@ -62,7 +59,7 @@ def _counts(
                 "right_before": ((base.read(clip, part.frame) == truth) & labelled).sum(),
                 "right_after": ((refined.read(clip, part.frame) == truth) & labelled).sum(),
                 "masked": int(votes.sum()),
-                "main_class": int(votes.amax(1).sum()),
+                "main_class": int(votes.max(1).sum()),
             }
 
 

@@ -17,7 +17,8 @@ from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
 from sam2vss_lib.masklets.engines.batched.grid import propose, select
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
-from sam2vss_lib.masklets.rows import encode_masks, mask_columns, visible_parts
+from sam2vss_lib.masklets.rows import encode_masks, mask_areas, mask_columns, visible_parts
+from sam2vss_lib.masklets.runs import decode_runs
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.metrics import MetricSuite
@@ -65,9 +66,10 @@ def measure_cost(
     ]
     tracking = _tracking(timer, tracker, videos, masks)
     storing, _ = timer("store", lambda: _stored(masks))
-    voting, refined = timer("refine", lambda: _refined(masks, base, num_classes, model.device))
-    truth = torch.from_numpy(base).to(model.device)
-    counting = timer("metrics", lambda: _counted(refined, truth, num_classes))[0]
+    rles = encode_masks(masks)
+    voting, refined = timer("refine", lambda: _refined(rles, base, num_classes))
+    labels, truth = (torch.from_numpy(one).to(model.device) for one in (refined, base))
+    counting = timer("metrics", lambda: _counted(labels, truth, num_classes))[0]
     per_window = 1 / settings.window
     twice = 0 if settings.share_anchor_encoding else per_window  # anchors, for their proposals
     encoding = encoding.model_copy(update={"per_frame": 1 + twice})
@@ -118,10 +120,10 @@ def _stored(masks: Mask) -> Any:
     return mask_columns(masks), encode_masks(visible_parts(logits).numpy())
 
 
-def _refined(masks: Mask, base: Labels, num_classes: int, device: torch.device) -> Any:
-    labels, on_device = torch.from_numpy(base).to(device), torch.from_numpy(masks).to(device)
-    classes = winning_classes(count_votes(on_device, labels, num_classes))
-    return paint(labels, on_device, classes, -on_device.sum((1, 2)))
+def _refined(rles: list[bytes], base: Labels, num_classes: int) -> Labels:
+    runs = decode_runs(rles, *base.shape)
+    classes = winning_classes(count_votes(runs, base, num_classes))
+    return paint(base, runs, classes, -mask_areas(rles, *base.shape))
 
 
 def _counted(refined: Any, truth: Any, num_classes: int) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 
 from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.masklets.store import ClipMasklets
@@ -35,7 +34,7 @@ def flipped_votes(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
         predictions = base.evaluated.predictions
         for clip in study.dataset:
             stored = study.masklets.read(clip.name)
-            flips = flipped_percent(clip, predictions, stored, device=study.device)
+            flips = flipped_percent(clip, predictions, stored)
             of_clip = [found.get(clip.name) for found in gains]
             votes = dict(zip(study.settings.votes, of_clip, strict=True))
             lines.append({"system": base.label, "clip": clip.name, "flips": flips, **votes})
@@ -48,8 +47,6 @@ def flipped_percent(
     clip: Clip,
     predictions: PredictionFolder,
     stored: ClipMasklets,
-    *,
-    device: str | torch.device = "cpu",
 ) -> float | None:
     """Share of masklets' pixels whose voted class is not that of the masklet's last vote.
 
@@ -60,10 +57,9 @@ def flipped_percent(
     for window in stored.windows():
         last = np.full(len(window[0].values("area")), VOID, np.uint8)
         for part in window:
-            labels = torch.from_numpy(predictions.read(clip, part.frame)).to(device)
-            masks = torch.from_numpy(part.masks()).to(device)
-            votes = count_votes(masks, labels, predictions.num_classes)
-            classes, area_px = winning_classes(votes).cpu().numpy(), part.values("area")
+            labels = predictions.read(clip, part.frame)
+            votes = count_votes(part.runs(), labels, predictions.num_classes)
+            classes, area_px = winning_classes(votes), part.values("area")
             again = (classes != VOID) & (last != VOID)
             followed += int(area_px[again].sum())
             flipped += int(area_px[again & (classes != last)].sum())

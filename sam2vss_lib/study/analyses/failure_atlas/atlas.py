@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import VOID, Clip
-from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets
+from sam2vss_lib.datasets.labels import Labels
+from sam2vss_lib.masklets.store import ClipMasklets
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.painting import paint_frame
 from sam2vss_lib.refinement.registry import VOTES
@@ -120,17 +120,23 @@ def _largest(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 class _Watched(Window):
-    """A window that remembers what its masklets were painted in."""
+    """A window that remembers what its masklets voted for, and which of them painted a pixel."""
 
     def __post_init__(self) -> None:
         """See `Window`."""
         super().__post_init__()
-        self.votes_of: dict[int, Tensor] = {}  # frame of the window -> (n,) uint8 classes
+        self.painters: dict[int, tuple[Labels, NDArray[np.int32]]] = {}  # by frame of the window
 
-    def painted(self, index: int, classes: Tensor) -> Tensor:
-        """See `Window`."""
-        self.votes_of[index] = classes
-        return super().painted(index, classes)
+    def painted(self, index: int, classes: Labels) -> Labels:
+        """See `Window`; numbers of masklets are painted first, then their classes are looked up."""
+        base, past = self.labels(index), VOID + 1  # numbers from here on are no labels
+        numbers = np.arange(past, past + len(classes))
+        numbers[classes == VOID] = VOID  # which paints nothing
+        nobody: Any = np.full(base.shape, past - 1, np.int32)
+        painted: Any = paint_frame(nobody, self.parts[index], cast(Labels, numbers), self.overlap)
+        top: NDArray[np.int32] = painted - past
+        self.painters[index] = classes, top
+        return np.where(top < 0, base, classes[top])
 
 
 def _frames(
@@ -150,12 +156,12 @@ def _frames(
     for parts in stored.windows():
         if left.isdisjoint(part.frame for part in parts):
             continue
-        window = _Watched(clip, predictions, parts, settings.overlap, torch.device(device))
+        window = _Watched(clip, predictions, parts, settings.overlap, device)
         masklets, number = WindowMasklets(), int(parts[0].rows["window"][0].as_py())
         for index, (part, refined) in enumerate(zip(parts, rule(window), strict=True)):
             if part.frame in left:
                 left.remove(part.frame)
-                frame = _frame(window, index, refined, settings)
+                frame = _frame(window, index, refined)
                 yield number, part.frame, masklets.fragments(frame), _others(frame)
     for index in sorted(left):
         truth, base = clip.ground_truth(index), predictions.read(clip, index)
@@ -165,20 +171,13 @@ def _frames(
         yield -1, index, [], _others(frame)
 
 
-def _frame(window: _Watched, index: int, refined: Tensor, settings: RefineSettings) -> Frame:
-    """A frame of a window with who painted what, which is found by painting numbers."""
-    part: FrameMasklets = window.parts[index]
-    base, masks = window.read(index)
-    nothing = base.new_full((len(masks),), VOID)  # of a rule that does not paint masklets
-    classes = window.votes_of.pop(index, nothing)
-    past = VOID + 1  # numbers from here on are no labels, of which one paints nothing
-    numbers = torch.arange(past, past + len(masks), device=base.device)
-    numbers = torch.where(classes == VOID, VOID, numbers)
-    nobody = torch.full(base.shape, past - 1, dtype=torch.int32, device=base.device)
-    top = paint_frame(nobody, part, numbers, settings.overlap, masks) - past
-    truth = window.clip.ground_truth(part.frame)
-    arrays = (one.cpu().numpy() for one in (base, refined, masks, classes, top))
-    return Frame(truth, *arrays)
+def _frame(window: _Watched, index: int, refined: Labels) -> Frame:
+    """A frame of a window, of which a rule may also paint no masklets."""
+    part, base = window.parts[index], window.labels(index)
+    masks = part.masks()
+    nobody = np.full(len(masks), VOID, np.uint8), np.full(base.shape, -1, np.int32)
+    classes, top = window.painters.pop(index, nobody)
+    return Frame(window.clip.ground_truth(part.frame), base, refined, masks, classes, top)
 
 
 def _others(frame: Frame) -> dict[str, int]:

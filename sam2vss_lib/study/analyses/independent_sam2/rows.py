@@ -1,6 +1,7 @@
 """Table 3: classified masklets as a segmentor (I-X), with base systems below, and their bound."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import fmean, stdev
 
 from sam2vss_lib.metrics import Gain
@@ -40,29 +41,23 @@ class EncoderRun:
 
 def encoder_runs(study: IndependentStudy) -> list[EncoderRun]:
     """Run every encoder of the settings as far as it can be run here."""
-    reasons = {s.label: study.why_not_encoder(s) or "" for s in study.independent.encoders}
-    # true classes are the same with any encoder
-    bounding = next((s for s in study.independent.encoders if not reasons[s.label]), None)
-    return [_run(study, s, reasons[s.label], bounding or s) for s in study.independent.encoders]
+    return [_run(study, system) for system in study.independent.encoders]
 
 
-def _run(
-    study: IndependentStudy, system: EncoderSystem, reason: str, bounding: EncoderSystem
-) -> EncoderRun:
-    base_system = next(b for b in study.settings.base_systems if b.label == system.base)
+def _run(study: IndependentStudy, system: EncoderSystem) -> EncoderRun:
+    base_system, reason = study.base_of(system), study.why_not_encoder(system) or ""
     base_reason = study.why_not(base_system) or ""
-    labelled = None if base_reason else study.base(base_system)
-    base = labelled and study.evaluated(labelled)
+    base = None if base_reason else study.evaluated(study.base(base_system))
+    run = partial(EncoderRun, system, base_system, reason, base_reason, base)
     if reason:
-        return EncoderRun(system, base_system, reason, base_reason, base)
+        return run()
     seeds = study.independent.classifier_seeds
-    alone = {seed: study.evaluated(study.painted(system, seed)) for seed in seeds}
-    bound = study.evaluated(study.painted(bounding, "ground_truth"))
-    if labelled is None:
-        return EncoderRun(system, base_system, "", base_reason, None, alone, bound=bound)
-    filled = {seed: study.evaluated(study.painted(system, seed, labelled)) for seed in seeds}
-    bound_filled = study.evaluated(study.painted(bounding, "ground_truth", labelled))
-    return EncoderRun(system, base_system, "", "", base, alone, filled, bound, bound_filled)
+    made = {seed: study.evaluated_alone_and_filled(system, seed, base_system) for seed in seeds}
+    alone = {seed: one for seed, (one, _) in made.items()}
+    filled = {seed: one for seed, (_, one) in made.items() if one is not None}
+    bounding = study.bounding_encoder or system
+    bound, over = study.evaluated_alone_and_filled(bounding, "ground_truth", base_system)
+    return run(alone, filled, bound, over)
 
 
 def independent_rows(study: IndependentStudy, runs: list[EncoderRun]) -> list[Row]:

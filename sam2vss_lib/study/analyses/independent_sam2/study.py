@@ -21,10 +21,15 @@ from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.places import PROJECT
-from sam2vss_lib.study.settings import EncoderSystem, IndependentSettings, StudySettings
+from sam2vss_lib.study.settings import (
+    BaseSystem,
+    EncoderSystem,
+    IndependentSettings,
+    StudySettings,
+)
 from sam2vss_lib.study.settings.paths import missing_weights, model_from
 from sam2vss_lib.study.stages.context import Progress, open_split
-from sam2vss_lib.study.stages.study import Labelled, Study
+from sam2vss_lib.study.stages.study import Evaluated, Labelled, Study
 
 #: gives a class to every masklet: the classifier of a seed, or the ground truth under the masklet
 Labeller = int | Literal["ground_truth"]
@@ -62,6 +67,16 @@ class IndependentStudy(Study):
         except DataError as error:
             return first_line(error)
         return None
+
+    @cached_property
+    def bounding_encoder(self) -> EncoderSystem | None:
+        """The row whose features are pooled with true classes, which are the same in any row."""
+        runnable = (s for s in self.independent.encoders if self.why_not_encoder(s) is None)
+        return next(runnable, None)
+
+    def base_of(self, system: EncoderSystem) -> BaseSystem:
+        """The base system X of a row I-X."""
+        return next(b for b in self.settings.base_systems if b.label == system.base)
 
     def encoder(self, system: EncoderSystem) -> Encoder:
         """The encoder of a row.
@@ -173,7 +188,7 @@ class IndependentStudy(Study):
         out = PredictionFolder(self.root / "independent" / key, self.dataset.num_classes)
 
         made_from = (self.dataset, self.masklets, features, classifier, out)
-        how = {"fill": fill and fill.folder, "overlap": overlap, "device": self.device}
+        how = {"fill": fill and fill.folder, "overlap": overlap}
         self.timed("paint", key, partial(segment_masklets, *made_from, **how))
         encoder = self.encoder(system)
         checkpoints = {**self.sam2_checkpoint, f"encoder {encoder.name}": encoder.sha256}
@@ -184,3 +199,12 @@ class IndependentStudy(Study):
         name = system.label if fill is None else system.filled_label
         given = {} if fill is None else fill.predictions_sha256
         return Labelled(f"{name} ({labeller})", out, key, checkpoints, given)
+
+    def evaluated_alone_and_filled(
+        self, system: EncoderSystem, labeller: Labeller, base: BaseSystem
+    ) -> tuple[Evaluated, Evaluated | None]:
+        """Numbers of painted masklets, and with a base system below them where it can be run."""
+        alone = self.evaluated(self.painted(system, labeller))
+        if self.why_not(base) is not None:
+            return alone, None
+        return alone, self.evaluated(self.painted(system, labeller, self.base(base)))

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sam2vss_lib.masklets.rows import encode_masks
+from sam2vss_lib.masklets.runs import decode_runs
 from sam2vss_lib.refinement.registry import VOTES
-from sam2vss_lib.refinement.settings import RefineSettings
 from sam2vss_lib.study.analyses.failure_atlas.atlas import _frame, _Watched
 from sam2vss_lib.study.analyses.failure_atlas.causes import (
     CAUSES,
@@ -38,6 +38,10 @@ def frames_of(
     scores = np.linspace(0.5, 0.9, masks.shape[1]).astype(np.float32)
     parts = []
     for index, shown in enumerate(masks):
+        by_column = {"rle": shown, "rle_visible": disjoint(shown)}
+        runs = {
+            column: decode_runs(encode_masks(of), *of.shape[1:]) for column, of in by_column.items()
+        }
         values = {
             "area": shown.sum((1, 2)),
             "predicted_iou": scores,
@@ -47,15 +51,15 @@ def frames_of(
             SimpleNamespace(
                 frame=index,
                 values=values.__getitem__,
-                masks=lambda column="rle", m=shown: m if column == "rle" else disjoint(m),
+                masks=lambda column="rle", of=by_column: of[column],
+                runs=lambda column="rle", of=runs: of[column],
             )
         )
     clip: Any = SimpleNamespace(ground_truth=lambda index: truths[index])
     predictions: Any = SimpleNamespace(num_classes=3, read=lambda clip, index: bases[index])
-    window = _Watched(clip, predictions, parts, overlap, torch.device("cpu"))
+    window = _Watched(clip, predictions, parts, overlap)
     rule = VOTES.find(vote).load()
-    settings = RefineSettings(vote=vote, overlap=overlap)
-    return [_frame(window, i, refined, settings) for i, refined in enumerate(rule(window))]
+    return [_frame(window, i, refined) for i, refined in enumerate(rule(window))]
 
 
 def fragments(frames: list[Frame]) -> list[list[Fragment]]:

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
-from sam2vss_lib.study.run.labels_in_common import share_labels
-from sam2vss_lib.study.run.planning import plan_study, planned_settings, share_masklets
+from sam2vss_lib.parallel.job_graph import run_jobs
+from sam2vss_lib.study.run.planning import plan_study, planned_settings
 from sam2vss_lib.study.run.runner import find_notebooks
+from sam2vss_lib.study.run.stage_jobs import stage_jobs
 from sam2vss_lib.study.stages import Study
 
 SYSTEMS = [{"method": "SegFormer", "backbone": "micro", "segmentor": "segformer-micro"}]
@@ -21,9 +20,10 @@ def test_notebooks_find_every_label_and_metric(tmp_path: Path):
         "sweep_values": [2, 3],
     }  # fmt: skip
     plans = plan_study(find_notebooks("01,04"), "demo", tmp_path / "out", overrides)
-    share_masklets(plans, 2, lambda line: None)
-    share_labels(plans, 2)
-    main, sweep = (Study(settings) for settings in planned_settings(plans))
+    jobs, needs = stage_jobs(plans, 2, lambda line: None)
+    assert frozenset[object]().union(*needs.values()) < {job.name for job in jobs}
+    run_jobs(jobs, workers=2, what="stages", done=lambda job, failure: None)
+    main, sweep = (Study(settings) for settings in planned_settings(plans).values())
     for system in main.settings.base_systems:
         main.evaluated(main.base(system))
         for vote in main.settings.votes:
@@ -40,11 +40,13 @@ def test_notebooks_find_every_label_and_metric(tmp_path: Path):
 
 def test_errors_are_left_to_the_notebooks(tmp_path: Path):
     overrides = {"dataset": str(tmp_path / "nowhere")}
-    plans = plan_study(find_notebooks("01"), "demo", tmp_path / "out", overrides)
-    share_labels(plans, 2)
+    plans = plan_study(find_notebooks("01,03"), "demo", tmp_path / "out", overrides)
+    assert stage_jobs(plans, 2, lambda line: None).jobs == []
     assert not (tmp_path / "out").exists()
 
 
-def test_one_process_has_nobody_to_share_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr("sam2vss_lib.study.run.labels_in_common.map_in_processes", None)
-    share_labels(plan_study(find_notebooks("01"), "demo", tmp_path, {}), 1)
+def test_one_process_leaves_labels_to_the_notebooks(tmp_path: Path):
+    plans = plan_study(find_notebooks("01,04"), "demo", tmp_path, {"max_clips": 1})
+    jobs, needs = stage_jobs(plans, 1, lambda line: None)
+    assert {job.kind for job in jobs} == {"masklets in common"}
+    assert all(needed == {job.name for job in jobs} for needed in needs.values())
