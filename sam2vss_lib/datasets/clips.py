@@ -34,7 +34,7 @@ class Clip:
     stray_labels: StrayLabels = "error"  # what to do with mask values that are no class
     layout: Layout = VSPW_LAYOUT
 
-    @property
+    @cached_property
     def frames(self) -> tuple[str, ...]:
         """Frame names without suffix, in the order of time."""
         return tuple(Path(file).stem for file in self.frame_files)
@@ -44,7 +44,7 @@ class Clip:
         """Number of frames."""
         return len(self.frame_files)
 
-    @property
+    @cached_property
     def annotated(self) -> tuple[int, ...]:
         """The frames (0-based) that have ground truth, in the order of time."""
         return tuple(i for i, file in enumerate(self.mask_files) if file is not None)

@@ -67,7 +67,7 @@ def segment_masklets(
         if fill is not None and (missing := fill.missing(clip)):
             path = fill.path(clip, missing[0])
             raise DataError(f"{path}: no such prediction; run sam2vss segment first")
-        stored, known = masklets.open(clip, overlap=overlap), features.read(clip.name)
+        about, known = masklets.metadata(clip.name), features.read(clip.name)
         masklets_sha256 = sha256_files([masklets.path(clip.name)])
         _check_features(known, masklets_sha256, features.path(clip.name), classifier)
         made_from: dict[str, Any] = {
@@ -82,8 +82,9 @@ def segment_masklets(
             else sha256_files(fill.path(clip, i) for i in range(clip.num_frames)),
         }
         if is_finished(out.root / clip.name, made_from):
+            masklets.check_frames(clip, about)
             return True
-        classes = _classes(known, classifier)
+        stored, classes = masklets.open(clip, overlap=overlap), _classes(known, classifier)
         painted = _paint_clip(clip, stored, classes, fill, overlap)
         write_labels(out, clip, painted, made_from)
         return False

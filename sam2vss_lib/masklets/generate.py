@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.masklets.plan import engine_key, passes
-from sam2vss_lib.masklets.registry import ENGINES
+from sam2vss_lib.masklets.registry import ENGINES, MaskletEngine
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
@@ -93,10 +94,11 @@ def generate_shared(
     """
     stores = {settings: MaskletStore(out) for settings, out in outs.items()}
     run = SharedRun({settings: MaskletRun() for settings in outs})
-    engines = {
-        of: ENGINES[s.engine].load()(model, s, max_objects_per_batch)
-        for of, s in {engine_key(s): s for s in outs}.items()
-    }
+
+    @cache
+    def engine(key: Hashable) -> MaskletEngine:
+        settings = next(one for one in outs if engine_key(one) == key)
+        return ENGINES[settings.engine].load()(model, settings, max_objects_per_batch)
 
     def work(clip: Clip) -> bool:
         frames_sha256 = clip.frames_sha256()
@@ -127,7 +129,7 @@ def generate_shared(
                 writers = {
                     s: stack.enter_context(stores[s].writer(clip.name, made_from[s])) for s in group
                 }
-                run.work += engines[engine_key(group[0])].write_clip(clip, writers)
+                run.work += engine(engine_key(group[0])).write_clip(clip, writers)
             for settings, writer in writers.items():
                 done = run.by_settings[settings]
                 done.frames += clip.num_frames

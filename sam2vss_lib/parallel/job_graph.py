@@ -1,9 +1,11 @@
 """Jobs that wait for each other's files, done by parallel processes, what holds up most first."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from typing import Any
 
 from sam2vss_lib.parallel.processes import killed, process_pool
@@ -22,14 +24,21 @@ class Job:
 
 
 def run_jobs(
-    jobs: Iterable[Job], *, workers: int, what: str, done: Callable[[Job, Any], None]
+    jobs: Iterable[Job],
+    *,
+    workers: int,
+    what: str,
+    done: Callable[[Job, Any], None],
+    interrupted: Callable[[], None] = lambda: None,
+    context: BaseContext | None = None,
 ) -> None:
     """Do all jobs, `workers` at a time; one worker does them in this very thread.
 
     Of those that can begin that one begins which the longest chain of others waits for. `done` is
     called in this thread with each job and what its work has returned, or a `RunError` when a
     process was killed, after which none of those in processes can be done. A job that fails says so
-    by what it returns; those that need it begin all the same.
+    by what it returns; those that need it begin all the same. `interrupted` ends what the threads
+    await; processes are of a `context`, as for `process_pool`.
 
     Raises:
         Exception: what a job's work raises; nothing else begins then.
@@ -37,13 +46,14 @@ def run_jobs(
     """
     waiting = _in_order({job.name: job for job in jobs})
     if workers == 1:
-        for job in waiting:
-            done(job, job.work())
+        with _interruptible(interrupted):
+            for job in waiting:
+                done(job, job.work())
         return
     threads, unfinished = ThreadPoolExecutor(workers), {job.name for job in waiting}
     running: dict[Future[Any], Job] = {}
     try:
-        with process_pool(workers, what) as processes:
+        with process_pool(workers, what, context) as processes, _interruptible(interrupted):
             while unfinished:
                 for job in [job for job in waiting if job.needs.isdisjoint(unfinished)]:
                     if len(running) < workers:
@@ -54,7 +64,16 @@ def run_jobs(
                     done(job, _outcome(future, what))
                     unfinished.remove(job.name)
     finally:
-        threads.shutdown(wait=False, cancel_futures=True)  # whoever interrupts ends what they await
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _interruptible(interrupted: Callable[[], None]) -> Generator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        interrupted()
+        raise
 
 
 def _begun(pool: Executor, job: Job) -> Future[Any]:

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing import active_children, get_context
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 import psutil
@@ -51,16 +51,19 @@ def map_in_processes(
 
 
 @contextmanager
-def process_pool(workers: int, what: str) -> Generator[ProcessPoolExecutor]:
+def process_pool(
+    workers: int, what: str, context: BaseContext | None = None
+) -> Generator[ProcessPoolExecutor]:
     """Processes that are gone when the block ends; what was not begun then is not done.
 
-    They are fresh interpreters, as a fork of a process with threads (torch, progress bars) may
-    hang. So functions and arguments must pickle, and a script needs `if __name__ == "__main__":`.
+    They are of a context, by default fresh interpreters, as a fork of a process with threads
+    (torch, progress bars) may hang. So functions and arguments must pickle, and a script needs
+    `if __name__ == "__main__":`.
 
     Raises:
         RunError: a process was killed; `what` says at what.
     """
-    context, others = get_context("spawn"), {*active_children()}
+    context, others = context or get_context("spawn"), {*active_children()}
     with ProcessPoolExecutor(workers, context, _heed_driver_only) as pool:
         try:
             yield pool
@@ -68,7 +71,7 @@ def process_pool(workers: int, what: str) -> Generator[ProcessPoolExecutor]:
             raise killed(what) from None
         except (KeyboardInterrupt, GeneratorExit):
             # else they would finish what they are at
-            ours = {c for c in active_children() if isinstance(c, SpawnProcess)} - others
+            ours = {*active_children()} - others
             end_processes(psutil.Process(child.pid) for child in ours)
             raise
         finally:

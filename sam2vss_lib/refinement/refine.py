@@ -49,8 +49,8 @@ def refine(
                 f"{path}: no such prediction; run sam2vss segment first, or give a folder with "
                 "<clip>/<frame>.png"
             )
-        stored = masklets.open(clip, overlap=settings.overlap)
-        predictions.check_frames(clip, stored.metadata.get("frames_sha256"))
+        known = masklets.metadata(clip.name)
+        predictions.check_frames(clip, known.get("frames_sha256"))
         made_from: dict[str, Any] = {
             "settings": settings.model_dump(mode="json"),
             "predictions_label_offset": predictions.label_offset,
@@ -61,7 +61,9 @@ def refine(
             ),
         }
         if is_finished(out.root / clip.name, made_from):
+            masklets.check_frames(clip, known)
             return True
+        stored = masklets.open(clip, overlap=settings.overlap)
         refined = _refine_clip(clip, predictions, stored, settings, device)
         write_labels(out, clip, refined, made_from)
         return False

@@ -73,22 +73,23 @@ def extract_features(
     settings = settings or FeatureSettings()
 
     def work(clip: Clip) -> bool:
-        stored = masklets.open(clip)
+        about = masklets.metadata(clip.name)
         made_from: dict[str, Any] = {
             "clip": clip.name,
             "settings": settings.model_dump(mode="json"),
             "encoder": encoder_identity(encoder),
             "masklets_sha256": sha256_files([masklets.path(clip.name)]),
-            # compared when the masklets were opened; foreign files do not say it
-            "frames_sha256": stored.metadata.get("frames_sha256") or clip.frames_sha256(),
+            "frames_sha256": (frames_sha256 := clip.frames_sha256()),
             "num_classes": dataset.num_classes if with_labels else None,
             "truth_sha256": _truth_sha256(clip) if with_labels else None,
         }
+        masklets.check_frames(clip, about, frames_sha256)
         if out.path(clip.name).is_file():
             check_same_inputs(out.path(clip.name), out.metadata(clip.name), made_from)
             out.check(clip.name)
             return True
         num_classes = dataset.num_classes if with_labels else None
+        stored = masklets.open(clip)
         parts = list(_clip_rows(clip, stored, encoder, settings, num_classes))
         out.write(clip.name, parts, made_from)
         return False

@@ -24,7 +24,7 @@ from sam2vss_lib.study.run.stage_jobs import stage_jobs
 from sam2vss_lib.study.run.warm_kernel import kernel_processes, warm_up
 
 #: notebooks that read what another one leaves
-_READS = {"02": "01"}
+_READS = {"02": ("01",)}
 _NOTEBOOK_S = 8.0  # about what a notebook takes that finds all stages done
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left"
 Say = Callable[[str], None]
@@ -72,17 +72,16 @@ def run_notebooks(
     alone. An interrupt ends the kernels, which takes seconds, and keeps what is finished.
     """
     batch, stopping = Batch({}, {}), Event()
-    timed = [notebook for notebook in plans if notebook.stem[:2] in TIMED]
     places = iter(range(1, len(plans) + 1))
 
     def run(notebook: Path, threads: int | None) -> None:
         if stopping.is_set():
             return
         tell(f"running {notebook.name} ({next(places)} of {len(plans)})")
-        alone = threads is None  # one progress bar at a time can be read
+        shown = threads is None  # one progress bar at a time can be read
         try:
             batch.executed[notebook.stem] = run_notebook(
-                notebook, plans[notebook], progress=alone, stopping=stopping, threads=threads
+                notebook, plans[notebook], progress=shown, stopping=stopping, threads=threads
             )
         except Sam2VssError as error:
             tell(f"error: {error}")
@@ -90,17 +89,20 @@ def run_notebooks(
         finally:
             ensure_event_loop().close()  # nbclient opens one per thread and leaves it open
 
+    def job(notebook: Path, threads: int | None, needed: frozenset[Hashable]) -> Job:
+        work = partial(run, notebook, threads)
+        return Job(notebook, "notebook", work, _NOTEBOOK_S, needed, here=True)
+
     share = threads_each(workers) if workers > 1 else None
     numbered = {notebook.stem[:2]: notebook for notebook in plans}
-    jobs = [*stages]
+    together, alone = [*stages], list[Job]()
     for number, notebook in numbered.items():
-        if notebook not in timed:
-            needed = (needs or {}).get(notebook, frozenset())
-            if (source := numbered.get(_READS.get(number, ""))) is not None:
-                needed |= {source}
-            work = partial(run, notebook, share)
-            jobs.append(Job(notebook, "notebook", work, _NOTEBOOK_S, needed, here=True))
-    total = sum(job.cost for job in jobs) + _NOTEBOOK_S * len(timed)
+        if number in TIMED:
+            alone.append(job(notebook, None, frozenset()))
+        else:
+            source = {numbered[n] for n in _READS.get(number, ()) if n in numbered}
+            together.append(job(notebook, share, (needs or {}).get(notebook, frozenset()) | source))
+    total = sum(one.cost for one in (*together, *alone))
     with tqdm(total=total, desc="study", bar_format=_BAR, disable=None) as bar:
 
         def tell(text: str) -> None:
@@ -112,15 +114,13 @@ def run_notebooks(
                 tell(f"{job.kind}: {failure}")  # what went wrong with others, their notebooks say
             bar.update(job.cost)
 
-        try:
-            run_jobs(jobs, workers=workers, what="study", done=done)
-            for notebook in timed:
-                run(notebook, None)
-                bar.update(_NOTEBOOK_S)
-        except KeyboardInterrupt:
+        def interrupted() -> None:
             stopping.set()
             end_processes(kernel_processes())
-            raise
+
+        how: dict[str, Any] = {"what": "study", "done": done, "interrupted": interrupted}
+        run_jobs(together, workers=workers, context=warm_up(), **how)
+        run_jobs(alone, workers=1, **how)
     return batch
 
 

@@ -13,7 +13,7 @@ from sam2vss_lib.masklets.plan import describe_plan, planned_work
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.parallel.job_graph import Job
-from sam2vss_lib.study.run.opened import opened_study, stage_work
+from sam2vss_lib.study.run.opened import StageWork, opened_study
 from sam2vss_lib.study.run.planning import wanted_masklets
 from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.study.stages import Study
@@ -100,7 +100,9 @@ def _add(
             name = f"masklets {len(found.jobs) + 1}"
             found.promised.update(dict.fromkeys(lacking.values(), name))
             lengths.append(clip.num_frames)
-            work = stage_work(settings, threads, _generate, index, tuple(lacking))
+            work = StageWork(
+                (settings, index, *lacking), settings, threads, _generate, (index, tuple(lacking))
+            )
             cost = _seconds(clip.num_frames, [*lacking])
             found.jobs.append(Job(name, MASKLETS, work, cost))
     say(describe_plan(lengths, wanted))
@@ -115,7 +117,8 @@ def _seconds(num_frames: int, wanted: list[MaskletSettings]) -> float:
     )
 
 
-def _generate(study: Study, clip: int, wanted: tuple[MaskletSettings, ...]) -> None:
+def _generate(study: Study, clip: int, wanted: tuple[MaskletSettings, ...]) -> bool:
     """What one job does."""
     own = replace(study.dataset, clips=study.dataset.clips[clip : clip + 1])
     generate_shared(own, study.sam2, study.masklet_folders(wanted, own))
+    return True

@@ -1,8 +1,9 @@
 """Everything that notebooks will ask their stages for, as jobs that are done once for all."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sam2vss_lib.errors import Sam2VssError
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -10,14 +11,20 @@ from sam2vss_lib.parallel.job_graph import Job
 from sam2vss_lib.parallel.processes import threads_each
 from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
 from sam2vss_lib.study.run.masklet_jobs import MaskletJobs, masklet_jobs
-from sam2vss_lib.study.run.opened import opened_study, stage_work
+from sam2vss_lib.study.run.opened import StageWork, opened_study
 from sam2vss_lib.study.run.planning import Plans, planned_settings, wanted_masklets
-from sam2vss_lib.study.settings import BaseSystem, EncoderSystem, StudySettings
+from sam2vss_lib.study.settings import BaseSystem, EncoderSystem, IndependentSettings, StudySettings
 from sam2vss_lib.study.stages import Study
+from sam2vss_lib.study.stages.study import Labelled
 
 Name = Hashable
 #: makes a job of its kind, name, seconds, names of others that it needs, stage and its arguments
 _Make = Callable[..., Job]
+
+
+_OF_THE_DATA = (
+    "dataset", "split", "max_clips", "stray_labels", "mask_offset", "checkpoint", "device",
+)  # fmt: skip
 
 
 class Stages(NamedTuple):
@@ -55,7 +62,9 @@ def stage_jobs(
         own = _label_jobs(one, made, threads, workers) if workers > 1 else []
         needs[notebook] = frozenset(job.name for job in own) or masklets
         jobs = {job.name: job for job in own} | jobs
-    return Stages([*jobs.values()], needs)
+    # what is not here was done by an earlier run
+    known = jobs.keys()
+    return Stages([replace(job, needs=job.needs & known) for job in jobs.values()], needs)
 
 
 def _label_jobs(
@@ -66,19 +75,22 @@ def _label_jobs(
     Those of several notebooks have one name where they do the same. What cannot be done is left to
     the notebooks, which say why.
     """
-    clips = (settings.dataset, settings.split, settings.max_clips, settings.checkpoint)
+    of = [getattr(settings, name) for name in _OF_THE_DATA]
 
     def job(
         kind: str, name: Name, seconds: float, needs: Iterable[Name], stage: Any, *given: Any
     ) -> Job:
-        work = stage_work(settings, threads, stage, *given)
-        return Job((kind, clips, name), kind, work, seconds, frozenset(needs))
+        whole = (kind, *of, name)
+        work = StageWork(whole, settings, threads, stage, given)
+        return Job(whole, kind, work, seconds, frozenset(needs))
 
     try:
         study = opened_study(settings)
         if isinstance(study, IndependentStudy):
-            return [*_independent(study, made, processes, job)]
-        return [*_refinements(study, made, job)]
+            found = _independent(study, made, processes, job)
+        else:
+            found = _refinements(study, made, job)
+        return [one for one in found if not cast(StageWork, one.work).was_done]
     except Sam2VssError:
         return []
 
@@ -97,15 +109,17 @@ def _refinements(study: Study, made: MaskletJobs, job: _Make) -> Iterator[Job]:
                 yield job("refined labels", name, 0.03 * frames, needs, _refined, *given)
 
 
-def _base(study: Study, system: BaseSystem) -> None:
-    if study.why_not(system) is None:
-        study.evaluated(study.base(system))
+def _base(study: Study, system: BaseSystem) -> bool:
+    if can := study.why_not(system) is None:
+        study.counted(study.base(system))
+    return can
 
 
-def _refined(study: Study, system: BaseSystem, masklets: MaskletSettings, vote: str) -> None:
-    if study.why_not(system) is None:
+def _refined(study: Study, system: BaseSystem, masklets: MaskletSettings, vote: str) -> bool:
+    if can := study.why_not(system) is None:
         store = study.masklets_for([masklets])[masklets]
-        study.evaluated(study.refined(system, vote, store))
+        study.counted(study.refined(system, vote, store))
+    return can
 
 
 def _independent(
@@ -121,47 +135,63 @@ def _independent(
         if system.label in {one.base for one in own.encoders}
     }
     yield from bases.values()
+    extra = (
+        IndependentSettings.model_fields.keys() - StudySettings.model_fields.keys() - {"encoders"}
+    )
+    how = repr(own.model_dump(include=extra))
     # processes share the clips of a stage
     shares = [
-        job("training masklets", share, 20.0, (), _training_masklets) for share in range(processes)
+        job("training masklets", (share, how), 20.0, (), _training_masklets)
+        for share in range(processes)
     ]
     yield from shares
     trained = {one.name for one in shares}
     for encoder in own.encoders:
-        learnt = job("training features", encoder, 4.0, trained, _features, encoder, True)
-        seen = job("features", encoder, 0.05 * frames, followed, _features, encoder, False)
+        name = (encoder, how)
+        learnt = job("training features", name, 4.0, trained, _features, encoder, True)
+        seen = job("features", name, 0.05 * frames, followed, _features, encoder, False)
         yield from (learnt, seen)
         base = bases[encoder.base].name
         for seed in own.classifier_seeds:
-            fit = job("classifier", (encoder, seed), 3.0, {learnt.name}, _fit, encoder, seed)
+            given, name = (encoder, seed), (encoder, seed, how)
+            fit = job("classifier", name, 3.0, {learnt.name}, _fit, *given)
             needs = {fit.name, seen.name, base}
-            name = (encoder, seed)
-            yield from (fit, job("painted masklets", name, 0.1 * frames, needs, _paint, *name))
+            yield from (fit, job("painted masklets", name, 0.1 * frames, needs, _paint, *given))
     # true classes are the same with any encoder, so with the first that can be run
     for base in own.encoders:
         needs = {*followed, bases[base.base].name}
-        yield job("painted masklets", base.base, 0.1 * frames, needs, _bound, base)
+        yield job("painted masklets", (base.base, how), 0.1 * frames, needs, _bound, base)
 
 
-def _training_masklets(study: IndependentStudy) -> None:
+def _training_masklets(study: IndependentStudy) -> bool:
     _ = study.training_masklets
+    return True
 
 
-def _features(study: IndependentStudy, encoder: EncoderSystem, training: bool) -> None:
-    if study.why_not_encoder(encoder) is None:
+def _features(study: IndependentStudy, encoder: EncoderSystem, training: bool) -> bool:
+    if can := study.why_not_encoder(encoder) is None:
         study.features(encoder, training=training)
+    return can
 
 
-def _fit(study: IndependentStudy, encoder: EncoderSystem, seed: int) -> None:
-    if study.why_not_encoder(encoder) is None:
+def _fit(study: IndependentStudy, encoder: EncoderSystem, seed: int) -> bool:
+    if can := study.why_not_encoder(encoder) is None:
         study.classifier(encoder, seed)
+    return can
 
 
-def _paint(study: IndependentStudy, encoder: EncoderSystem, seed: int) -> None:
-    if study.why_not_encoder(encoder) is None:
-        study.evaluated_alone_and_filled(encoder, seed, study.base_of(encoder))
+def _paint(study: IndependentStudy, encoder: EncoderSystem, seed: int) -> bool:
+    if can := study.why_not_encoder(encoder) is None:
+        _count_all(study, study.alone_and_filled(encoder, seed, study.base_of(encoder)))
+    return can
 
 
-def _bound(study: IndependentStudy, encoder: EncoderSystem) -> None:
+def _bound(study: IndependentStudy, encoder: EncoderSystem) -> bool:
     if (first := study.bounding_encoder) is not None:
-        study.evaluated_alone_and_filled(first, "ground_truth", study.base_of(encoder))
+        _count_all(study, study.alone_and_filled(first, "ground_truth", study.base_of(encoder)))
+    return first is not None
+
+
+def _count_all(study: Study, made: Iterable[Labelled | None]) -> None:
+    for labelled in filter(None, made):
+        study.counted(labelled)

@@ -1,4 +1,4 @@
-"""Notebook kernels that start at once: forks of a process that has imported what notebooks need.
+"""Notebook kernels that start at once: forks of a process that has imported what they need.
 
 A kernel that is a new interpreter takes seconds to import torch, pandas and matplotlib, ten times
 in a study. Here Python's fork server imports them once and runs nothing; every kernel is a fresh
@@ -23,8 +23,9 @@ from traitlets import Integer
 #: what the study's notebooks import; a test holds it to them
 IMPORTED = (
     "IPython", "ipykernel.kernelapp", "matplotlib.pyplot", "matplotlib_inline.backend_inline",
-    "pandas.io.formats.style", "seaborn", "torch", "sam2vss_lib.study.stages",
-    "sam2vss_lib.study.results.figures", "sam2vss_lib.study.results.tables",
+    "pandas.io.formats.style", "seaborn", "sam2vss_lib.masklets.engines.batched.clip",
+    "sam2vss_lib.study.results.figures", "sam2vss_lib.study.run.stage_jobs",
+    "transformers.models.segformer.modeling_segformer",
 )  # fmt: skip
 _COMMAND: Final = [sys.executable, "-m", "ipykernel_launcher"]
 _THREADS: Final = "OMP_NUM_THREADS"

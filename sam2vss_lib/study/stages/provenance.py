@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -62,11 +62,15 @@ def collect_provenance(
 
 def package_versions() -> dict[str, str]:
     """Installed versions of the packages that results depend on."""
-    versions: dict[str, str] = {name: "not installed" for name in _PACKAGES}
-    for name in _PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return versions
+    return {name: _version(name) for name in _PACKAGES}
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def device_name(device: str) -> str:

@@ -196,6 +196,15 @@ class Study(StudyContext):
         """Metrics of predictions; frames are counted once, intervals are drawn anew by a study."""
         if labelled.key in self._evaluated:
             return self._evaluated[labelled.key]
+        path = self.counted(labelled)
+        suite = MetricSuite.load(sums_path(path))
+        provenance = self.provenance(labelled.checkpoints, labelled.predictions_sha256)
+        metrics = write_metrics(path, suite, provenance, samples=self.settings.bootstrap_samples)
+        found = self._evaluated[labelled.key] = Evaluated(labelled.folder, metrics, suite)
+        return found
+
+    def counted(self, labelled: Labelled) -> Path:
+        """Compare predictions with ground truth; where metrics belong, beside their sums."""
         folder, dataset = labelled.folder, self.dataset
         made_from = {
             "predictions_sha256": predictions_sha256(dataset, folder),
@@ -219,11 +228,7 @@ class Study(StudyContext):
             return 0
 
         self.timed("evaluate", key, count, whole=True)
-        suite = MetricSuite.load(sums_path(path))
-        provenance = self.provenance(labelled.checkpoints, labelled.predictions_sha256)
-        metrics = write_metrics(path, suite, provenance, samples=self.settings.bootstrap_samples)
-        found = self._evaluated[labelled.key] = Evaluated(folder, metrics, suite)
-        return found
+        return path
 
 
 def _slug(label: str) -> str:

@@ -52,12 +52,12 @@ def _run(study: IndependentStudy, system: EncoderSystem) -> EncoderRun:
     if reason:
         return run()
     seeds = study.independent.classifier_seeds
-    made = {seed: study.evaluated_alone_and_filled(system, seed, base_system) for seed in seeds}
-    alone = {seed: one for seed, (one, _) in made.items()}
-    filled = {seed: one for seed, (_, one) in made.items() if one is not None}
+    made = {seed: study.alone_and_filled(system, seed, base_system) for seed in seeds}
+    alone = {seed: study.evaluated(one) for seed, (one, _) in made.items()}
+    filled = {seed: study.evaluated(one) for seed, (_, one) in made.items() if one is not None}
     bounding = study.bounding_encoder or system
-    bound, over = study.evaluated_alone_and_filled(bounding, "ground_truth", base_system)
-    return run(alone, filled, bound, over)
+    bound, over = study.alone_and_filled(bounding, "ground_truth", base_system)
+    return run(alone, filled, study.evaluated(bound), over and study.evaluated(over))
 
 
 def independent_rows(study: IndependentStudy, runs: list[EncoderRun]) -> list[Row]:

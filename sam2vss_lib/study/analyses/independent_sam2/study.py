@@ -29,7 +29,7 @@ from sam2vss_lib.study.settings import (
 )
 from sam2vss_lib.study.settings.paths import missing_weights, model_from
 from sam2vss_lib.study.stages.context import Progress, open_split
-from sam2vss_lib.study.stages.study import Evaluated, Labelled, Study
+from sam2vss_lib.study.stages.study import Labelled, Study
 
 #: gives a class to every masklet: the classifier of a seed, or the ground truth under the masklet
 Labeller = int | Literal["ground_truth"]
@@ -200,11 +200,11 @@ class IndependentStudy(Study):
         given = {} if fill is None else fill.predictions_sha256
         return Labelled(f"{name} ({labeller})", out, key, checkpoints, given)
 
-    def evaluated_alone_and_filled(
+    def alone_and_filled(
         self, system: EncoderSystem, labeller: Labeller, base: BaseSystem
-    ) -> tuple[Evaluated, Evaluated | None]:
-        """Numbers of painted masklets, and with a base system below them where it can be run."""
-        alone = self.evaluated(self.painted(system, labeller))
+    ) -> tuple[Labelled, Labelled | None]:
+        """Painted masklets, and with a base system below them where it can be run."""
+        alone = self.painted(system, labeller)
         if self.why_not(base) is not None:
             return alone, None
-        return alone, self.evaluated(self.painted(system, labeller, self.base(base)))
+        return alone, self.painted(system, labeller, self.base(base))
