@@ -45,4 +45,4 @@ def test_a_fragment_is_told_in_words(study: Study, pairs: Pairs, place: int):
     right, painted = (study.class_names[one[of]] for of in ("right", "painted"))
     figure = figure_fragment(study, atlas, one)
     assert figure.get_suptitle() == f"{one['cause']}: {right} was painted {painted}"
-    assert len(figure.axes) == 5
+    assert len(figure.axes[0].images) == 5

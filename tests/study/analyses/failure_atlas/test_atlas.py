@@ -197,16 +197,23 @@ def test_the_reading_has_gain_loss_and_the_causes_of_most(study: Study, pairs: P
 
 def test_the_figure_has_a_row_a_cause_around_its_largest_fragment(study: Study, pairs: Pairs):
     atlas = the_atlas(study, pairs)
-    axes = np.reshape(np.array(figure_atlas(study, atlas).axes), (-1, 6))
-    assert [row[0].texts[0].get_text() for row in axes] == atlas.causes
-    assert axes[0][4].get_title() == "SAM2-X b"
-    for cause, row in zip(atlas.causes, axes, strict=True):
+    shares, *examples = figure_atlas(study, atlas).axes
+    assert [text.get_text() for text in shares.texts[::2]] == atlas.causes
+    assert [bar.get_width() for bar in shares.patches] == [
+        100 * atlas.pixels(cause) / atlas.harmed for cause in atlas.causes
+    ]
+    titles = ["frame, masklet", "ground truth", "X b", "SAM2-X b", "changed pixels"]
+    assert [text.get_text() for text in examples[0].texts] == titles
+    for cause, axis in zip(atlas.causes, examples, strict=True):
         worst = atlas.fragments[atlas.fragments["cause"] == cause].iloc[0]
-        for axis in row[1:]:
-            left, right = axis.get_xlim()
-            assert left <= worst["x"] < worst["x"] + worst["width"] <= right + 1
-            bottom, top = axis.get_ylim()
-            assert top <= worst["y"] < worst["y"] + worst["height"] <= bottom + 1
+        assert f"{worst['pixels']} pixels" in axis.get_ylabel()
+        assert len(axis.images) == 5
+        for place, image in enumerate(axis.images):
+            frame, box = (part.get_bbox() for part in axis.patches[2 * place : 2 * place + 2])
+            assert frame.width == image.get_array().shape[1]
+            assert (box.width, box.height) == (worst["width"] + 2, worst["height"] + 2)
+            assert frame.x0 - 1 <= box.x0 < box.x1 <= frame.x1 + 1
+            assert frame.y0 - 1 <= box.y0 < box.y1 <= frame.y1 + 1
 
 
 def test_without_a_run_there_is_no_atlas_and_nothing_breaks(study: Study):
