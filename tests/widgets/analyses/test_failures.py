@@ -10,7 +10,7 @@ from sam2vss_lib.study.analyses.failure_atlas.figures import (
     worst_of,
 )
 from sam2vss_lib.study.stages.study import Study
-from sam2vss_lib.widgets.failures import explore_failures
+from sam2vss_lib.widgets.analyses.failures import explore_failures
 from tests.study.analyses.failure_atlas.test_atlas import Pairs, the_atlas
 from tests.study.analyses.failure_atlas.test_atlas import pairs as pairs
 from tests.study.analyses.failure_atlas.test_atlas import study as study

@@ -13,7 +13,7 @@ from sam2vss_lib.study.settings import make_settings
 from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.stages.study import Evaluated
 from sam2vss_lib.views.palette import BETTER, WORSE, rgb
-from sam2vss_lib.widgets.sweep import Sweep, contact_sheet, explore_sweep, render
+from sam2vss_lib.widgets.analyses.sweep import Sweep, contact_sheet, explore_sweep, render
 from tests.masklets.common import write_masklets
 
 VALUES = (0.4, 0.6)

@@ -10,8 +10,8 @@ from sam2vss_lib.study.analyses.failure_atlas.atlas import Atlas
 from sam2vss_lib.study.analyses.failure_atlas.causes import CAUSES
 from sam2vss_lib.study.analyses.failure_atlas.figures import figure_fragment, worst_of
 from sam2vss_lib.study.stages import Study
+from sam2vss_lib.widgets.analyses.sweep import png_of
 from sam2vss_lib.widgets.notebook import is_looked_at
-from sam2vss_lib.widgets.sweep import png_of
 
 
 def explore_failures(
