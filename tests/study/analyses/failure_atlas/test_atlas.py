@@ -197,7 +197,8 @@ def test_the_reading_has_gain_loss_and_the_causes_of_most(study: Study, pairs: P
 
 def test_the_figure_has_a_row_a_cause_around_its_largest_fragment(study: Study, pairs: Pairs):
     atlas = the_atlas(study, pairs)
-    shares, *examples = figure_atlas(study, atlas).axes
+    axes: list[Any] = figure_atlas(study, atlas).axes
+    shares, *examples = axes
     assert [text.get_text() for text in shares.texts[::2]] == atlas.causes
     assert [bar.get_width() for bar in shares.patches] == [
         100 * atlas.pixels(cause) / atlas.harmed for cause in atlas.causes
