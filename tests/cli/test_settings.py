@@ -35,7 +35,8 @@ def test_options_say_what_the_fields_say():
             continue
         seen.add((command, name))
         assert option.help.startswith(field.description), (command, name)
-        paper = (field.json_schema_extra or {}).get("paper")
+        extra: Any = field.json_schema_extra or {}
+        paper = extra.get("paper")
         assert paper is None or f" In the paper: {paper}." in option.help, (command, name)
         if not option.required and not (command == "masklets" and option.default is None):
             default = {"profile": "demo"}.get(name, field.default)
