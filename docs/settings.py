@@ -52,13 +52,15 @@ def _section(settings: type) -> str:
     words = " ".join(str(inspect.getdoc(settings)).split("\n\n")[0].split())
     if more := [_link(b.__name__) for b in settings.__bases__ if b not in (BaseModel, object)]:
         words += f" It has all of {' and '.join(more)} besides."
-    lines = ["| setting | values | default | meaning |", "|---|---|---|---|"]
+    rows = [("setting", "values", "default", "paper", "meaning")]
     for name in inspect.get_annotations(settings):
         if field := schema["properties"].get(name):
             default = "" if name in schema.get("required", ()) else _default(field)
-            lines.append(
-                f"| `{name}` | {_values(field)} | {default} | {field.get('description')} |"
-            )
+            said = field.get("paper", ""), str(field.get("description"))
+            rows.append((f"`{name}`", _values(field), default, *said))
+    shown = [i for i in range(len(rows[0])) if i != 3 or any(row[i] for row in rows[1:])]
+    lines = [f"| {' | '.join(row[i] for i in shown)} |" for row in rows]
+    lines.insert(1, "|---" * len(shown) + "|")
     return "\n".join([f"## {settings.__name__}\n\n{words}\n", *lines, ""])
 
 

@@ -63,10 +63,13 @@ def option_of(settings: type[BaseModel], name: str) -> Any:
 
 
 def _help(field: FieldInfo) -> str:
-    """The field's sentence, and its choices if there are some."""
+    """The field's sentence, what the paper takes, and its choices if there are some."""
+    said = str(field.description)
+    if isinstance(field.json_schema_extra, dict) and "paper" in field.json_schema_extra:
+        said += f" In the paper: {field.json_schema_extra['paper']}."
     if get_origin(field.annotation) is not Literal:
-        return str(field.description)
-    return f"{field.description} One of: {', '.join(map(str, get_args(field.annotation)))}."
+        return said
+    return f"{said} One of: {', '.join(map(str, get_args(field.annotation)))}."
 
 
 def _option(name: str, field: FieldInfo, *, unset: bool = False) -> inspect.Parameter:

@@ -13,6 +13,8 @@ from sam2vss_lib.validation import validated
 class MaskletSettings(Approximations, frozen=True):
     """Settings of proposals and propagation; the defaults are the paper's (section 3.1).
 
+    What the paper takes, and where it says so, stands in the fields as `paper`.
+
     The generator's remaining arguments, which the paper does not name, keep the defaults of
     `SAM2AutomaticMaskGenerator`. Hole filling is off: the published wheel lacks the compiled
     extension that stock SAM2 needs for it, so stock runs without it too.
@@ -21,32 +23,35 @@ class MaskletSettings(Approximations, frozen=True):
     window: int = Field(
         default=32,
         ge=1,
-        description="Frames through which a masklet is propagated; the paper takes 32 (Table 4).",
+        description="Frames through which a masklet is propagated.",
+        json_schema_extra={"paper": "32 (Table 4)"},
     )
     points_per_side: int = Field(
         default=16,
         ge=1,
         le=256,
-        description="Points along each side of the grid on a window's first frame; "
-        "the paper takes 16 (Table 5).",
+        description="Points along each side of the grid on a window's first frame.",
+        json_schema_extra={"paper": "16 (Table 5)"},
     )
     pred_iou_thresh: float = Field(
         default=0.6,
         ge=0,
         le=1,
-        description="Proposals are kept above this predicted IoU; the paper takes 0.6 (Table 6).",
+        description="Proposals are kept above this predicted IoU.",
+        json_schema_extra={"paper": "0.6 (Table 6)"},
     )
     stability_score_thresh: float = Field(
         default=0.8,
         ge=0,
         le=1,
-        description="Proposals are kept from this stability on; the paper takes 0.8 (Table 7).",
+        description="Proposals are kept from this stability on.",
+        json_schema_extra={"paper": "0.8 (Table 7)"},
     )
     stability_score_offset: float = Field(
         default=0.9,
         ge=0,
-        description="Logits by which the cut is moved up and down to measure stability; "
-        "the paper takes 0.9 (section 3.1).",
+        description="Logits by which the cut is moved up and down to measure stability.",
+        json_schema_extra={"paper": "0.9 (section 3.1)"},
     )
     box_nms_thresh: float = Field(
         default=0.7,

@@ -28,7 +28,10 @@ class MetricSettings:
     ]
     window_lengths: Annotated[
         tuple[int, ...],
-        Field(description="Lengths n of the windows of mVCn in frames; the paper prints 8 and 16."),
+        Field(
+            description="Lengths n of the windows of mVCn in frames.",
+            json_schema_extra={"paper": "8 and 16"},
+        ),
     ] = (8, 16)
     radii_px: Annotated[
         tuple[int, ...],

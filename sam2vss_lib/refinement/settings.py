@@ -10,7 +10,10 @@ Vote = Annotated[str, AfterValidator(VOTES.checked)]
 Overlap = Literal["area", "predicted_iou", "stability", "logit"]
 OnTop = Annotated[
     Overlap,
-    Field(description="Which masklet is on top: the smallest (area), or that with the most."),
+    Field(
+        description="Which masklet is on top: the smallest (area), or that with the most.",
+        json_schema_extra={"paper": "left open"},
+    ),
 ]
 
 
@@ -26,5 +29,9 @@ class RefineSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    vote: Vote = Field(default="frame", description=f"How masklets vote ({VOTES.in_words()}).")
+    vote: Vote = Field(
+        default="frame",
+        description=f"How masklets vote ({VOTES.in_words()}).",
+        json_schema_extra={"paper": "left open"},
+    )
     overlap: OnTop = "area"

@@ -61,7 +61,7 @@ def explore(study: Study, rows: Sequence[Row] = (), *, live: bool | None = None)
     if not data.bases or not data.clips:
         return note("no base system was run: nothing to explore")
     if live is None:
-        live = _is_looked_at()
+        live = is_looked_at()
     if not live:
         return contact_sheet(data, *default_scene(data))
     from sam2vss_lib.widgets.explorer import Explorer
@@ -69,7 +69,7 @@ def explore(study: Study, rows: Sequence[Row] = (), *, live: bool | None = None)
     return Explorer(data)
 
 
-def _is_looked_at() -> bool:
+def is_looked_at() -> bool:
     """Whether the kernel belongs to a notebook that is open, and not to a program that runs it.
 
     A program that was started from an open notebook hands its variables on to the kernels that it

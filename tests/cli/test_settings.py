@@ -43,6 +43,9 @@ def test_options_say_what_the_fields_say():
             continue
         seen.add((command, name))
         assert option.help.startswith(field.description), (command, name)
+        extra: Any = field.json_schema_extra or {}
+        paper = extra.get("paper")
+        assert paper is None or f" In the paper: {paper}." in option.help, (command, name)
         if not option.required and not (
             command in ("apply", "masklets") and option.default is None
         ):

@@ -16,6 +16,7 @@ from tests.notebooks.common import coarse_study
 FILES = (
     "executed.ipynb", "result.json", "table.csv", "table.md", "table.tex",
     "fig_3.png", "fig_3.svg", "fig_boundary.png", "fig_boundary.svg", "provenance.json",
+    "atlas.csv", "fig_atlas.png", "fig_atlas.svg",
 )  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def test_second_run_reuses_every_stage_and_gives_the_same_table(run: dict[str, A
     assert (run["out"] / "table.csv").read_bytes() == run["first"]
     stages = json.loads((run["out"] / "provenance.json").read_text())["stages"]
     names = {stage["stage"] for stage in stages}
-    assert names == {"masklets", "refine", "evaluate", "boundary accuracy"}
+    assert names == {"masklets", "refine", "evaluate", "boundary accuracy", "failure atlas"}
     assert all(stage["reused"] == stage["clips"] == 2 for stage in stages)
 
 

@@ -74,6 +74,17 @@ def escape(text: object) -> str:
     return "".join(_ESCAPES.get(character, character) for character in str(text))
 
 
+def flat_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with the two levels of its columns' names, where there are two, joined."""
+    names = [(column,) if isinstance(column, str) else column for column in table.columns]
+    return table.set_axis([" ".join(filter(None, parts)) for parts in names], axis=1)
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """A table in Markdown."""
+    return flat_columns(table).to_markdown(index=False)
+
+
 def _cell(text: object) -> str:
     """Text with an interval at its end set small."""
     return re.sub(r" (\[[^][]*\])$", r" {\\scriptsize \1}", escape(text))

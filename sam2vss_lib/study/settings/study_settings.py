@@ -40,7 +40,8 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
     """Everything a notebook depends on; the fields are the names its parameters may have."""
 
     dataset: str = Field(
-        description="Root of the data set in VSPW or VIPSeg layout, or demo or demo-b (generated)."
+        description="Root of the data set in VSPW or VIPSeg layout, or demo or demo-b (generated).",
+        json_schema_extra={"paper": "VSPW; in Table 2 VIPSeg"},
     )
     split: str = Field(
         "val", description="Name of the list of clips that is measured on, such as val."
@@ -67,7 +68,8 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
     checkpoint: str = Field(
         "demo",
         description="SAM2 model: demo, the name of an official checkpoint such as "
-        "sam2.1_hiera_large, or the path of a file; the paper does not say which.",
+        "sam2.1_hiera_large, or the path of a file.",
+        json_schema_extra={"paper": "left open"},
     )
     preset: Literal["exact", "fast"] = Field(
         "exact",
@@ -79,6 +81,7 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
         strict=False,
         min_length=1,
         description=f"How masklets vote, one row each ({VOTES.in_words()}).",
+        json_schema_extra={"paper": "left open"},
     )
     overlap: OnTop = "area"
     sweep: Swept | None = Field(

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def settings_table(settings: NotebookSettings) -> pd.DataFrame:
-    """A notebook's settings with their defaults and meanings, a row each.
+    """A notebook's settings with defaults, the paper's values and meanings, a row each.
 
-    What is neither given nor on (empty, 0, or off) is left out, as are the places of results.
+    Those that differ from their default are marked as changed. What is neither given nor on
+    (empty, 0, or off) is left out, as are the places of results.
     """
     import pandas as pd  # settings are validated without it
 
@@ -25,7 +26,8 @@ def settings_table(settings: NotebookSettings) -> pd.DataFrame:
         settings.identity(), key=lambda name: name not in settings.model_fields_set
     )
     rows = _rows(settings, given_first)
-    return pd.DataFrame(rows, columns=["setting", "value", "default", "meaning"])
+    columns = ["setting", "value", "changed", "default", "paper", "meaning"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _rows(settings: BaseModel, names: Iterable[str], prefix: str = "") -> Iterator[tuple[str, ...]]:
@@ -37,7 +39,10 @@ def _rows(settings: BaseModel, names: Iterable[str], prefix: str = "") -> Iterat
             yield from _rows(value, type(value).model_fields, f"{name}.")
         else:
             default = "" if field.is_required() else _shown(field.default)
-            yield prefix + name, _shown(value), default, str(field.description)
+            changed = "●" if default and _shown(value) != default else ""
+            extra = field.json_schema_extra
+            paper = str(extra.get("paper", "")) if isinstance(extra, dict) else ""
+            yield prefix + name, _shown(value), changed, default, paper, str(field.description)
 
 
 def _shown(value: Any) -> str:

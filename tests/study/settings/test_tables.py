@@ -68,10 +68,10 @@ def test_the_docs_are_what_the_fields_say():
 
 
 def test_the_papers_values_are_the_defaults_and_in_its_tables():
-    named = re.compile(r"the paper takes ([\d.]+) \((?:Table (\d)|section 3\.1)\)")
+    named = re.compile(r"([\d.]+) \((?:Table (\d)|section 3\.1)\)")
     tables, seen = load_paper_tables(), set[str]()
     for name, field in fields():
-        if match := named.search(field.get("description", "")):
+        if match := named.fullmatch(field.get("paper", "")):
             seen.add(name.partition(".")[2])
             assert float(match[1]) == field["default"], name
             if match[2]:
@@ -91,7 +91,7 @@ def test_settings_are_there_without_anything_heavy():
 
 
 def rows_of(table: pd.DataFrame) -> dict[str, list[str]]:
-    assert [*table] == ["setting", "value", "default", "meaning"]
+    assert [*table] == ["setting", "value", "changed", "default", "paper", "meaning"]
     return {name: rest for name, *rest in table.to_numpy().tolist()}
 
 
@@ -99,16 +99,18 @@ def test_the_table_has_values_beside_defaults_and_what_is_given_first():
     settings = make_settings({**BASE, "window": 4, "base_systems": BASES, "max_clips": None})
     rows = rows_of(settings_table(settings))
     meaning = type(settings).model_fields["window"].description
-    assert rows["window"] == ["4", "32", meaning]
-    assert rows["dataset"][:2] == ["demo", ""]
-    assert rows["base_systems"][:2] == ["X b0", ""]
-    assert rows["max_clips"][:2] == ["None", "None"]
+    assert rows["window"] == ["4", "●", "32", "32 (Table 4)", meaning]
+    assert rows["dataset"][:3] == ["demo", "", ""]  # it has no default to differ from
+    assert rows["base_systems"][:3] == ["X b0", "", ""]
+    assert rows["max_clips"][:3] == ["None", "", "None"]
+    assert rows["stability_score_offset"][:3] == ["0.9", "", "0.9"]
+    assert rows["checkpoint"][3] == "left open"
     assert {*[*rows][:5]} == {"window", "profile", "dataset", "max_clips", "base_systems"}
 
 
 def test_the_table_leaves_out_places_and_what_is_neither_given_nor_on():
     rows = rows_of(settings_table(make_settings({**BASE, "preset": "fast"})))
-    assert rows["merge_iou"][:2] == ["0.7", "None"]
+    assert rows["merge_iou"][:3] == ["0.7", "●", "None"]
     assert not {"out_dir", "stages_dir", "sweep", "benchmarks", "compile_encoder"} & {*rows}
 
 
@@ -118,7 +120,7 @@ def test_the_table_has_the_settings_of_the_classifier_one_by_one():
     settings = make_settings({**BASE, **own})
     assert isinstance(settings, IndependentSettings)
     rows = rows_of(settings_table(settings))
-    assert rows["classifier.epochs"][:2] == ["3", "50"]
+    assert rows["classifier.epochs"][:3] == ["3", "●", "50"]
     assert rows["encoders"][0] == "I-X b0"
     assert "classifier" not in rows
 

@@ -1,0 +1,1 @@
+"""Widgets for single analyses: sweeps of a setting, and the failure atlas."""
