@@ -6,7 +6,7 @@ Every run is a process of its own with the same interpreter, start-up included, 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -65,7 +65,7 @@ def _compared(
 
 
 @contextmanager
-def _checkout(commit: str) -> Iterator[Path]:
+def _checkout(commit: str) -> Generator[Path]:
     git = ["git", "-C", str(_HERE), "worktree"]
     with TemporaryDirectory(prefix="sam2vss-bench-") as folder:
         place = Path(folder) / "earlier"
