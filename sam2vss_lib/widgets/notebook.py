@@ -14,6 +14,7 @@ from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.style import note
 from sam2vss_lib.study.results.tables import pairs
+from sam2vss_lib.study.settings import IndependentSettings
 from sam2vss_lib.study.stages import Study
 from sam2vss_lib.widgets.data import ExplorerData
 from sam2vss_lib.widgets.render import contact_sheet, default_scene
@@ -22,18 +23,21 @@ _SESSION = "JPY_SESSION_NAME"  # of the notebook that a kernel of Jupyter's serv
 
 
 def explorer_data(study: Study, rows: Sequence[Row] = ()) -> ExplorerData:
-    """What a study has on disk: its base systems that can be run, and all masklets of its clips.
+    """What a study has on disk: base systems to refine, and all masklets of its clips.
 
-    Predictions of rows are there to compare with, and clips are sorted by their gains.
+    The base systems are those of rows that were run, or without any, all that can be run. Other
+    rows are there to compare with, and clips are sorted by what refinement gains.
     """
     settings = study.settings
-    systems = settings.base_systems[: None if settings.sweep is None else 1]
-    bases = {s.label: study.base(s).folder for s in systems if study.why_not(s) is None}
-    ran = {row.label: row.run.predictions for row in rows if row.evaluated is not None}
+    ran = {row.label: row for row in rows if row.evaluated is not None}
+    systems = [s for s in settings.base_systems if study.why_not(s) is None and not rows]
+    bases = {s.label: study.base(s).folder for s in systems}
+    bases |= {name: row.run.predictions for name, row in ran.items() if row.reference is None}
     gains: dict[str, dict[str, float]] = {}
-    for before, after in pairs(rows):
-        name = before.label if before.label in bases else next(iter(bases), "")
-        gains.setdefault(name, after.run.gains_by_clip(before.run, "mIoU"))
+    # Table 3's rows are classified masklets, no refinements
+    for before, after in pairs(rows) if not isinstance(settings, IndependentSettings) else ():
+        if before.label in bases:
+            gains.setdefault(before.label, after.run.gains_by_clip(before.run, "mIoU"))
     own = study.masklet_folders([settings.masklets], study.dataset)[settings.masklets]
     folders = sorted(own.parent.iterdir()) if own.parent.is_dir() else []
     return ExplorerData(
@@ -41,7 +45,7 @@ def explorer_data(study: Study, rows: Sequence[Row] = ()) -> ExplorerData:
         study.class_names,
         bases,
         [MaskletStore(folder) for folder in (own, *folders) if folder.is_dir()],
-        {name: folder for name, folder in ran.items() if name not in bases},
+        {name: row.run.predictions for name, row in ran.items() if name not in bases},
         gains,
     )
 
