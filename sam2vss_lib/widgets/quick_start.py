@@ -41,7 +41,7 @@ def _found() -> Iterator[tuple[str, str, str]]:
     for name, present in facts["checkpoints"].items():
         command = "" if present else f"sam2vss checkpoints fetch {name}"
         yield f"SAM2 checkpoint {name}", "yes" if present else "no", command
-    generated = any(cache_folder().glob("demo-r*"))
+    generated = any(cache_folder().glob("demo-val-r*"))
     yield "demo clips", "yes" if generated else "made on first use", ""
     for name, folder in _DATA.items():
         place = PROJECT / "data" / folder

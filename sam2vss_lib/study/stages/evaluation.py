@@ -19,6 +19,7 @@ from sam2vss_lib.study.stages.provenance import Provenance, collect_provenance
 FORMAT_VERSION = 1
 _LOOKED_AT = 32  # frames, spread evenly, that tell whether labels are shifted
 _FAR_BETTER = 0.25  # more of the labelled pixels that agree when they are shifted
+_KEPT_BYTES = 16 * 2**20
 
 
 def sums_path(metrics_json: Path) -> Path:
@@ -74,6 +75,9 @@ def count_predictions(
         DataError: ground truth or predictions are missing or cannot be used.
     """
     suite = MetricSuite(dataset.num_classes)
+    # once glibc has been given back so much, it keeps the arrays of a frame for those of the next,
+    # instead of giving them to the system and having every page of them cleared again
+    np.empty(_KEPT_BYTES, np.uint8)
     for clip in dataset.clips:
         annotated = {*clip.annotated}
         if missing := [frame for frame in predictions.missing(clip) if frame in annotated]:
