@@ -30,7 +30,7 @@ def given_predictions(job: Job, source: Source, dataset: Dataset, given: Path) -
         nested = (given / clip.name).is_dir()
         folder = given / clip.name if nested else given
         files = list_images(folder, MASK_SUFFIXES, (".npz", ".json")).files
-        names = _names(clip, source, files)
+        names = _names(folder, clip, source, files)
         if files and not (nested and names == clip.frames):
             _link(folder, [files.get(name) for name in names], clip, names, job.base / clip.name)
             root = job.base
@@ -41,9 +41,18 @@ def given_predictions(job: Job, source: Source, dataset: Dataset, given: Path) -
     return base
 
 
-def _names(clip: Clip, source: Source, files: dict[str, str]) -> tuple[str, ...]:
-    """Names of the labels of a clip's frames: those of the images it was made of, or its own."""
-    return source.stems if source.stems and files.keys() >= {*source.stems} else clip.frames
+def _names(folder: Path, clip: Clip, source: Source, files: dict[str, str]) -> tuple[str, ...]:
+    """Names of the labels of a clip's frames: those of the images it was made of, or its own.
+
+    Numbers of both kinds would fit one frame beside another, so a label that is named as an image
+    is that image's, and nothing stands for frame 0 of a video.
+    """
+    if files.keys() & {*source.stems}:
+        return source.stems
+    if source.kind == "video" and (zero := [n for n in files if n.isdecimal() and not int(n)]):
+        problem = f"{files[zero[0]]} counts from 0, and frames of a video count from 00000001"
+        raise FileFault(folder, problem, "rename the labels")
+    return clip.frames
 
 
 def _link(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from sam2vss_lib.apply.job import Job
 from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
-from sam2vss_lib.datasets.clips import known_num_classes
 from sam2vss_lib.datasets.converting.video import convert_video, video_facts
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.images import image_size
@@ -58,8 +57,10 @@ def look_at(job: Job) -> Source:
     name = path.name if path.is_dir() else path.stem
     if not is_plain_name(name):
         raise SettingsError(f"{path}: its name is no plain name for a clip; rename it")
-    if job.model is None:  # before the work of converting
-        known_num_classes(job.num_classes, job.data)
+    if job.model is None and job.num_classes is None:  # before the work of converting
+        raise SettingsError("--num-classes: is needed for predictions of a video or of frames")
+    if job.out.absolute().is_relative_to(path):
+        raise SettingsError(f"{job.out}: lies in the folder of frames; choose another --out")
     if path.is_dir():
         files = list_frames(path).checked().files
         stems = tuple(files)[: job.max_frames]

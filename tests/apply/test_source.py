@@ -123,7 +123,7 @@ def test_what_cannot_be_used_is_said_in_one_line(
     text = tmp_path / "notes.mp4"
     text.write_text("no video")
     assert f"{text}: cannot be decoded" in refuse(3, text, *given, "--num-classes", CLASSES)
-    assert "pass --num-classes" in refuse(3, frames, *given)
+    assert "--num-classes: is needed" in refuse(2, frames, *given)
     assert "--max-frames: is for a video" in refuse(2, clip_root, *given, "--max-frames", 2)
     assert "--fps is 0.0" in refuse(2, clip_root, *given, "--fps", 0)
     wrong = ("--model", "segformer-micro", "--label-offset", 1)
@@ -163,3 +163,26 @@ def test_a_disk_that_is_too_small_is_refused(
     said = refuse(2, clip_root, "--model", "segformer-micro")
     assert f"{tmp_path / 'out'}: up to 1 MiB are needed, 1 MiB are free; make room" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_numbers_from_0_are_not_those_of_the_frames_after(
+    clip_root: Path, flat: Path, tmp_path: Path, refuse: Any
+) -> None:
+    """Of frames 0, 1, 2, ... the label of frame 0 is missing: none stands beside another frame."""
+    origin, frames = clip_root / "data" / CLIP / "origin", tmp_path / "street"
+    frames.mkdir()
+    for number, image in enumerate(sorted(origin.iterdir())):
+        shutil.copy(image, frames / f"{number:08d}{image.suffix}")
+    given = ("--predictions", flat, "--num-classes", CLASSES, "--max-frames", 3)
+    said = refuse(3, frames, *given, "--out", tmp_path / "out")
+    assert "flat: no prediction of frame 00000000" in said
+    shutil.move(flat / "00000001.png", flat / "00000000.png")
+    video, (clip,) = tmp_path / "street.mp4", open_dataset(clip_root, "val")
+    with film(video, 24) as add:
+        for i in range(FRAMES):
+            add(clip.frame(i))
+    said = refuse(3, video, *given, "--out", tmp_path / "other")
+    assert "flat: 00000000.png counts from 0" in said
+    inside = refuse(2, frames, *given, "--out", frames / "out")
+    assert "lies in the folder of frames" in inside
+    assert not (frames / "out").exists()
