@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from PIL import Image
 
-from sam2vss_lib.datasets.converting.converted import LOCK, listing_sha256, make_clip
+from sam2vss_lib.datasets.converting.converted import LOCK, make_clip
 from sam2vss_lib.datasets.faults import FileFault, read_bytes
 from sam2vss_lib.datasets.images import check_same_size, decode_frame
 from sam2vss_lib.datasets.layout import is_plain_name
@@ -22,6 +22,7 @@ from sam2vss_lib.datasets.listing import list_frames, say_uneven_steps
 from sam2vss_lib.datasets.splits import add_to_split
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import held, sha256_file
+from sam2vss_lib.storage.records import sha256_files
 
 _log = logging.getLogger(__name__)
 _JPEG_QUALITY = 95  # frames are for models, and VSPW's own were saved nearly as finely
@@ -78,7 +79,7 @@ def convert_video(
         files = [source / file for file in listed.values()]
         if uneven := say_uneven_steps(listed):
             warn(f"{source}: {uneven}")
-        frames, identity = _images(files), listing_sha256(files)
+        frames, identity = _images(files), sha256_files(files)
     else:
         frames, identity = _video_frames(source, fps, warn), sha256_file(source)
     made_from = {

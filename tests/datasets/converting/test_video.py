@@ -110,6 +110,21 @@ def test_images_become_a_clip_in_their_order(tmp_path: Path):
     assert not (tmp_path / "other" / "data").exists()
 
 
+def test_images_in_each_others_place_are_other_images(tmp_path: Path):
+    """Names and sizes stay the same: only contents tell."""
+    folder, root = tmp_path / "images", tmp_path / "data"
+    folder.mkdir()
+    for n in range(3):
+        Image.new("RGB", (40, 30), (n, n, n)).save(folder / f"{n}.bmp")
+    assert convert_video(folder, root) == ("images", False)
+    assert convert_video(folder, root) == ("images", True)
+    first = (folder / "0.bmp").read_bytes()
+    (folder / "0.bmp").write_bytes((folder / "2.bmp").read_bytes())
+    (folder / "2.bmp").write_bytes(first)
+    with pytest.raises(DataError, match="made with other inputs: source_sha256"):
+        convert_video(folder, root)
+
+
 def test_a_video_recorded_upright_is_turned(tmp_path: Path):
     path = tmp_path / "phone.mp4"
     with av.open(path, "w") as container:
