@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
@@ -128,7 +129,7 @@ def _on_ray(jobs: list[Job], address: str, say: Say) -> None:
     """Make masklets on a Ray cluster."""
     try:
         failures = map_on_ray(
-            partial(partial, _done),
+            partial(methodcaller, "work"),
             jobs,
             RayPool(address=address, gpu=True),
             costs=[job.cost for job in jobs],
@@ -142,10 +143,6 @@ def _on_ray(jobs: list[Job], address: str, say: Say) -> None:
         failures = [error]
     for failure in filter(None, failures):
         say(f"{MASKLETS}: {failure}")
-
-
-def _done(job: Job) -> Any:
-    return job.work()
 
 
 def reuse_table(executed: Mapping[str, Path]) -> str:

@@ -20,7 +20,8 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Integer
 
-#: what the study's notebooks import; a test holds it to them
+#: what takes seconds of the imports of notebooks and jobs; the fork server passes over what is not
+#: there, so a test looks for them
 IMPORTED = (
     "IPython", "ipykernel.kernelapp", "matplotlib.pyplot", "matplotlib_inline.backend_inline",
     "pandas.io.formats.style", "seaborn", "sam2vss_lib.masklets.engines.batched.clip",
