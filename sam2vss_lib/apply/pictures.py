@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.masklets.store import FrameMasklets
-from sam2vss_lib.refinement.painting import priority_of
 from sam2vss_lib.refinement.settings import Overlap
 from sam2vss_lib.views.layers import (
     NO_MASKLET,
@@ -50,8 +49,7 @@ def numbered_masklets(
     """The masklets over a frame, those of some size with their numbers; and how many are seen."""
     if part is None:
         return frame, 0
-    masks = part.masks("rle_visible" if overlap == "logit" else "rle")
-    ids = masklet_ids(masks, part.values("masklet"), priority_of(part, overlap))
+    ids = masklet_ids(part, overlap)
     picture = Image.fromarray(blend(frame, (masklet_layer(ids), _MASKLETS)))
     present, counts = np.unique(ids, return_counts=True)
     draw, font = ImageDraw.Draw(picture), _font(max(10, frame.shape[1] // 50))

@@ -31,8 +31,27 @@ def paint_frame(
     prediction: Labels, part: FrameMasklets, classes: Labels, overlap: Overlap
 ) -> Labels:
     """Paint the masklets of one frame in their classes (Eq. 1); arguments are those of `paint`."""
-    runs = part.runs("rle_visible" if overlap == "logit" else "rle")
-    return paint(prediction, runs, classes, priority_of(part, overlap))
+    return paint(prediction, _runs(part, overlap), classes, priority_of(part, overlap))
+
+
+def painters(
+    part: FrameMasklets, overlap: Overlap, classes: Labels | None = None
+) -> NDArray[np.int32]:
+    """Index of the masklet that paints each pixel, (H, W); -1 where none does.
+
+    Masklets of class 255, (n,) uint8, paint nothing; without classes all of them paint.
+    """
+    runs, past = _runs(part, overlap), VOID + 1  # numbers from here on are no labels
+    numbers: Any = np.arange(past, past + len(runs.counts), dtype=np.int32)
+    if classes is not None:
+        numbers[classes == VOID] = VOID
+    nobody: Any = np.full(runs.size_px, past - 1, np.int32)
+    painted: Any = paint(nobody, runs, numbers, priority_of(part, overlap))
+    return painted - np.int32(past)
+
+
+def _runs(part: FrameMasklets, overlap: Overlap) -> Runs:
+    return part.runs("rle_visible" if overlap == "logit" else "rle")
 
 
 def priority_of(part: FrameMasklets, overlap: Overlap) -> NDArray[Any]:

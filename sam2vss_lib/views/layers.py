@@ -5,7 +5,10 @@ import torch
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.labels import VOID, Labels
+from sam2vss_lib.masklets.store import FrameMasklets
 from sam2vss_lib.metrics.bands import inner_band
+from sam2vss_lib.refinement.painting import painters
+from sam2vss_lib.refinement.settings import Overlap
 from sam2vss_lib.views.palette import (
     BETTER,
     NEUTRAL,
@@ -29,17 +32,14 @@ def colour_labels(labels: Labels, num_classes: int) -> Picture:
 
 
 def masklet_ids(
-    masks: NDArray[np.bool_], ids: NDArray[np.integer], priority: NDArray[np.number]
+    part: FrameMasklets, overlap: Overlap, classes: Labels | None = None
 ) -> NDArray[np.int32]:
-    """The masklet on top of each pixel, (H, W) int32, `NO_MASKLET` where there is none.
+    """Number of the masklet that paints each pixel of a frame, (H, W); `NO_MASKLET` for none.
 
-    Masks are (n, H, W) bool; as in painting the one of highest priority, (n,) numbers, is on top,
-    and of equal priority the later one.
+    Arguments are those of `painters`.
     """
-    top = np.full(masks.shape[1:], NO_MASKLET, np.int32)
-    for index in np.argsort(priority, kind="stable"):
-        np.copyto(top, np.int32(ids[index]), where=masks[index])
-    return top
+    top = painters(part, overlap, classes)
+    return np.where(top < 0, np.int32(NO_MASKLET), part.values("masklet")[top])
 
 
 def masklet_layer(ids_map: NDArray[np.int32]) -> Picture:

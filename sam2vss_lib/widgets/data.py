@@ -9,24 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import Clip, Dataset
-from sam2vss_lib.datasets.labels import VOID, Labels
+from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.masklets.store import FrameMasklets, MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
-from sam2vss_lib.refinement.painting import paint, priority_of
 from sam2vss_lib.refinement.registry import VOTES
-from sam2vss_lib.views.layers import NO_MASKLET
+from sam2vss_lib.views.layers import NO_MASKLET, masklet_ids
 from sam2vss_lib.widgets.cache import MIB, Bounded
 from sam2vss_lib.widgets.stores import Choice, ClipStores, OpenedMasklets
 from sam2vss_lib.widgets.window import ChosenWindow, FrameMemory
-
-_NUMBERS = VOID + 2  # masklets are painted by their numbers from here on: none of them is void
 
 
 class Scene(NamedTuple):
@@ -202,10 +199,6 @@ class ExplorerData:
     def top(self, scene: Scene, choice: Choice) -> NDArray[np.int32]:
         """The masklet that each pixel takes its class from, (H, W) int32; -1 where none is."""
         refined = self.refined(scene, choice)
-        top: Any = np.full(refined.labels.shape, NO_MASKLET + _NUMBERS, np.int32)
-        if refined.part is not None:
-            runs = refined.part.runs("rle_visible" if choice.overlap == "logit" else "rle")
-            numbers: Any = refined.part.values("masklet") + _NUMBERS
-            numbers[refined.classes == VOID] = VOID  # these take no part
-            top = paint(top, runs, numbers, priority_of(refined.part, choice.overlap))
-        return top - np.int32(_NUMBERS)
+        if refined.part is None:
+            return np.full(refined.labels.shape, NO_MASKLET, np.int32)
+        return masklet_ids(refined.part, choice.overlap, refined.classes)

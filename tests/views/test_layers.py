@@ -1,12 +1,14 @@
 """Layers show what they say, by value: colours, who is on top, and how they are blended."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from sam2vss_lib.datasets.labels import class_palette
 from sam2vss_lib.masklets.rows import encode_masks
 from sam2vss_lib.masklets.runs import decode_runs
+from sam2vss_lib.masklets.store import FrameMasklets
 from sam2vss_lib.metrics.bands import inner_band
 from sam2vss_lib.refinement.painting import paint
 from sam2vss_lib.views import layers, palette
@@ -24,7 +26,9 @@ def test_the_masklet_on_top_is_the_one_that_painting_has_there():
     rng = np.random.default_rng(0)
     masks = rng.random((7, 9, 11)) < 0.4
     priority = np.array([3, 1, 2, 2, 0, 3, 1], np.int32)  # equal ones too
-    top = layers.masklet_ids(masks, np.arange(10, 17), priority)
+    columns = {"rle": encode_masks(masks), "height": [9] * 7, "width": [11] * 7}
+    columns |= {"area": -priority, "masklet": np.arange(10, 17, dtype=np.int32)}
+    top = layers.masklet_ids(FrameMasklets(pa.table(columns)), "area")
     nothing, classes = np.full((9, 11), 255, np.uint8), np.arange(10, 17, dtype=np.uint8)
     runs = decode_runs(encode_masks(masks), 9, 11)
     expected = paint(nothing, runs, classes, priority).astype(np.int32)

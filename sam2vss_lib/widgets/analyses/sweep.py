@@ -16,8 +16,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
-from sam2vss_lib.refinement.painting import priority_of
+from sam2vss_lib.masklets.store import ClipMasklets, MaskletStore
+from sam2vss_lib.refinement.painting import painters
 from sam2vss_lib.study.analyses.ablations.rows import ablation_of, printed
 from sam2vss_lib.study.results.schema import Row
 from sam2vss_lib.study.results.style import BETTER, NEUTRAL, ORANGE, WORSE, note
@@ -28,7 +28,6 @@ from sam2vss_lib.views.layers import (
     Picture,
     blend,
     change_layer,
-    masklet_ids,
     masklet_layer,
 )
 from sam2vss_lib.widgets.notebook import is_looked_at
@@ -82,7 +81,9 @@ class Sweep:
             ),
             None,
         )
-        ids = np.full(size, NO_MASKLET, np.int32) if part is None else self._on_top(part)
+        ids = np.full(size, NO_MASKLET, np.int32)
+        if part is not None:
+            ids = painters(part, self.study.settings.overlap)  # numbers within the window
         base, refined = (
             row.run.predictions.read(of, frame) for row in (self.base, self.rows[value])
         )
@@ -107,12 +108,6 @@ class Sweep:
         clip = max(spread, key=lambda name: spread[name], default=self.study.dataset.clips[0].name)
         frames = self.study.dataset.clip(clip).annotated
         return clip, frames[len(frames) // 2]
-
-    def _on_top(self, part: FrameMasklets) -> np.ndarray[Any, np.dtype[np.int32]]:
-        """Number of the masklet on top, (H, W), within its window."""
-        masks = part.masks()
-        order = priority_of(part, self.study.settings.overlap)
-        return masklet_ids(masks, np.arange(len(masks)), order)
 
 
 @lru_cache(8)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from sam2vss_lib.datasets import VOID, Clip
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.masklets.store import ClipMasklets
 from sam2vss_lib.predictions.folder import PredictionFolder
-from sam2vss_lib.refinement.painting import paint_frame
+from sam2vss_lib.refinement.painting import painters
 from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.refinement.settings import RefineSettings
 from sam2vss_lib.refinement.window import Window
@@ -128,15 +128,10 @@ class _Watched(Window):
         self.painters: dict[int, tuple[Labels, NDArray[np.int32]]] = {}  # by frame of the window
 
     def painted(self, index: int, classes: Labels) -> Labels:
-        """See `Window`; numbers of masklets are painted first, then their classes are looked up."""
-        base, past = self.labels(index), VOID + 1  # numbers from here on are no labels
-        numbers = np.arange(past, past + len(classes))
-        numbers[classes == VOID] = VOID  # which paints nothing
-        nobody: Any = np.full(base.shape, past - 1, np.int32)
-        painted: Any = paint_frame(nobody, self.parts[index], cast(Labels, numbers), self.overlap)
-        top: NDArray[np.int32] = painted - past
+        """See `Window`; it is found first who paints, then in which class."""
+        top = painters(self.parts[index], self.overlap, classes)
         self.painters[index] = classes, top
-        return np.where(top < 0, base, classes[top])
+        return np.where(top < 0, self.labels(index), classes[top])
 
 
 def _frames(
