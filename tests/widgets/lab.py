@@ -9,10 +9,11 @@ import sys
 import time
 import urllib.request
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
@@ -73,11 +74,15 @@ def jupyterlab(folder: Path, *, dark: bool = False) -> Generator[str]:
                 time.sleep(0.3)
         yield address
     finally:
+        kernels = psutil.Process(server.pid).children(recursive=True)
         server.terminate()
-        try:
-            server.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        with suppress(subprocess.TimeoutExpired):  # it waits for a kernel that is counting
+            server.wait(timeout=10)
+        for process in kernels:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        server.kill()
+        server.wait()
         log.close()
         shutil.rmtree(place, ignore_errors=True)
 
