@@ -124,7 +124,7 @@ def apply(job: Job, say: Callable[[str], None] = print) -> Outcome:
     if segmentor is not None:
         checkpoints[segmentor.name] = segmentor.checkpoint_sha256
     provenance = collect_provenance(
-        settings={"masklets": job.masklets.identity(), "refine": job.refinement.model_dump()},
+        settings={"masklets": job.masklets.identity(), "refine": job.refinement.identity()},
         data_sha256=dataset.content_sha256(),
         checkpoints=checkpoints,
         predictions=given,

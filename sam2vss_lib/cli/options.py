@@ -98,9 +98,9 @@ class StudyOptions(BaseModel, frozen=True):
 
 
 @contextmanager
-def clip_bar(dataset: Dataset, what: str) -> Generator[Callable[[str], None]]:
-    """Progress over clips, on a terminal only."""
-    with tqdm(total=len(dataset), desc=what, unit="clip", disable=None) as bar:
+def clip_bar(dataset: Dataset, what: str, times: int = 1) -> Generator[Callable[[str], None]]:
+    """Progress over clips, each of which is told so many times, on a terminal only."""
+    with tqdm(total=times * len(dataset), desc=what, unit="clip", disable=None) as bar:
 
         def tick(_clip: str) -> None:
             bar.update()

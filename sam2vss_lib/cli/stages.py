@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 def refine_command(
     settings: RefineSettings,
     stage: StageOptions,
-    predictions: Annotated[Path, typer.Option(help="Base predictions.")],
+    predictions: Annotated[
+        list[Path],
+        typer.Option(help="Base predictions; for the vote `ensemble` repeated, the first painted."),
+    ],
     masklets: Annotated[Path, typer.Option(help="Masklet store.")],
     out: Annotated[Path, typer.Option(help="Folder of refined predictions.")],
     label_offset: OffsetOption = 0,
@@ -45,16 +48,17 @@ def refine_command(
 
     check_folder(out)
     dataset = stage.open()
-    require_folders(predictions=predictions, masklets=masklets)
-    base = PredictionFolder(predictions, dataset.num_classes, label_offset)
-    refined = replace(base, root=out)
-    work = partial(_refining, base, masklets, refined, settings, stage.device)
+    for folder in predictions:
+        require_folders(predictions=folder)
+    require_folders(masklets=masklets)
+    bases = [PredictionFolder(one, dataset.num_classes, label_offset) for one in predictions]
+    work = partial(_refining, bases, masklets, replace(bases[0], root=out), settings, stage.device)
     pool = stage.pool(may_use_gpu=stage.device.startswith("cuda"))
     print_clips(out, dataset, sum(run_stage(dataset, work, pool, "refine")), json_output)
 
 
 def _refining(
-    base: PredictionFolder,
+    bases: list[PredictionFolder],
     masklets: Path,
     out: PredictionFolder,
     settings: RefineSettings,
@@ -66,8 +70,9 @@ def _refining(
 
     if device not in ("auto", "cpu"):  # loads torch, which refining itself may do without
         resolve_device(device)
+    base, *others = bases
     made = {"predictions": base, "masklets": MaskletStore(masklets), "out": out}
-    return partial(refine, **made, settings=settings, device=device)
+    return partial(refine, **made, settings=settings, others=others, device=device)
 
 
 @with_settings(StageOptions)

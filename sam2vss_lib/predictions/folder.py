@@ -186,9 +186,15 @@ class PredictionFolder:
 
 
 def write_labels(
-    out: PredictionFolder, clip: Clip, labels: Sequence[Labels], made_from: dict[str, Any]
+    out: PredictionFolder,
+    clip: Clip,
+    labels: Sequence[Labels],
+    made_from: dict[str, Any],
+    facts: dict[str, Any] | None = None,
 ) -> None:
     """Write a clip's labels, and beside them the record of what they were made from.
+
+    Facts that were found on the way are kept in the record.
 
     `labels` are (H, W) uint8 of every frame: all of them, so that a bad frame leaves no half clip.
 
@@ -198,4 +204,4 @@ def write_labels(
     mark_started(out.root / clip.name, made_from)
     for i, frame in enumerate(labels):
         out.write(clip, i, frame)
-    mark_finished(out.root / clip.name, made_from)
+    mark_finished(out.root / clip.name, made_from, facts=facts)

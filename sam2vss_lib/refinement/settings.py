@@ -1,8 +1,8 @@
-"""How masklets vote, and how their overlaps are resolved."""
+"""How masklets vote, how their overlaps are resolved, and when the base model is believed."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sam2vss_lib.refinement.registry import VOTES
 
@@ -17,7 +17,33 @@ OnTop = Annotated[
 ]
 
 
-class RefineSettings(BaseModel):
+class FusionSettings(BaseModel):
+    """What the rules that weigh evidence depend on; the others do not read it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    margin: float | None = Field(
+        default=None,
+        description="Evidence from which on a base model keeps its label, in nats; if not given, "
+        "the rule's own.",
+    )
+    temperature: float = Field(
+        default=1.0,
+        gt=0,
+        description="What log-probabilities are divided by: above 1 for a base model that is too "
+        "sure. `sam2vss fusion fit` measures it on labels; 1 is not calibrated.",
+    )
+    gate: bool = Field(
+        default=True,
+        description="Whether a clip's predictions are kept as they are where its masklets deserve "
+        "no trust.",
+    )
+    arbiter: str | None = Field(
+        default=None, description="File of `sam2vss fusion fit`, for the vote `learned`."
+    )
+
+
+class RefineSettings(FusionSettings):
     """What refined labels depend on beside predictions and masklets.
 
     A pixel under several masklets takes its class from the smallest of them (`area`), from that of
@@ -27,11 +53,23 @@ class RefineSettings(BaseModel):
     all prompts are about equal, and `logit` then prefers the higher predicted IoU.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     vote: Vote = Field(
         default="frame",
         description=f"How masklets vote ({VOTES.in_words()}).",
         json_schema_extra={"paper": "left open"},
     )
     overlap: OnTop = "area"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.vote == "learned") != (self.arbiter is not None):
+            raise ValueError("vote learned goes with an arbiter, the file of sam2vss fusion fit")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """JSON-able settings; without those of evidence where the rule weighs none.
+
+        An arbiter is told by the hash of its file, which is for the caller to add.
+        """
+        unread = set[str]() if VOTES[self.vote].weighs else {*FusionSettings.model_fields}
+        return self.model_dump(mode="json", exclude=unread | {"arbiter"})

@@ -1,7 +1,7 @@
 """One window of a clip as vote rules see it: base predictions, masklets, and a brush."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,8 +13,11 @@ from sam2vss_lib.masklets.store import FrameMasklets
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.counting import count_votes
 from sam2vss_lib.refinement.painting import paint_frame
-from sam2vss_lib.refinement.settings import Overlap
+from sam2vss_lib.refinement.settings import FusionSettings, Overlap
+from sam2vss_lib.refinement.trust import Trust
 from sam2vss_lib.validation import resolve_device
+
+_KEPT_FRAMES = 5  # of which the labels are kept: rules may look at frames near in time
 
 
 @dataclass
@@ -30,10 +33,13 @@ class Window:
     parts: Sequence[FrameMasklets]  # frame by frame; the same n masklets in one order on each
     overlap: Overlap
     wanted_device: str = "auto"  # as users name it
+    others: Sequence[PredictionFolder] = ()  # of other base models, for rules that ask several
+    fusion: FusionSettings = field(default_factory=FusionSettings)  # for rules that weigh evidence
+    trust: Trust = field(default_factory=Trust)  # of the clip: such rules count in it
 
     def __post_init__(self) -> None:
         """Nothing is read yet."""
-        self._index, self._read = -1, np.zeros((0, 0), np.uint8)
+        self._read: dict[int, Labels] = {}
 
     def __len__(self) -> int:
         """Frames of the window."""
@@ -45,16 +51,26 @@ class Window:
         return resolve_device(self.wanted_device)
 
     def labels(self, index: int) -> Labels:
-        """The base model's labels of a frame, (H, W) uint8; the last ones are kept."""
-        if index != self._index:
-            read = self.predictions.read(self.clip, self.parts[index].frame)
-            self._index, self._read = index, read
-        return self._read
+        """The base model's labels of a frame, (H, W) uint8; those of a few frames are kept."""
+        if index not in self._read:
+            if len(self._read) >= _KEPT_FRAMES:
+                del self._read[next(iter(self._read))]
+            self._read[index] = self.predictions.read(self.clip, self.parts[index].frame)
+        return self._read[index]
+
+    def probabilities(self, index: int) -> NDArray[np.float16] | None:
+        """The base model's class probabilities of a frame, (C, h, w), where there are some."""
+        return self.predictions.read_probabilities(self.clip, self.parts[index].frame)
 
     def votes(self, index: int) -> NDArray[np.int64]:
         """Pixels of each class under each masklet on a frame, (n, C) (Eq. 2)."""
         runs = self.parts[index].runs()
         return count_votes(runs, self.labels(index), self.predictions.num_classes)
+
+    @cached_property
+    def all_votes(self) -> NDArray[np.int64]:
+        """Pixels of each class under each masklet on all frames of the window, (n, C)."""
+        return sum((self.votes(index) for index in range(1, len(self))), self.votes(0))
 
     def painted(self, index: int, classes: Labels) -> Labels:
         """A frame's labels, (H, W) uint8, with every masklet in its class (Eq. 1).

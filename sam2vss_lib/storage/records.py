@@ -11,6 +11,7 @@ from sam2vss_lib.storage.targets import check_file
 
 RECORD_NAME = "made_from.json"
 _FILES = "files"  # name -> SHA-256; the record of a clip still being written has none
+_FACTS = "facts"  # what was found out on the way; where there is something
 
 
 def is_finished(folder: Path, wanted: dict[str, Any]) -> bool:
@@ -86,13 +87,28 @@ def mark_started(folder: Path, made_from: dict[str, Any]) -> None:
     write_json(path, made_from)
 
 
-def mark_finished(folder: Path, made_from: dict[str, Any], pattern: str = "[!.]*") -> None:
+def mark_finished(
+    folder: Path,
+    made_from: dict[str, Any],
+    pattern: str = "[!.]*",
+    facts: dict[str, Any] | None = None,
+) -> None:
     """Record that a clip's folder is complete; to be called after its last file.
 
-    The hashes of the files that fit `pattern` are recorded too.
+    The hashes of the files that fit `pattern` are recorded too, and facts for `facts_of`.
     """
     files = {p.name: sha256_file(p) for p in sorted(folder.glob(pattern)) if p.name != RECORD_NAME}
-    write_json(folder / RECORD_NAME, {**made_from, _FILES: files})
+    found = {} if facts is None else {_FACTS: facts}
+    write_json(folder / RECORD_NAME, {**made_from, _FILES: files, **found})
+
+
+def facts_of(folder: Path) -> dict[str, Any]:
+    """The facts in the record of a finished clip; empty where there are none.
+
+    Raises:
+        DataError: there is no such record, or it is not readable.
+    """
+    return read_json(folder / RECORD_NAME).get(_FACTS, {})
 
 
 def sha256_files(paths: Iterable[Path]) -> str:
@@ -122,6 +138,8 @@ def sha256_files(paths: Iterable[Path]) -> str:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
     """What a record says of inputs, and of files if there is something."""
     stored = read_json(path)
+    if isinstance(stored, dict):
+        stored.pop(_FACTS, None)
     files = stored.pop(_FILES, None) if isinstance(stored, dict) else ()
     if not isinstance(files, dict | None):
         raise DataError(f"{path}: no record of a finished clip; move its folder away")

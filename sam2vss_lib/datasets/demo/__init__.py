@@ -36,6 +36,11 @@ DEMO_SPLITS: dict[str, DemoSplit] = {
     "train": DemoSplit(first_seed=10_000, clips=40, frames=16),
     "train-all": DemoSplit(first_seed=10_000, clips=120, frames=16),  # of the base models
     "val": DemoSplit(first_seed=1, clips=8, frames=40),
+    # nothing is trained on these three: to compare rules on, to choose their numbers on, and to fit
+    # what learns when to trust masklets
+    "val-wide": DemoSplit(first_seed=20_001, clips=40, frames=24),
+    "choose": DemoSplit(first_seed=30_001, clips=24, frames=24),
+    "fit": DemoSplit(first_seed=40_001, clips=32, frames=24),
 }
 #: the second world only serves to measure: nothing is trained on it
 DEMO_B_SPLITS: dict[str, DemoSplit] = {

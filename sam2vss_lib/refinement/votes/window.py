@@ -12,7 +12,6 @@ def window_vote(window: Window) -> Iterator[Labels]:
 
     Every frame is read twice, so that memory does not grow with the window.
     """
-    frames = range(len(window))
-    classes = winning_classes(sum(window.votes(index) for index in frames[1:]) + window.votes(0))
-    for index in frames:
+    classes = winning_classes(window.all_votes)
+    for index in range(len(window)):
         yield window.painted(index, classes)

@@ -183,7 +183,7 @@ class Study(StudyContext):
         """A base system's predictions refined by masklets, by default those of `masklets`."""
         base, masklets = self.base(system), masklets or self.masklets
         settings = self.settings.refinement(vote)
-        sources = (base.key, masklets.root.name, sha256_json(settings.model_dump(mode="json")))
+        sources = (base.key, masklets.root.name, sha256_json(settings.identity()))
         key = f"{_slug(system.label)}-{vote}-{self.key(*sources)}"
         out = PredictionFolder(self.root / "refined" / key, self.dataset.num_classes)
         made_from = (self.dataset, base.folder, masklets, out, settings)

@@ -19,7 +19,7 @@ from sam2vss_lib.study.analyses.failure_atlas.causes import (
     Frame,
     WindowMasklets,
 )
-from sam2vss_lib.study.analyses.failure_atlas.fragments import connected
+from sam2vss_lib.fusion.fragments import connected
 from tests.masklets.common import disjoint
 from tests.oracles.failure_atlas import empty_frame, fragments_of, harmed_pixels, touching
 

@@ -1,0 +1,118 @@
+"""The pixels of a frame that a window vote would change, and what they lie among."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2vss_lib.datasets.labels import VOID, Labels
+from sam2vss_lib.fusion.fragments import connected
+from sam2vss_lib.fusion.probabilities import Corners, corners
+from sam2vss_lib.refinement.painting import painters
+from sam2vss_lib.refinement.window import Window
+
+Values = NDArray[np.float32]
+
+
+@dataclass
+class Disputed:
+    """Where a base model and the window vote differ on one frame: k pixels.
+
+    Pixels without a prediction are not disputed: there the vote has its way.
+    """
+
+    window: Window
+    index: int  # of the frame in its window
+    classes: Labels  # (n,) of the masklets, 255 for those that do not vote
+
+    @cached_property
+    def base_labels(self) -> Labels:
+        """The base model's labels, (H, W) uint8."""
+        return self.window.labels(self.index)
+
+    @cached_property
+    def top(self) -> NDArray[np.int32]:
+        """Index of the masklet on top of each pixel, (H, W); -1 where none votes."""
+        return painters(self.window.parts[self.index], self.window.overlap, self.classes)
+
+    @cached_property
+    def vote_labels(self) -> Labels:
+        """What the window vote would label, (H, W) uint8; the base model's where none votes."""
+        return np.where(self.top >= 0, self.classes[self.top], self.base_labels)
+
+    @cached_property
+    def covered(self) -> NDArray[np.bool_]:
+        """(H, W) pixels with a prediction, under masklets that vote."""
+        return (self.top >= 0) & (self.base_labels != VOID)
+
+    @cached_property
+    def agreed(self) -> NDArray[np.bool_]:
+        """(H, W) covered pixels on which base model and vote agree."""
+        return self.covered & (self.vote_labels == self.base_labels)
+
+    @cached_property
+    def places(self) -> NDArray[np.intp]:
+        """The disputed pixels, (k,) in row-major order, ascending."""
+        return np.flatnonzero(self.covered & ~self.agreed)
+
+    @cached_property
+    def rows(self) -> NDArray[np.intp]:
+        """(k,)."""
+        return self.places // self.top.shape[1]
+
+    @cached_property
+    def columns(self) -> NDArray[np.intp]:
+        """(k,)."""
+        return self.places % self.top.shape[1]
+
+    @cached_property
+    def masklet(self) -> NDArray[np.int32]:
+        """The masklet on top of each pixel, (k,)."""
+        return self.top.ravel()[self.places]
+
+    @cached_property
+    def base(self) -> Labels:
+        """What the base model says, (k,)."""
+        return self.base_labels.ravel()[self.places]
+
+    @cached_property
+    def vote(self) -> Labels:
+        """What the masklet has voted for, (k,)."""
+        return self.classes[self.masklet]
+
+    @cached_property
+    def group(self) -> NDArray[np.int64]:
+        """One number, (k,), for masklet, base model's class and vote: a dispute through time."""
+        return (self.masklet.astype(np.int64) << 16) | (self.base.astype(np.int64) << 8) | self.vote
+
+    @cached_property
+    def fragment(self) -> NDArray[np.intp]:
+        """Number of each pixel's fragment, (k,): a connected part of a dispute."""
+        return connected(self.rows, self.columns, self.group)
+
+    def over_fragments(self, values: NDArray[np.floating]) -> Values:
+        """Means over the fragments of values, (k,), at each pixel again."""
+        counts = np.bincount(self.fragment)
+        return (np.bincount(self.fragment, values) / counts)[self.fragment].astype(np.float32)
+
+    @cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """The frame, (H, W, 3) RGB."""
+        return self.window.clip.frame(self.window.parts[self.index].frame)
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float16] | None:
+        """The base model's, (C, h, w), where there are some."""
+        return self.window.probabilities(self.index)
+
+    def at(self, map_px: tuple[int, int]) -> Corners:
+        """Where the pixels lie in a map of (h, w) places."""
+        return corners(self.rows, self.columns, self.top.shape, map_px)
+
+    @cached_property
+    def pixels(self) -> NDArray[np.uint8]:
+        """Colours, (k, 3)."""
+        return self.image[self.rows, self.columns]

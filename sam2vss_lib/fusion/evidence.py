@@ -1,0 +1,114 @@
+"""One pass over a window that gathers the evidence about all of its disputed pixels."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2vss_lib.datasets.labels import Labels
+from sam2vss_lib.fusion.colours import ColourModels, colour_bins
+from sam2vss_lib.fusion.columns import COLOUR, COLUMNS, PROBABILITY
+from sam2vss_lib.fusion.disputed import Disputed, Values
+from sam2vss_lib.fusion.probabilities import expected_errors_px
+from sam2vss_lib.refinement.counting import winning_classes
+from sam2vss_lib.refinement.window import Window
+
+_FIRM = 2.0  # log-ratio over a fragment, in nats, from which on a base model is sure
+_COLOUR_EVERY = 2  # frames
+
+
+@dataclass
+class FrameEvidence:
+    """What is known of the k disputed pixels of one frame."""
+
+    places: NDArray[np.intp]  # (k,) in the frame, row-major, ascending
+    group: NDArray[np.int64]  # (k,) one number for each dispute of the window
+    columns: dict[str, Values]  # (k,) each
+
+
+@dataclass
+class WindowEvidence:
+    """What is known of a window's disputed pixels."""
+
+    classes: Labels  # (n,) that the masklets have voted for, 255 for those without a vote
+    frames: list[FrameEvidence]
+
+
+def gather(window: Window, wanted: Iterable[str]) -> WindowEvidence:
+    """Gather columns of `COLUMNS`, and `colour`; those of probabilities are left out without any.
+
+    What the gate asks for is added up in the window's `trust` on the way. Frames are gone through
+    once; only disputed pixels are kept.
+    """
+    wanted = list(wanted)
+    classes = winning_classes(window.all_votes)
+    colours = ColourModels(window.predictions.num_classes, len(classes))
+    frames, seen = list[FrameEvidence](), list[tuple[Labels, NDArray[np.int32], NDArray[np.intp]]]()
+    for index in range(len(window)):
+        disputed = Disputed(window, index, classes)
+        _count(disputed)
+        found = {
+            name: COLUMNS[name].code(disputed)
+            for name in wanted
+            if name != COLOUR and has_column(disputed, name)
+        }
+        if COLOUR in wanted:
+            if index % _COLOUR_EVERY == 0:
+                colours.add(disputed.image, disputed.agreed, disputed.base_labels, disputed.top)
+            seen.append((disputed.base, disputed.masklet, colour_bins(disputed.pixels)))
+        frames.append(FrameEvidence(disputed.places, disputed.group, found))
+    for frame, pixels in zip(frames, seen, strict=bool(seen)):
+        frame.columns[COLOUR] = colours.log_ratio(*pixels)
+    return WindowEvidence(classes, frames)
+
+
+def has_column(disputed: Disputed, name: str) -> bool:
+    """Whether a column can be had, which those of probabilities cannot be without any."""
+    return COLUMNS[name].part != PROBABILITY or disputed.probabilities is not None
+
+
+def _count(disputed: Disputed) -> None:
+    """Add a frame to what the gate looks at."""
+    trust = disputed.window.trust
+    trust.changed_px += len(disputed.places)
+    trust.covered_px += int(disputed.covered.sum())
+    if (probabilities := disputed.probabilities) is None:
+        trust.has_probabilities = False
+        return
+    temperature = disputed.window.fusion.temperature
+    trust.expected_px += expected_errors_px(probabilities, disputed.covered, temperature)
+    if len(disputed.places):
+        firm = COLUMNS["fragment_log_ratio"].code(disputed) > _FIRM
+        trust.firm_px += int(firm.sum())
+
+
+def steady(
+    frames: Sequence[FrameEvidence], scores: Sequence[NDArray[np.floating]]
+) -> list[NDArray[np.float64]]:
+    """Scores, (k,) of each frame, made steady in time, so that labels do not flicker.
+
+    A dispute is a masklet, the base's class and the vote's. A score becomes 0.7 of its mean over
+    the pixel's disputes of the same kind on five frames and 0.3 of the mean over the dispute in the
+    whole window.
+    """
+    if not frames:
+        return []
+    groups = np.concatenate([frame.group for frame in frames])
+    kinds, kind = np.unique(groups, return_inverse=True)
+    total = np.bincount(kind, np.concatenate(scores), len(kinds))
+    mean = total / np.maximum(np.bincount(kind, minlength=len(kinds)), 1)
+    by_frame = np.split(mean[kind], np.cumsum([len(frame.group) for frame in frames])[:-1])
+    found = list[NDArray[np.float64]]()
+    for index, frame in enumerate(frames):
+        summed, count = scores[index].astype(np.float64), np.ones(len(frame.places))
+        for other in range(max(index - 2, 0), min(index + 3, len(frames))):
+            near = frames[other]
+            if other == index or not len(near.places):
+                continue
+            place = np.searchsorted(near.places, frame.places).clip(max=len(near.places) - 1)
+            same = (near.places[place] == frame.places) & (near.group[place] == frame.group)
+            summed[same] += scores[other][place[same]]
+            count[same] += 1
+        found.append(0.7 * summed / count + 0.3 * by_frame[index])
+    return found

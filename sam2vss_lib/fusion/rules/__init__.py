@@ -1,0 +1,1 @@
+"""The rules that weigh evidence, a module each; `VOTES` of refinement names them."""
