@@ -54,7 +54,7 @@ def fit(
         require_folders(predictions=folder)
     require_folders(masklets=masklets)
     bases = [PredictionFolder(one, dataset.num_classes, label_offset) for one in predictions]
-    with clip_bar(dataset, "fit", times=2) as tick:
+    with clip_bar(dataset, "fit", 2 * len(bases)) as tick:
         arbiter = fit_arbiter(dataset, bases, MaskletStore(masklets), settings, progress=tick)
     arbiter.save(out)
     print_result({"out": str(out), **arbiter.card}, json_output, _said(arbiter.card, out))
@@ -66,10 +66,10 @@ def _said(card: dict[str, Any], out: Path) -> str:
         f"temperature of {name}: {temperature}"
         for name, temperature in zip(card["predictions"], card["temperatures"], strict=True)
     ]
-    for name in ("masklet", "adaptive"):
-        gain, low, high = card[f"gain_over_{name}"]["mIoU"]
+    for name, gains in card["gain_over"].items():
+        gain, low, high = gains["mIoU"]
         interval = "" if low is None else f" [{low:+.2f}, {high:+.2f}]"
-        lines.append(f"mIoU over --vote {name} on clips not fitted on: {gain:+.2f}{interval}")
+        lines.append(f"mIoU over {name} on clips not fitted on: {gain:+.2f}{interval}")
     if card["recommended"] == "adaptive":
         lines.append("it does not beat --vote adaptive here: use that")
     else:

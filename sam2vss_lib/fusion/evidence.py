@@ -24,6 +24,8 @@ class FrameEvidence:
 
     places: NDArray[np.intp]  # (k,) in the frame, row-major, ascending
     group: NDArray[np.int64]  # (k,) one number for each dispute of the window
+    base: Labels  # (k,) what the base model says
+    masklet: NDArray[np.int32]  # (k,) which is on top
     columns: dict[str, Values]  # (k,) each
 
 
@@ -44,7 +46,7 @@ def gather(window: Window, wanted: Iterable[str]) -> WindowEvidence:
     wanted = list(wanted)
     classes = winning_classes(window.all_votes)
     colours = ColourModels(window.predictions.num_classes, len(classes))
-    frames, seen = list[FrameEvidence](), list[tuple[Labels, NDArray[np.int32], NDArray[np.intp]]]()
+    frames, bins = list[FrameEvidence](), list[NDArray[np.intp]]()
     for index in range(len(window)):
         disputed = Disputed(window, index, classes)
         _count(disputed)
@@ -56,10 +58,12 @@ def gather(window: Window, wanted: Iterable[str]) -> WindowEvidence:
         if COLOUR in wanted:
             if index % _COLOUR_EVERY == 0:
                 colours.add(disputed.image, disputed.agreed, disputed.base_labels, disputed.top)
-            seen.append((disputed.base, disputed.masklet, colour_bins(disputed.pixels)))
-        frames.append(FrameEvidence(disputed.places, disputed.group, found))
-    for frame, pixels in zip(frames, seen, strict=bool(seen)):
-        frame.columns[COLOUR] = colours.log_ratio(*pixels)
+            bins.append(colour_bins(disputed.pixels))
+        own = disputed.places, disputed.group, disputed.base, disputed.masklet
+        frames.append(FrameEvidence(*own, found))
+    if COLOUR in wanted:
+        for frame, pixels in zip(frames, bins, strict=True):
+            frame.columns[COLOUR] = colours.log_ratio(frame.base, frame.masklet, pixels)
     return WindowEvidence(classes, frames)
 
 

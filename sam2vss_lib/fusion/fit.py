@@ -6,8 +6,8 @@ sure and hardly wrong, and an arbiter learns to believe them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,25 +18,44 @@ from sam2vss_lib.datasets import VOID, Clip, Dataset
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.fusion.arbiter import DEFAULT_COLUMNS, Arbiter, ArbiterNet
 from sam2vss_lib.fusion.calibration import measure_temperature, reliability
-from sam2vss_lib.fusion.comparison import Comparison
-from sam2vss_lib.fusion.disputed import Disputed, Values
+from sam2vss_lib.fusion.comparison import WINDOW_VOTE, Weighed, compare
+from sam2vss_lib.fusion.disputed import Values
 from sam2vss_lib.fusion.evidence import gather
 from sam2vss_lib.fusion.fit_settings import FitSettings
+from sam2vss_lib.fusion.rules import adaptive, learned
 from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.metrics import Gain, MetricSuite, paired_gain
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.refine import check_complete
 from sam2vss_lib.refinement.settings import FusionSettings
+from sam2vss_lib.refinement.trust import Trust
 from sam2vss_lib.refinement.window import Window
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pixels:
     """Disputed pixels with a label, on which one side is right."""
 
-    columns: dict[str, list[Values]] = field(default_factory=dict)
-    base_right: list[NDArray[np.bool_]] = field(default_factory=list)
-    label: list[NDArray[np.uint8]] = field(default_factory=list)
-    clip: list[NDArray[np.intp]] = field(default_factory=list)  # its number
+    columns: dict[str, Values]  # (k,) each
+    base_right: NDArray[np.bool_]  # (k,)
+    label: NDArray[np.uint8]  # (k,)
+    clip: NDArray[np.intp]  # (k,) number of the clip
+
+    @classmethod
+    def joined(cls, parts: Sequence[Pixels]) -> Pixels:
+        """Several of them together, with the columns that all have."""
+        names = [name for name in parts[0].columns if all(name in one.columns for one in parts)]
+        return cls(
+            {name: np.concatenate([one.columns[name] for one in parts]) for name in names},
+            np.concatenate([one.base_right for one in parts]),
+            np.concatenate([one.label for one in parts]),
+            np.concatenate([one.clip for one in parts]),
+        )
+
+    def some(self, taken: NDArray[np.bool_]) -> Pixels:
+        """Those that are marked, (k,)."""
+        columns = {name: values[taken] for name, values in self.columns.items()}
+        return Pixels(columns, self.base_right[taken], self.label[taken], self.clip[taken])
 
 
 def fit_arbiter(
@@ -49,7 +68,8 @@ def fit_arbiter(
 ) -> Arbiter:
     """Fit an arbiter on all clips and base models; its card tells how those of the folds did.
 
-    `progress` is told every clip twice.
+    Folds are of clips, each judged by an arbiter that has seen none of it. `progress` is told every
+    clip twice for each base model.
 
     Raises:
         DataError: predictions, probabilities, labels or masklets are missing or do not fit.
@@ -63,109 +83,118 @@ def fit_arbiter(
     step = settings.temperature_frame_step
     temperatures = [measure_temperature(dataset, one, step) for one in predictions]
     sources = [*zip(predictions, temperatures, strict=True)]
-    pixels = Pixels()
-    for number, clip in enumerate(dataset):
-        for base, temperature in sources:
-            _sample(clip, number, base, masklets, temperature, settings, pixels)
-        progress(clip.name)
-    if not sum(map(len, pixels.label)):
-        raise DataError(
-            f"{dataset.root}: masklets change no labelled pixel of split {dataset.split}, so there "
-            "is nothing to learn; give more clips, or masklets of another checkpoint"
-        )
-    evidence = {name: np.concatenate(parts) for name, parts in pixels.columns.items()}
-    right, label = np.concatenate(pixels.base_right), np.concatenate(pixels.label)
-    clip_number = np.concatenate(pixels.clip)
-    fold = clip_number % settings.folds
+    pixels = Pixels.joined(
+        [sample_pixels(dataset, *one, masklets, settings, progress=progress) for one in sources]
+    )
+    fold = pixels.clip % settings.folds
     arbiters = [
-        _train(evidence, right, label, fold != held_out, settings)
-        for held_out in range(settings.folds)
+        train_arbiter(pixels.some(fold != held_out), settings) for held_out in range(settings.folds)
     ]
-    compared = Comparison(dataset.num_classes)
-    for number, clip in enumerate(dataset):
-        for base, temperature in sources:
-            windows = windows_of(clip, base, masklets, FusionSettings(temperature=temperature))
-            compared.add(clip, base, windows, arbiters[number % settings.folds])
-        progress(clip.name)
+    suites = {rule: MetricSuite(dataset.num_classes) for rule in (WINDOW_VOTE, *_RULES)}
+    for base, temperature in sources:
+        for number, clip in enumerate(dataset):
+            ways = {
+                "adaptive": Weighed((*adaptive.WEIGHTS,), adaptive.score, adaptive.MARGIN),
+                "learned": learned_way(arbiters[number % settings.folds]),
+            }
+            windows = windows_of(clip, base, masklets, temperature)
+            compare(clip, base, windows, ways, suites, f"{base.root.name}/{clip.name}")
+            progress(clip.name)
+    held_out = [pixels.some(fold == k) for k in range(settings.folds)]
     chances = [
-        1 / (1 + np.exp(-arbiter.logits({n: v[fold == k] for n, v in evidence.items()})))
-        for k, arbiter in enumerate(arbiters)
+        1 / (1 + np.exp(-arbiter.logits(part.columns)))
+        for arbiter, part in zip(arbiters, held_out, strict=True)
     ]
-    whole = _train(evidence, right, label, np.ones(len(label), np.bool_), settings)
+    over = {
+        rule: paired_gain(suites[rule], suites["learned"]) for rule in (WINDOW_VOTE, "adaptive")
+    }
+    low = over["adaptive"]["mIoU"].low
     card: dict[str, Any] = {
         "dataset": {"root": dataset.root.name, "split": dataset.split, "clips": len(dataset)},
         "predictions": [one.root.name for one in predictions],
         "temperatures": temperatures,
-        "pixels": len(label),
+        "pixels": len(pixels.label),
         "settings": settings.model_dump(mode="json"),
-        "reliability": reliability(chances, [right[fold == k] for k in range(settings.folds)]),
-        "importances": _importances(arbiters, evidence, right, fold),
-        **compared.results(),
+        "reliability": reliability(chances, [part.base_right for part in held_out]),
+        "importances": _importances(arbiters, held_out),
+        "gain_over": {rule: _plain(gains) for rule, gains in over.items()},
+        "recommended": "learned" if low is not None and low > 0 else "adaptive",
     }
+    whole = train_arbiter(pixels, settings)
     return Arbiter(whole.columns, whole.networks, card)
 
 
+_RULES = ("adaptive", "learned")
+
+
+def learned_way(arbiter: Arbiter) -> Weighed:
+    """The learned vote as a way to weigh evidence."""
+    return Weighed(arbiter.columns, lambda frame: arbiter.logits(frame.columns), learned.MARGIN)
+
+
 def windows_of(
-    clip: Clip, base: PredictionFolder, masklets: MaskletStore, fusion: FusionSettings
+    clip: Clip, base: PredictionFolder, masklets: MaskletStore, temperature: float = 1.0
 ) -> Iterator[Window]:
-    """The windows of a clip for rules that weigh evidence.
+    """The windows of a clip for rules that weigh evidence, with one gate for all.
 
     Raises:
         DataError: predictions or masklets are missing or do not fit the clip.
     """
     check_complete(base, clip)
+    fusion, trust = FusionSettings(temperature=temperature), Trust()
     for parts in masklets.open(clip).windows():
-        yield Window(clip, base, parts, "area", fusion=fusion)
+        yield Window(clip, base, parts, "area", fusion=fusion, trust=trust)
 
 
-def _sample(
-    clip: Clip,
-    number: int,
+def sample_pixels(
+    dataset: Dataset,
     base: PredictionFolder,
-    masklets: MaskletStore,
     temperature: float,
+    masklets: MaskletStore,
     settings: FitSettings,
-    pixels: Pixels,
-) -> None:
-    """Take in some of the disputed pixels of a clip on which one side is right."""
-    rng = np.random.default_rng([number, int(temperature * 1000)])
-    found = list[tuple[dict[str, Values], NDArray[np.bool_], NDArray[np.uint8]]]()
+    *,
+    progress: Callable[[str], None] = lambda clip: None,
+) -> Pixels:
+    """Some of the disputed pixels of every clip on which one side is right, drawn by its number.
+
+    Raises:
+        DataError: predictions or masklets are missing or do not fit, or there is no such pixel.
+    """
+    found: list[Pixels] = []
+    for number, clip in enumerate(dataset):
+        parts = [*_decided(clip, number, windows_of(clip, base, masklets, temperature))]
+        chance = settings.pixels_per_clip / max(sum(len(part.label) for part in parts), 1)
+        rng = np.random.default_rng(number)
+        found += [part.some(rng.random(len(part.label)) < chance) for part in parts]
+        progress(clip.name)
+    if not any(len(part.label) for part in found):
+        raise DataError(
+            f"{dataset.root}: masklets change no labelled pixel of split {dataset.split}, so there "
+            "is nothing to learn; give more clips, or masklets of another checkpoint"
+        )
+    return Pixels.joined([part for part in found if len(part.label)])
+
+
+def _decided(clip: Clip, number: int, windows: Iterable[Window]) -> Iterator[Pixels]:
+    """The disputed pixels of a clip's annotated frames on which one side is right."""
     annotated = {*clip.annotated}
-    for window in windows_of(clip, base, masklets, FusionSettings(temperature=temperature)):
+    for window in windows:
         evidence = gather(window, DEFAULT_COLUMNS)
         for index, frame in enumerate(evidence.frames):
-            at = window.parts[index].frame
-            if at not in annotated:
-                continue
-            truth = clip.ground_truth(at).ravel()[frame.places]
-            disputed = Disputed(window, index, evidence.classes)
-            right = disputed.base == truth
-            decided = np.flatnonzero((right | (disputed.vote == truth)) & (truth != VOID))
-            columns = {name: values[decided] for name, values in frame.columns.items()}
-            found.append((columns, right[decided], truth[decided]))
-    total = sum(len(right) for _, right, _ in found)
-    chance = settings.pixels_per_clip / max(total, 1)
-    for columns, right, truth in found:
-        taken = rng.random(len(right)) < chance
-        for name, values in columns.items():
-            pixels.columns.setdefault(name, []).append(values[taken])
-        pixels.base_right.append(right[taken])
-        pixels.label.append(truth[taken])
-        pixels.clip.append(np.full(int(taken.sum()), number))
+            if (at := window.parts[index].frame) in annotated:
+                truth = clip.ground_truth(at).ravel()[frame.places]
+                right, voted = frame.base == truth, evidence.classes[frame.masklet] == truth
+                every = np.full(len(truth), number, np.intp)
+                whole = Pixels(frame.columns, right, truth, every)
+                yield whole.some((right | voted) & (truth != VOID))
 
 
-def _train(
-    evidence: dict[str, Values],
-    right: NDArray[np.bool_],
-    label: NDArray[np.uint8],
-    taken: NDArray[np.bool_],
-    settings: FitSettings,
-) -> Arbiter:
-    """Networks of all seeds on the pixels taken; rare classes weigh more, as in mIoU."""
-    given = torch.from_numpy(np.stack([values[taken] for values in evidence.values()], 1))
-    wanted = torch.from_numpy(right[taken].astype(np.float32))
-    frequency = np.bincount(label[taken], minlength=VOID + 1) / max(taken.sum(), 1)
-    weight = torch.from_numpy((frequency[label[taken]] ** -0.5).astype(np.float32))
+def train_arbiter(pixels: Pixels, settings: FitSettings) -> Arbiter:
+    """Networks of all seeds on the pixels; rare classes weigh more, as in mIoU."""
+    given = torch.from_numpy(np.stack([*pixels.columns.values()], 1))
+    wanted = torch.from_numpy(pixels.base_right.astype(np.float32))
+    frequency = np.bincount(pixels.label, minlength=VOID + 1) / len(pixels.label)
+    weight = torch.from_numpy((frequency[pixels.label] ** -0.5).astype(np.float32))
     weight /= weight.mean()
     networks: list[ArbiterNet] = []
     for seed in range(settings.seeds):
@@ -176,7 +205,7 @@ def _train(
             network.std.copy_(given.std(0) + 1e-6)
             _fit(network, given, wanted, weight, settings)
         networks.append(network.eval())
-    return Arbiter((*evidence,), (*networks,), {})
+    return Arbiter((*pixels.columns,), (*networks,), {})
 
 
 def _fit(
@@ -200,23 +229,26 @@ def _fit(
         schedule.step()
 
 
-def _importances(
-    arbiters: Sequence[Arbiter],
-    evidence: dict[str, Values],
-    right: NDArray[np.bool_],
-    fold: NDArray[np.intp],
-) -> dict[str, float]:
-    """Points of accuracy on held-out pixels that are lost when a column is shuffled."""
+def _importances(arbiters: Sequence[Arbiter], held_out: Sequence[Pixels]) -> dict[str, float]:
+    """Points of accuracy on pixels not seen that are lost when a column is shuffled."""
 
-    def accuracy(columns: dict[str, Values]) -> float:
-        hits = sum(
-            int(((arbiter.logits({n: v[fold == k] for n, v in columns.items()}) > 0)
-                 == right[fold == k]).sum())
-            for k, arbiter in enumerate(arbiters)
-        )  # fmt: skip
-        return 100 * hits / len(right)
+    def right(shuffled: str | None) -> int:
+        rng, hits = np.random.default_rng(0), 0
+        for arbiter, part in zip(arbiters, held_out, strict=True):
+            columns = dict(part.columns)
+            if shuffled is not None:
+                columns[shuffled] = rng.permutation(columns[shuffled])
+            hits += int(((arbiter.logits(columns) > 0) == part.base_right).sum())
+        return hits
 
-    rng, whole = np.random.default_rng(0), accuracy(evidence)
-    shuffled = {name: {**evidence, name: rng.permutation(v)} for name, v in evidence.items()}
-    lost = {name: whole - accuracy(columns) for name, columns in shuffled.items()}
+    whole, total = right(None), sum(len(part.label) for part in held_out)
+    lost = {name: 100 * (whole - right(name)) / total for name in arbiters[0].columns}
     return {name: round(lost[name], 2) for name in sorted(lost, key=lambda n: -lost[n])}
+
+
+def _plain(gains: dict[str, Gain]) -> dict[str, list[float | None]]:
+    """Gain and interval of each metric, in points."""
+    return {
+        metric: [None if v is None else round(v, 2) for v in (gain.gain, gain.low, gain.high)]
+        for metric, gain in gains.items()
+    }

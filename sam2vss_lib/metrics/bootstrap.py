@@ -85,14 +85,36 @@ def paired_gain(
         SettingsError: the settings of the two differ, or `samples` or `level` is out of range.
         DataError: the clips or their ground truth differ.
     """
-    before, after = _sums_of(base), _sums_of(refined)
-    _check_pair(before, after)
+    return mean_paired_gain([(base, refined)], samples, seed, level)
 
-    def gains(*sides: AnySums) -> dict[str, Floats]:
-        first, second = (headline_values(side, before.settings) for side in sides)
-        return {metric: second[metric] - first[metric] for metric in first}
 
-    return _bootstrap([before.stacked(), after.stacked()], gains, samples, seed, level)
+def mean_paired_gain(
+    pairs: Sequence[tuple[ClipSums | MetricSuite, ClipSums | MetricSuite]],
+    samples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, Gain]:
+    """The gains of several pairs, such as of several base models, averaged over the pairs.
+
+    All are of the same clips, which are drawn for all at once. Arguments, result and errors are
+    those of `paired_gain`.
+    """
+    sides = [(_sums_of(base), _sums_of(refined)) for base, refined in pairs]
+    first, _ = sides[0]
+    for before, after in sides:
+        _check_pair(before, after)
+        _check_pair(first, before)
+
+    def gains(*stacked: AnySums) -> dict[str, Floats]:
+        values = [headline_values(side, first.settings) for side in stacked]
+        found = [
+            {metric: after[metric] - before[metric] for metric in before}
+            for before, after in zip(values[::2], values[1::2], strict=True)
+        ]
+        return {metric: np.mean([one[metric] for one in found], axis=0) for metric in found[0]}
+
+    stacked = [side.stacked() for pair in sides for side in pair]
+    return _bootstrap(stacked, gains, samples, seed, level)
 
 
 def paired_share_gain(

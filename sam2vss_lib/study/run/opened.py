@@ -11,8 +11,9 @@ import torch
 from sam2vss_lib.errors import Sam2VssError
 from sam2vss_lib.storage.files import sha256_json, write_text
 from sam2vss_lib.storage.places import PROJECT
+from sam2vss_lib.study.analyses.beyond.study import BeyondStudy
 from sam2vss_lib.study.analyses.independent_sam2.study import IndependentStudy
-from sam2vss_lib.study.settings import IndependentSettings, StudySettings
+from sam2vss_lib.study.settings import BeyondSettings, IndependentSettings, StudySettings
 from sam2vss_lib.study.stages import Study
 
 
@@ -56,5 +57,10 @@ class StageWork:
 @lru_cache(maxsize=1)
 def opened_study(settings: StudySettings) -> Study:
     """A study whose models and labels stay known to the process."""
-    kind = IndependentStudy if isinstance(settings, IndependentSettings) else Study
-    return kind(settings)
+    match settings:
+        case IndependentSettings():
+            return IndependentStudy(settings)
+        case BeyondSettings():
+            return BeyondStudy(settings)
+        case _:
+            return Study(settings)

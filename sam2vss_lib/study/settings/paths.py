@@ -53,6 +53,7 @@ _PATHS: dict[str, Callable[[str, Path], str]] = {
     "benchmarks": path_from,
     "checkpoint": weights_from,
     "predictions": path_from,
+    "masklets": path_from,
     "segmentor": model_from,
     "model": model_from,
     "encoder": model_from,

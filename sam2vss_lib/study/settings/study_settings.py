@@ -11,7 +11,7 @@ from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.refinement.settings import OnTop, RefineSettings, Vote
 from sam2vss_lib.study.settings.profiles import known_profiles
-from sam2vss_lib.study.settings.systems import BaseSystem, EncoderSystem
+from sam2vss_lib.study.settings.systems import BaseSystem, EncoderSystem, OtherData
 from sam2vss_lib.validation import resolve_device, validated
 
 Swept = Literal["window", "points_per_side", "pred_iou_thresh", "stability_score_thresh"]
@@ -120,6 +120,9 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
         ):
             if repeated := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"{noun}: {min(repeated)} is given twice")
+        for vote in self.votes:
+            if vote == "learned" or VOTES[vote].needs_others:
+                raise ValueError(f"votes: {vote} needs more than one base model's predictions")
         if (self.sweep is None) != (not self.sweep_values):
             raise ValueError("give both sweep and sweep_values, or neither")
         self.masklet_sweep()  # every value must be a possible one
@@ -209,11 +212,32 @@ class IndependentSettings(StudySettings, frozen=True):
         return MaskletSettings.model_validate({**self.masklets.model_dump(), **changes})
 
 
+class BeyondSettings(StudySettings, frozen=True):
+    """What the rules beyond the paper depend on besides."""
+
+    fit_split: str = Field(
+        description="Name of the list of clips that arbiters are fitted on: not those measured on, "
+        "nor those that base models were trained on."
+    )
+    other_data: tuple[OtherData, ...] = Field(
+        (), strict=False, description="Labelled data that the rules are tried on too."
+    )
+
+    @model_validator(mode="after")
+    def _held_out(self) -> Self:
+        if self.fit_split == self.split:
+            raise ValueError(f"fit_split: {self.split} is the split that is measured on")
+        return self
+
+
 def make_settings(parameters: dict[str, Any]) -> StudySettings:
-    """Validate the parameters of a notebook about a data set; one with `encoders` is Table 3's.
+    """Validate the parameters of a notebook about a data set.
+
+    One with `encoders` is Table 3's, one with `fit_split` goes beyond the paper.
 
     Raises:
         SettingsError: an unknown name, a wrong type or a value out of range; one line.
     """
-    kind = IndependentSettings if "encoders" in parameters else StudySettings
+    marks = {"encoders": IndependentSettings, "fit_split": BeyondSettings}
+    kind = next((k for mark, k in marks.items() if mark in parameters), StudySettings)
     return validated(kind, parameters, "parameter")

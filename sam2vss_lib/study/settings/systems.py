@@ -91,3 +91,19 @@ class EncoderSystem(BaseModel, frozen=True, extra="forbid", strict=True):
     def filled_label(self) -> str:
         """Method and backbone of I-X_base."""
         return f"{self.filled_method} {self.backbone}".strip()
+
+
+class OtherData(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Labelled data that rules are tried on beside the study's own."""
+
+    label: str = Field(description="Name of the data in tables.")
+    dataset: str = Field(description="Root of the data set, or demo-b.")
+    split: str = Field(default="val", description="Name of the list of clips.")
+    predictions: str | None = Field(
+        default=None,
+        description="Folder of predictions with probabilities; by default those of the study's "
+        "first base system.",
+    )
+    masklets: str | None = Field(
+        default=None, description="Masklet store; by default the study's own SAM2 makes masklets."
+    )

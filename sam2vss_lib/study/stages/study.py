@@ -74,6 +74,8 @@ class Evaluated:
 class Study(StudyContext):
     """The stages of one study, computed on demand and reused from `settings.stages_dir`."""
 
+    saves_probabilities = False  # of base models that are run here
+
     def __init__(self, settings: StudySettings) -> None:
         super().__init__(settings)
         self._bases: dict[str, Labelled] = {}
@@ -172,25 +174,39 @@ class Study(StudyContext):
 
     def _segmented(self, system: BaseSystem) -> Labelled:
         model = load_segmentor(model_from(str(system.segmentor), PROJECT), self.device)
-        key = f"{_slug(system.label)}-{self.key(model.checkpoint_sha256, model.name)}"
+        kept = ["probabilities"] if self.saves_probabilities else []
+        key = f"{_slug(system.label)}-{self.key(model.checkpoint_sha256, model.name, *kept)}"
         folder = PredictionFolder(self.root / "base" / key, self.dataset.num_classes)
-        self.timed("segment", key, partial(segment, self.dataset, model, folder))
+        given = {"save_probabilities": self.saves_probabilities}
+        self.timed("segment", key, partial(segment, self.dataset, model, folder, **given))
         return Labelled(system.label, folder, key, {system.label: model.checkpoint_sha256}, {})
 
     def refined(
-        self, system: BaseSystem, vote: Vote, masklets: MaskletStore | None = None
+        self,
+        system: BaseSystem,
+        vote: Vote,
+        masklets: MaskletStore | None = None,
+        others: Sequence[BaseSystem] = (),
     ) -> Labelled:
-        """A base system's predictions refined by masklets, by default those of `masklets`."""
+        """A base system's predictions refined by masklets, by default those of `masklets`.
+
+        Rules that ask several base models are given the `others` too.
+        """
         base, masklets = self.base(system), masklets or self.masklets
         settings = self.settings.refinement(vote)
-        sources = (base.key, masklets.root.name, sha256_json(settings.identity()))
+        more = [self.base(other) for other in others]
+        keys = (base.key, *(one.key for one in more), masklets.root.name)
+        sources = (*keys, sha256_json(settings.identity()))
         key = f"{_slug(system.label)}-{vote}-{self.key(*sources)}"
         out = PredictionFolder(self.root / "refined" / key, self.dataset.num_classes)
         made_from = (self.dataset, base.folder, masklets, out, settings)
-        self.timed("refine", key, partial(refine, *made_from, device=self.device))
-        checkpoints = {**base.checkpoints, **self.sam2_checkpoint}
-        name = f"SAM2-{system.label} ({vote} vote)"
-        return Labelled(name, out, key, checkpoints, base.predictions_sha256)
+        given = {"others": [one.folder for one in more], "device": self.device}
+        self.timed("refine", key, partial(refine, *made_from, **given))
+        checkpoints, digests = dict(self.sam2_checkpoint), dict[str, str]()
+        for one in (base, *more):
+            checkpoints |= one.checkpoints
+            digests |= one.predictions_sha256
+        return Labelled(f"SAM2-{system.label} ({vote} vote)", out, key, checkpoints, digests)
 
     def evaluated(self, labelled: Labelled) -> Evaluated:
         """Metrics of predictions; frames are counted once, intervals are drawn anew by a study."""

@@ -1,0 +1,195 @@
+"""The computations beyond the paper: pixels to learn from, arbiters, and rules side by side."""
+
+import json
+from collections.abc import Callable
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from sam2vss_lib.datasets import Dataset
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.fusion.arbiter import Arbiter
+from sam2vss_lib.fusion.calibration import measure_temperature
+from sam2vss_lib.fusion.comparison import WINDOW_VOTE, Weighed, compare
+from sam2vss_lib.fusion.fit import (
+    Pixels,
+    learned_way,
+    sample_pixels,
+    train_arbiter,
+    windows_of,
+)
+from sam2vss_lib.fusion.fit_settings import FitSettings
+from sam2vss_lib.fusion.rules import adaptive, fragment
+from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.metrics import PROTOCOL, MetricSuite
+from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.storage.files import sha256_json
+from sam2vss_lib.storage.records import is_finished, mark_finished, mark_started
+from sam2vss_lib.study.settings import BaseSystem, BeyondSettings, OtherData, StudySettings
+from sam2vss_lib.study.stages.context import KEY_DIGITS, Progress
+from sam2vss_lib.study.stages.study import Study
+
+BASE = "base"
+ADAPTIVE, UNGATED = "adaptive vote", "adaptive vote, no gate"
+LEARNED, LEFT_OUT = "learned vote", "learned vote, base model not seen"
+#: part of the evidence -> the adaptive vote without it
+WITHOUT = {
+    "probabilities": "fragment_log_ratio",
+    "colour": "colour",
+    "votes": "vote_ratio",
+    "outline": "outline",
+}
+
+
+def ways() -> dict[str, Weighed]:
+    """The rules that are weighed without training, by their names in tables."""
+    columns = (*adaptive.WEIGHTS,)
+    way = partial(Weighed, margin=adaptive.MARGIN)
+    fragments = Weighed(
+        (name := "fragment_log_ratio",),
+        lambda frame: frame.columns[name],
+        fragment.MARGIN,
+        in_time=False,
+    )
+    found = {
+        "fragment vote": fragments,
+        UNGATED: way(columns, adaptive.score),
+        ADAPTIVE: way(columns, adaptive.score, gated=True),
+        "adaptive vote without time": way(columns, adaptive.score, in_time=False),
+    }
+    for part, column in WITHOUT.items():
+        others = tuple(name for name in columns if name != column)
+        found[f"adaptive vote without {part}"] = way(others, adaptive.score)
+    return found
+
+
+class BeyondStudy(Study):
+    """A study whose base models keep their probabilities, with arbiters fitted on another split.
+
+    Raises:
+        SettingsError: the settings name no split to fit on.
+    """
+
+    saves_probabilities = True
+
+    def __init__(self, settings: StudySettings) -> None:
+        super().__init__(settings)
+        if not isinstance(settings, BeyondSettings):
+            raise SettingsError("fit_split: none is given; name the clips to fit on")
+        self.beyond = settings
+        self._pixels: dict[str, Pixels] = {}
+        self._arbiters: dict[tuple[str, ...], Arbiter] = {}
+
+    @cached_property
+    def systems(self) -> list[BaseSystem]:
+        """Base systems that can be run here."""
+        return [one for one in self.settings.base_systems if self.why_not(one) is None]
+
+    @cached_property
+    def fit_study(self) -> Study:
+        """The same systems on the clips to fit on."""
+        changes = {"split": self.beyond.fit_split, "max_clips": None}
+        study = Study(self.settings.model_copy(update=changes))
+        study.saves_probabilities = True
+        study.log = self.log  # so that all that is done stands in one
+        return study
+
+    def pixels(self, system: BaseSystem) -> Pixels:
+        """Disputed pixels of a base system on the clips to fit on."""
+        if system.label not in self._pixels:
+            study = self.fit_study
+            base, masklets = study.base(system).folder, study.masklets
+
+            def work(*, progress: Progress) -> int:
+                temperature = measure_temperature(study.dataset, base, 5)
+                given = (study.dataset, base, temperature, masklets, FitSettings())
+                self._pixels[system.label] = sample_pixels(*given, progress=progress)
+                return 0
+
+            study.timed("evidence to fit on", system.label, work)
+        return self._pixels[system.label]
+
+    def arbiter(self, systems: list[BaseSystem]) -> Arbiter:
+        """The arbiter fitted on these base systems."""
+        key = tuple(one.label for one in systems)
+        if key not in self._arbiters:
+            joined = Pixels.joined([self.pixels(one) for one in systems])
+            self._arbiters[key] = train_arbiter(joined, FitSettings())
+        return self._arbiters[key]
+
+    def weighed(self, system: BaseSystem) -> dict[str, MetricSuite]:
+        """Metrics of all rules that weigh evidence, and of the window vote, for a base system."""
+        others = [one for one in self.systems if one != system]
+        base = self.base(system)
+
+        def more() -> dict[str, Weighed]:
+            learned = {LEARNED: learned_way(self.arbiter(self.systems))}
+            return learned | ({LEFT_OUT: learned_way(self.arbiter(others))} if others else {})
+
+        names = [LEARNED, *([LEFT_OUT] if others else [])]
+        return self._compared(system.label, self.dataset, base.folder, self.masklets, more, names)
+
+    def weighed_on(self, other: OtherData) -> dict[str, MetricSuite]:
+        """The same on other data, with an arbiter that has seen all of the study's base systems."""
+        changes = {"dataset": other.dataset, "split": other.split, "max_clips": None}
+        study = Study(self.settings.model_copy(update=changes))
+        study.saves_probabilities, study.log = True, self.log
+        masklets = study.masklets if other.masklets is None else MaskletStore(Path(other.masklets))
+        base = (
+            study.base(self.systems[0]).folder
+            if other.predictions is None
+            else PredictionFolder(Path(other.predictions), study.dataset.num_classes)
+        )
+
+        def more() -> dict[str, Weighed]:
+            return {LEARNED: learned_way(self.arbiter(self.systems))}
+
+        return self._compared(other.label, study.dataset, base, masklets, more, [LEARNED])
+
+    def _compared(
+        self,
+        label: str,
+        dataset: Dataset,
+        base: PredictionFolder,
+        masklets: MaskletStore,
+        more: Callable[[], dict[str, Weighed]],
+        names: list[str],
+    ) -> dict[str, MetricSuite]:
+        """One pass over the evidence; sums are kept on disk, and found again."""
+        sources = self.fit_study.dataset, [self.base(one).key for one in self.systems]
+        made_from = {
+            "data_sha256": dataset.content_sha256(),
+            "fitted_on_sha256": sources[0].content_sha256(),
+            "fitted_with": sources[1],
+            "arbiter": [FitSettings().model_dump(mode="json"), len(names)],
+            "predictions": [str(base.root.resolve())],
+            "masklets": str(masklets.root.resolve()),
+            "ways": {key: [way.columns, way.margin] for key, way in ways().items()},
+            "protocol": PROTOCOL.id,
+        }
+        key = f"{label.replace(' ', '_')}-{sha256_json(made_from)[:KEY_DIGITS]}"
+        folder = self.root / "weighed" / key
+        every = [WINDOW_VOTE, BASE, *ways(), *names]
+        paths = {rule: folder / f"{rule.replace(' ', '_')}.npz" for rule in every}
+
+        def work(*, progress: Progress) -> int:
+            if is_finished(folder, _plain(made_from)):
+                return len(dataset)
+            suites = {rule: MetricSuite(dataset.num_classes) for rule in every}
+            given = ways() | more()
+            for clip in dataset:
+                compare(clip, base, windows_of(clip, base, masklets), given, suites)
+                progress(clip.name)
+            mark_started(folder, _plain(made_from))
+            for rule, suite in suites.items():
+                suite.save(paths[rule])
+            mark_finished(folder, _plain(made_from))
+            return 0
+
+        self.timed("weigh evidence", key, work, dataset, whole=True)
+        return {rule: MetricSuite.load(path) for rule, path in paths.items()}
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """As JSON gives them back."""
+    return json.loads(json.dumps(values))
