@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from sam2vss_lib.isam2.classifiers.settings import ClassifierSettings
 from sam2vss_lib.isam2.feature_settings import FeatureSettings
 from sam2vss_lib.masklets.approximations import Approximations
+from sam2vss_lib.masklets.filling.settings import FillSettings
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.metrics.protocol import MetricSettings
 from sam2vss_lib.refinement.settings import RefineSettings
@@ -37,7 +38,7 @@ def documented_settings() -> tuple[type, ...]:
     """The classes that docs have a table of: the notebooks' first, then those of single stages."""
     study = (NotebookSettings, QuickStartSettings, StudySettings, IndependentSettings)
     systems = (BaseSystem, EncoderSystem)
-    masklets = (MaskletSettings, Approximations, RefineSettings)
+    masklets = (MaskletSettings, Approximations, FillSettings, RefineSettings)
     features = (FeatureSettings, ClassifierSettings)
     return (*study, *systems, *masklets, InferenceOptions, *features, MetricSettings)
 

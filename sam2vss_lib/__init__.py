@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sam2vss_lib.datasets import open_dataset, open_frames
     from sam2vss_lib.isam2.features import pool_features
+    from sam2vss_lib.masklets.filling.fill import fill_masklets
+    from sam2vss_lib.masklets.filling.settings import FillSettings
     from sam2vss_lib.masklets.generate import generate_masklets
     from sam2vss_lib.masklets.sam2 import load_sam2
     from sam2vss_lib.masklets.settings import MaskletSettings
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
     from sam2vss_lib.study.settings import StudySettings
 
 __all__ = [
+    "FillSettings",
     "MaskletSettings",
     "MaskletStore",
     "MetricSuite",
     "PredictionFolder",
     "RefineSettings",
     "StudySettings",
+    "fill_masklets",
     "generate_masklets",
     "load_sam2",
     "open_dataset",
@@ -37,12 +41,14 @@ __all__ = [
     "refine",
 ]
 _HOMES = {
+    "FillSettings": "sam2vss_lib.masklets.filling.settings",
     "MaskletSettings": "sam2vss_lib.masklets.settings",
     "MaskletStore": "sam2vss_lib.masklets.store",
     "MetricSuite": "sam2vss_lib.metrics",
     "PredictionFolder": "sam2vss_lib.predictions.folder",
     "RefineSettings": "sam2vss_lib.refinement.settings",
     "StudySettings": "sam2vss_lib.study.settings",
+    "fill_masklets": "sam2vss_lib.masklets.filling.fill",
     "generate_masklets": "sam2vss_lib.masklets.generate",
     "load_sam2": "sam2vss_lib.masklets.sam2",
     "open_dataset": "sam2vss_lib.datasets",

@@ -14,8 +14,9 @@ from sam2vss_lib.masklets.registry import ENGINES, EngineEntry
 from sam2vss_lib.masklets.rows import encode_masks, mask_columns
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.masklets.store import ClipWriter, MaskletStore
+from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.masklets.work import Work
+from sam2vss_lib.masklets.writer import ClipWriter
 from sam2vss_lib.metrics.registry import METRICS
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.registry import VOTES, VoteRule

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,18 +16,23 @@ from sam2vss_lib.cli.options import (
     ConfigOption,
     JsonOption,
     ObjectsOption,
+    OffsetOption,
     StageOptions,
     print_clips,
     print_result,
+    require_folders,
     run_stage,
     with_masklet_settings,
 )
+from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.masklets.filling.settings import FillSettings
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.storage.targets import check_folder
 from sam2vss_lib.study.settings import StudySettings
 
 if TYPE_CHECKING:
+    from sam2vss_lib.masklets.filling.fill import FillRun
     from sam2vss_lib.masklets.generate import MaskletRun
 
 
@@ -72,22 +79,48 @@ def _segmenting(
 
 
 @with_settings(StageOptions, without=["num_classes", "mask_offset", "stray_labels"])
+@with_settings(FillSettings)
 @with_masklet_settings
 def masklets_command(
     settings: MaskletSettings,
+    filling: FillSettings,
     stage: StageOptions,
     checkpoint: Annotated[str, option_of(StudySettings, "checkpoint")],
     out: Annotated[Path, typer.Option(help="Folder of the masklet store.")],
+    fill: Annotated[
+        Path | None,
+        typer.Option(help="Masklet store to copy, and to prompt again where it does not cover."),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Base predictions that prompt; without --fill in place of the grid."),
+    ] = None,
+    label_offset: OffsetOption = 0,
     config: ConfigOption = None,
     max_objects_per_batch: ObjectsOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Propose masks on every window's first frame and track them through the window."""
+    """Propose masks on every window's first frame and track them through the window.
+
+    With --fill, masklets of a store are kept, and SAM2 is prompted again where they do not cover;
+    the options of masklets must be those that the store was made with.
+    """
     from sam2vss_lib.masklets.generate import MaskletRun
 
     check_folder(out)
-    work = partial(tracking, checkpoint, stage.device, config, settings, out, max_objects_per_batch)
     pool = stage.pool(may_use_gpu=stage.device != "cpu")
+    if fill is None:
+        if filling != FillSettings(prompts=filling.prompts):
+            raise SettingsError("--fill-every-frames and the like: only with --fill; name a store")
+        if filling.prompts == "predictions":
+            filling = FillSettings.whole_windows(settings)
+    made = checkpoint, stage.device, config, settings, out, max_objects_per_batch
+    if fill or predictions or filling.prompts == "predictions":
+        require_folders(**{n: p for n, p in (("fill", fill), ("predictions", predictions)) if p})
+        work = partial(_filling, *made, filling, fill, predictions, label_offset)
+        _print_filled(out, run_stage(stage.open(), work, pool, "masklets"), json_output)
+        return
+    work = partial(tracking, *made)
     run = sum(run_stage(stage.open(), work, pool, "masklets"), MaskletRun())
     result = {
         "out": str(out),
@@ -122,3 +155,60 @@ def tracking(
         out=out,
         max_objects_per_batch=max_objects_per_batch,
     )
+
+
+def _filling(
+    checkpoint: str,
+    device: str,
+    config: str | None,
+    settings: MaskletSettings,
+    out: Path,
+    max_objects_per_batch: int | None,
+    filling: FillSettings,
+    source: Path | None,
+    predictions: Path | None,
+    label_offset: int,
+) -> ClipWork[FillRun]:
+    from sam2vss_lib.datasets.labels import MAX_CLASSES
+    from sam2vss_lib.masklets.filling.fill import fill_masklets
+    from sam2vss_lib.masklets.sam2 import load_sam2
+    from sam2vss_lib.masklets.store import MaskletStore
+    from sam2vss_lib.predictions.folder import PredictionFolder
+    from sam2vss_lib.validation import resolve_device
+
+    base = PredictionFolder(predictions, MAX_CLASSES, label_offset) if predictions else None
+    return partial(
+        fill_masklets,
+        model=load_sam2(checkpoint, device=resolve_device(device), config=config),
+        masklets=settings,
+        settings=filling,
+        source=MaskletStore(source) if source else None,
+        out=out,
+        predictions=base,
+        max_objects_per_batch=max_objects_per_batch,
+    )
+
+
+def _print_filled(out: Path, runs: Iterable[FillRun], as_json: bool) -> None:
+    from sam2vss_lib.masklets.filling.fill import FillRun
+
+    run = sum(runs, FillRun())
+    new, pixels = run.masklets, max(run.pixels, 1)
+    before, after = (100 * px / pixels for px in (run.uncovered_before_px, run.uncovered_px))
+    result = {
+        "out": str(out),
+        "clips": new.clips,
+        "reused": new.reused,
+        "frames": new.frames,
+        "masklets": new.masklets,
+        **asdict(run.work),
+        "uncovered_before_percent": before,
+        "uncovered_percent": after,
+        "seconds": sum(new.seconds_by_clip.values()),
+    }
+    text = (
+        f"{new.clips} clips in {out}, {new.reused} of them reused; {new.masklets} new masklets, "
+        f"{run.work.object_frames} object-frames; {before:.2f} % of the pixels were uncovered, "
+        f"{after:.2f} % are"
+    )
+    print_result(result, as_json, text)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
@@ -17,7 +18,6 @@ from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.masklets.work import Work
-from sam2vss_lib.storage.records import check_same_inputs
 
 
 @dataclass
@@ -102,23 +102,11 @@ def generate_shared(
 
     def work(clip: Clip) -> bool:
         frames_sha256 = clip.frames_sha256()
-        inputs = {
-            "checkpoint_sha256": model.checkpoint_sha256,
-            "config_sha256": model.config_sha256,
-            "clip": clip.name,
-            "frames": clip.num_frames,
-            "frames_sha256": frames_sha256,
-        }
-        made_from = {
-            s: {"settings": s.identity(), "settings_sha256": s.sha256(), **inputs} for s in outs
-        }
+        made_from = {s: inputs_of(clip, model, s, frames_sha256) for s in outs}
         missing: list[MaskletSettings] = []
         for settings, store in stores.items():
             if store.path(clip.name).is_file():
-                stored = store.metadata(clip.name)
-                store.check_frames(clip, stored, frames_sha256)
-                check_same_inputs(store.path(clip.name), stored, made_from[settings])
-                store.check(clip.name)
+                store.check_reusable(clip, made_from[settings])
                 run.by_settings[settings].reused += 1
             else:
                 missing.append(settings)
@@ -140,3 +128,18 @@ def generate_shared(
 
     each_clip(dataset, [store.root for store in stores.values()], work, progress)
     return run
+
+
+def inputs_of(
+    clip: Clip, model: Sam2Model, settings: MaskletSettings, frames_sha256: str
+) -> dict[str, Any]:
+    """What the masklets of a clip are made from, as their file records it."""
+    return {
+        "settings": settings.identity(),
+        "settings_sha256": settings.sha256(),
+        "checkpoint_sha256": model.checkpoint_sha256,
+        "config_sha256": model.config_sha256,
+        "clip": clip.name,
+        "frames": clip.num_frames,
+        "frames_sha256": frames_sha256,
+    }

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sam2vss_lib.datasets import Clip
     from sam2vss_lib.masklets.sam2 import Sam2Model
     from sam2vss_lib.masklets.settings import MaskletSettings
-    from sam2vss_lib.masklets.store import ClipWriter
     from sam2vss_lib.masklets.work import Work
+    from sam2vss_lib.masklets.writer import ClipWriter
 
 
 class MaskletEngine(Protocol):

@@ -13,7 +13,8 @@ from sam2vss_lib.masklets.runs import pixels_of_runs
 
 Table: TypeAlias = Any  # a pyarrow.Table; pyarrow ships no types
 #: one row per masklet and frame, empty masks included; `rle_visible` holds the pixels of `rle` at
-#: which no other masklet of the window has a larger logit (the `logit` overlap rule)
+#: which no other masklet of the window has a larger logit (the `logit` overlap rule); of masklets
+#: that fill what others left, those among them that none of the others covers
 SCHEMA = pa.schema(
     [
         *((name, pa.int32()) for name in ("window", "anchor", "masklet", "frame")),

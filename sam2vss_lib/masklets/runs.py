@@ -29,6 +29,14 @@ def decode_runs(rles: Sequence[bytes], height: int, width: int) -> Runs:
     return Runs(stops - lengths[covering], stops, count // 2, (height, width))
 
 
+def covered_by(runs: Runs) -> NDArray[np.bool_]:
+    """Where any of the masks is, (H, W)."""
+    height, width = runs.size_px
+    begun, ended = (np.bincount(at, minlength=height * width + 1) for at in runs[:2])
+    inside = np.cumsum(begun - ended)[:-1] > 0
+    return np.ascontiguousarray(inside.reshape(width, height).T)
+
+
 def pixels_of_runs(rles: Sequence[bytes], pixels: int) -> NDArray[np.int64]:
     """Pixels of the masks that compressed run lengths stand for, (n,); -1 where they are no masks.
 

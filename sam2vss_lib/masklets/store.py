@@ -1,7 +1,7 @@
 """The masklet store: one Parquet file per clip that anyone can read with pandas and pycocotools."""
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -17,12 +17,15 @@ from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.errors import DataError, first_line
 from sam2vss_lib.masklets.rows import SCHEMA, Table, checked_rows, decode_masks
 from sam2vss_lib.masklets.runs import Runs, decode_runs
+from sam2vss_lib.masklets.writer import ClipWriter
 from sam2vss_lib.storage.clip_files import ClipFiles
+from sam2vss_lib.storage.records import check_same_inputs
 
 FORMAT_VERSION = 1
 MaskColumn = Literal["rle", "rle_visible"]
 _TEXTS = ("settings_sha256", "checkpoint_sha256", "clip")
 _OPTIONAL_TEXTS = ("config_sha256", "frames_sha256")  # ours, not of the format
+FILL = "fill"  # what was added where nothing covered is made from; a dict
 _REDO = "move it away and run sam2vss masklets again"
 
 
@@ -80,66 +83,6 @@ class ClipMasklets:
             yield [FrameMasklets(self.table.slice(start, end - start)) for start, end in parts]
 
 
-class ClipWriter:
-    """Takes the rows of a clip, ordered by window, then frame; windows go to disk one by one.
-
-    Attributes:
-        masklets: masklets so far.
-        rows: rows so far.
-    """
-
-    def __init__(self, file: Any, schema: Any) -> None:
-        self._file, self._schema = file, schema
-        self._window: int | None = None
-        self._pending: list[Table] = []
-        self._first = self.masklets = self.rows = 0
-
-    def add(
-        self,
-        masks: Table,
-        rle_visible: Sequence[bytes],
-        *,
-        window: int,
-        anchor: int,
-        frame: int,
-        predicted_iou: NDArray[np.float32],
-        stability: NDArray[np.float32],
-        object_score: NDArray[np.float32],
-    ) -> None:
-        """Add the rows of one window's n masklets on one frame.
-
-        Masklets are numbered as they come; those of a window are the same on all its frames. Of
-        each there are a row of `masks` as `mask_columns` gives it, the run lengths of its part that
-        no other has a larger logit on (`rle_visible`), the two scores of its proposal, and the
-        logit of its presence on this frame, scores being (n,). `anchor` is the window's first
-        frame; it and `frame` are indices in the clip.
-        """
-        count = masks.num_rows
-        if window != self._window:
-            self.flush()
-            self._window, self._first = window, self.masklets
-            self.masklets += count
-        columns = {
-            **{name: masks[name] for name in masks.column_names},
-            "window": np.full(count, window),
-            "anchor": np.full(count, anchor),
-            "masklet": np.arange(self._first, self._first + count),
-            "frame": np.full(count, frame),
-            "predicted_iou": predicted_iou,
-            "stability": stability,
-            "object_score": object_score,
-            "rle_visible": list(rle_visible),
-        }
-        self._pending.append(pa.table(columns, schema=self._schema))  # in the schema's order
-        self.rows += count
-
-    def flush(self) -> None:
-        """Write what is pending as one row group."""
-        if self._pending:
-            self._file.write_table(pa.concat_tables(self._pending))
-            self._pending.clear()
-
-
 class MaskletStore(ClipFiles):
     """A folder of masklet files, `<root>/<clip>.parquet`."""
 
@@ -168,7 +111,7 @@ class MaskletStore(ClipFiles):
         Returns:
             `settings` (dict), `frames` (their number), and the texts `settings_sha256`,
             `checkpoint_sha256` and `clip`; `config_sha256` and `frames_sha256` where the file has
-            them, as all of ours do.
+            them, as all of ours do; and `fill` (dict) where `fill_masklets` made it.
 
         Raises:
             DataError: missing or unreadable file, or one of another format version.
@@ -184,6 +127,8 @@ class MaskletStore(ClipFiles):
                 raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}")
             stored: dict[str, Any] = {key: text[key] for key in _TEXTS}
             stored |= {key: text[key] for key in _OPTIONAL_TEXTS if key in text}
+            if FILL in text:
+                stored[FILL] = json.loads(text[FILL])
             stored["settings"], stored["frames"] = json.loads(text["settings"]), int(text["frames"])
             return stored
         except KeyError as error:
@@ -233,6 +178,17 @@ class MaskletStore(ClipFiles):
                 "rule, or masklets made by sam2vss masklets"
             )
         return stored
+
+    def check_reusable(self, clip: Clip, made_from: dict[str, Any]) -> None:
+        """Refuse a clip's file that is not what making it from these inputs would give.
+
+        Raises:
+            DataError: it was made from something else, or is not as it was written.
+        """
+        stored = self.metadata(clip.name)
+        self.check_frames(clip, stored, made_from["frames_sha256"])
+        check_same_inputs(self.path(clip.name), stored, made_from)
+        self.check(clip.name)
 
     def check_frames(self, clip: Clip, metadata: dict[str, Any], found: str | None = None) -> None:
         """Compare a clip's frames with those that its masklets are of, where the file says them.

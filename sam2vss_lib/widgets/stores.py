@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.proposals import passes_iou, passes_stability
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
+from sam2vss_lib.masklets.store import FILL, ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.refinement.settings import Overlap, Vote
 
 _VARIED = ("window", "points_per_side", "pred_iou_thresh", "stability_score_thresh")
@@ -70,7 +70,7 @@ class ClipStores:
                 continue
             metadata = store.metadata(clip.name)
             settings = MaskletSettings.model_validate(metadata["settings"])
-            keys = ("checkpoint_sha256", "config_sha256", "frames_sha256")
+            keys = ("checkpoint_sha256", "config_sha256", "frames_sha256", FILL)
             same = (
                 settings.model_dump(exclude={*_VARIED}),
                 *(metadata.get(key) for key in keys),
@@ -145,16 +145,26 @@ class OpenedMasklets:
         return self._places.get(frame)
 
     def kept(self, part: FrameMasklets, choice: Choice) -> NDArray[np.bool_]:
-        """Which of a frame's masklets, (n,), pass the thresholds as they do in SAM2's generator."""
+        """Which of a frame's masklets, (n,), pass the thresholds as they do in SAM2's generator.
+
+        Those that fill what the others left, by thresholds of their own, all do.
+        """
         scores = torch.from_numpy(part.values("predicted_iou"))
         scores = scores.to(getattr(torch, self.settings.precision))  # as they were compared
         passed = passes_iou(scores, choice.pred_iou_thresh)
         passed &= self._stable(part, choice)
-        return passed.numpy()
+        kept = passed.numpy()
+        return kept if self._fill is None else kept | (part.values("masklet") >= self._fill)
 
     def _stable(self, part: FrameMasklets, choice: Choice) -> torch.Tensor:
         stability = torch.from_numpy(part.values("stability"))
         return passes_stability(stability, choice.stability_score_thresh)
+
+    @property
+    def _fill(self) -> int | None:
+        """Number of the first masklet that fills what others left; None where none does."""
+        fill = self.stored.metadata.get(FILL, {})
+        return fill["first_masklet"] if fill.get("source_sha256") else None
 
     @cached_property
     def _anchors(self) -> list[FrameMasklets]:
@@ -169,7 +179,12 @@ class OpenedMasklets:
         )
 
     def remark(self, choice: Choice) -> str:
-        """Whether a run of SAM2 with the choice's settings gives the same, in one sentence.
+        """Whether a run of SAM2 with the choice's settings gives the same, in a sentence or two."""
+        filled = " Masklets that fill gaps stay at any threshold."
+        return self._remark(choice) + (filled if self._fill is not None else "")
+
+    def _remark(self, choice: Choice) -> str:
+        """The same of masklets that are no fill.
 
         Duplicates are suppressed in the order of predicted IoU, so that a masklet's fate is decided
         by those of higher IoU alone: raising that threshold takes away masklets and nothing else.

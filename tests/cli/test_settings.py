@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from sam2vss_lib.cli import app
+from sam2vss_lib.masklets.filling.settings import FillSettings
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.refinement.settings import RefineSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
@@ -20,7 +21,7 @@ BY_COMMAND = {
 # another thing of the same name: a clip list that is written to, folders of a command's own
 OTHERS = {
     ("convert", "split"),
-    *((c, "predictions") for c in ("apply", "refine", "evaluate", "convert")),
+    *((c, "predictions") for c in ("apply", "masklets", "refine", "evaluate", "convert")),
 }
 
 
@@ -37,7 +38,8 @@ def test_options_say_what_the_fields_say():
     seen: set[tuple[str, str]] = set()
     for command, option in options(typer.main.get_command(app)):
         name = option.name.removesuffix("_name")  # `format` is a function of Python
-        models = (BY_COMMAND.get(command, StudySettings), StudySettings, BaseSystem)
+        own = BY_COMMAND.get(command, StudySettings)
+        models = (own, FillSettings, StudySettings, BaseSystem)
         field = next((m.model_fields[name] for m in models if name in m.model_fields), None)
         if field is None or (command, name) in OTHERS:
             continue
@@ -53,6 +55,7 @@ def test_options_say_what_the_fields_say():
             assert option.default == default, (command, name)
     assert {("masklets", "window"), ("segment", "precision"), ("refine", "overlap")} <= seen
     assert {("apply", "window"), ("apply", "device"), ("apply", "stray_labels")} <= seen
+    assert {("masklets", "fill_every_frames"), ("masklets", "prompts")} <= seen
     assert {("masklets", "preset"), ("evaluate", "seed"), ("convert", "format")} <= seen
     assert {("verify", "stray_labels"), ("study", "profile"), ("masklets", "checkpoint")} <= seen
     assert {("segment", "split"), ("refine", "label_offset"), ("evaluate", "device")} <= seen

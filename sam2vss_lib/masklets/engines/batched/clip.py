@@ -26,10 +26,9 @@ from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTra
 from sam2vss_lib.masklets.rows import encode_masks, rle_columns
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.masklets.store import ClipWriter
 from sam2vss_lib.masklets.work import Work
+from sam2vss_lib.masklets.writer import ClipWriter
 
-_BATCH_FRAMES = {"cpu": 2, "cuda": 8}  # frames encoded together
 _log = logging.getLogger(__name__)
 
 
@@ -87,7 +86,6 @@ def write_clip(
         clip,
         model,
         anchors,
-        batch_frames=_BATCH_FRAMES.get(model.device.type, 1),
         precision=first.precision,
         share_anchors=first.share_anchor_encoding,
     ):

@@ -129,12 +129,14 @@ class VisibleParts:
             best = best.maximum(old)
         self._top = best, place
 
-    def encoded(self) -> list[bytes]:
-        """Run lengths of the n disjoint masks."""
+    def encoded(self, hidden: NDArray[np.bool_] | None = None) -> list[bytes]:
+        """Run lengths of the n disjoint masks, without pixels that something else hides, (H, W)."""
         if self._top is None:
             return []
         best, place = self._top
         owner = place.masked_fill(best <= 0, self._count).cpu()
+        if hidden is not None:
+            owner = owner.masked_fill(torch.from_numpy(hidden), self._count)
         found: list[bytes] = []
         for part in in_parts(torch.arange(self._count, dtype=torch.int32), self._size):
             found += encode_masks((owner == part[:, None, None]).numpy())

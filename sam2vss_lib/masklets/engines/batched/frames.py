@@ -14,6 +14,8 @@ from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
+_BATCH_FRAMES = {"cpu": 2, "cuda": 8}  # frames encoded together
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -36,21 +38,27 @@ def encoded_frames(
     model: Sam2Model,
     anchors: Collection[int],
     *,
-    batch_frames: int,
+    batch_frames: int | None = None,
     precision: str = "float32",
     share_anchors: bool = False,
+    wanted: range | None = None,
 ) -> Iterator[Frame]:
     """Every frame of a clip in order, encoded once, and anchors once more as stock proposes.
 
+    Only those that are wanted are read, where some are.
+
     Anchors are the indices of frames at which there will be proposals; shared ones are encoded once
-    only, so that both features of theirs are the same. `batch_frames` are encoded together, and as
-    many decoded ahead of them: at most twice as many are held, whatever the length of the clip.
+    only, so that both features of theirs are the same. `batch_frames` are encoded together, a
+    number that suits the device where none is given, and as many decoded ahead of them: at most
+    twice as many are held, whatever the length of the clip.
 
     Raises:
         DataError: a frame cannot be read or has another size.
     """
     twice, side_px = () if share_anchors else anchors, model.predictor.image_size
-    waiting = _decoded(clip, side_px, twice, ahead=batch_frames)
+    batch_frames = batch_frames or _BATCH_FRAMES.get(model.device.type, 1)
+    indices = range(clip.num_frames) if wanted is None else wanted
+    waiting = _decoded(clip, indices, side_px, twice, ahead=batch_frames)
     while batch := list(islice(waiting, batch_frames)):
         features = encode(model, [inputs.video for inputs in batch], precision=precision)
         videos = {inputs.index: features.frame(n) for n, inputs in enumerate(batch)}
@@ -67,7 +75,9 @@ def encoded_frames(
             yield Frame(index, video, images.get(index))
 
 
-def _decoded(clip: Clip, side_px: int, twice: Collection[int], *, ahead: int) -> Iterator[_Inputs]:
+def _decoded(
+    clip: Clip, indices: range, side_px: int, twice: Collection[int], *, ahead: int
+) -> Iterator[_Inputs]:
     """Model inputs in order while a thread, which must leave torch alone, prepares `ahead` more."""
 
     def prepare(index: int) -> _Inputs:
@@ -78,7 +88,7 @@ def _decoded(clip: Clip, side_px: int, twice: Collection[int], *, ahead: int) ->
     with ThreadPoolExecutor(1, "frames") as pool:
         waiting: deque[Future[_Inputs]] = deque()
         try:
-            for index in range(clip.num_frames):
+            for index in indices:
                 waiting.append(pool.submit(prepare, index))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()

@@ -1,11 +1,13 @@
-"""Point-grid proposals: every mask of a grid once, and the survivors of any stricter setting.
+"""Proposals of points: every mask of a grid once, and the survivors of any stricter setting.
 
 Equal to stock `SAM2AutomaticMaskGenerator` as `ProposalGenerator` calls it. Stock's filter of
 boxes near the edge of a crop is left out: with one crop, the whole frame, it never removes any.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,6 +45,12 @@ class Candidates:
     size_px: tuple[int, int]  # (height, width) of the frame
     loosest: MaskletSettings  # the grid, and the loosest thresholds for which these are all
 
+    def and_those_of(self, other: Candidates) -> Candidates:
+        """These, and behind them candidates of other prompts on the same frame."""
+        names = ("packed", "predicted_iou", "stability", "boxes_xyxy")
+        both = {name: torch.cat([getattr(self, name), getattr(other, name)]) for name in names}
+        return replace(self, **both)
+
     def masks(self, index: Tensor) -> NDArray[np.bool_]:
         """(k, H, W) masks of some candidates."""
         packed = PackedMasks(self.packed[index].cpu().numpy(), self.size_px)
@@ -59,22 +67,37 @@ def propose(
     features: EncodedFrames,
     size_px: tuple[int, int],
     loosest: MaskletSettings,
+    points_xy: NDArray[np.float64] | None = None,
 ) -> Candidates:
-    """Make the masks of a grid of points on a frame of (height, width) px.
+    """Make the masks of points on a frame of (height, width) px: of a grid, or of (n, 2), n > 0.
 
     Features are the frame's, in the "image" resizing. `loosest` says grid and precision, and
     thresholds no stricter than any of the settings that the candidates are for.
     """
-    parts: list[tuple[Tensor, ...]] = []
-    with torch.inference_mode(), model.autocast(loosest.precision):
+    if points_xy is None:
+        points_xy = build_point_grid(loosest.points_per_side) * np.array(size_px[::-1])
+
+    def decoded() -> Iterator[tuple[Tensor, Tensor]]:
         decoder = PointDecoder(model.predictor, features)
-        points = _grid_points(loosest.points_per_side, size_px, model.predictor.image_size)
-        for batch in points.to(model.device).split(loosest.points_per_batch):
+        points = model_points(points_xy, size_px, model)
+        for batch in points.split(loosest.points_per_batch):
             prompted = decoder.decode(batch)
             passed = passes_iou(prompted.predicted_iou, loosest.pred_iou_thresh)
-            logits = decoder.masks(prompted, passed)
-            parts += _stable(logits, prompted.predicted_iou[passed], size_px, loosest)
-        packed, predicted_iou, stability, boxes = map(torch.cat, zip(*parts, strict=True))
+            yield decoder.masks(prompted, passed), prompted.predicted_iou[passed]
+
+    with torch.inference_mode(), model.autocast(loosest.precision):
+        return stable_candidates(decoded(), size_px, loosest)
+
+
+def stable_candidates(
+    decoded: Iterable[tuple[Tensor, Tensor]], size_px: tuple[int, int], loosest: MaskletSettings
+) -> Candidates:
+    """Gather the masks that are stable enough at `loosest`, in batches: at least one.
+
+    Each is (k, 1, S/4, S/4) logits and the (k,) predicted IoU of masks that are good enough.
+    """
+    parts = [part for logits, iou in decoded for part in _stable(logits, iou, size_px, loosest)]
+    packed, predicted_iou, stability, boxes = map(torch.cat, zip(*parts, strict=True))
     return Candidates(packed, predicted_iou, stability, boxes, size_px, loosest)
 
 
@@ -112,11 +135,12 @@ def select(
     return found, index.cpu().numpy()
 
 
-def _grid_points(points_per_side: int, size_px: tuple[int, int], side_px: int) -> Tensor:
-    """(n, 2) float32 points in pixels of the model's input, rounded where stock rounds."""
-    size_xy = np.array(size_px[::-1])
-    points = torch.from_numpy(build_point_grid(points_per_side) * size_xy).float()
-    return points / torch.from_numpy(size_xy) * side_px
+def model_points(
+    points_xy: NDArray[np.float64], size_px: tuple[int, int], model: Sam2Model
+) -> Tensor:
+    """(..., 2) float32 points in pixels of the model's input, rounded where stock rounds."""
+    points = torch.from_numpy(points_xy).float() / torch.from_numpy(np.array(size_px[::-1]))
+    return (points * model.predictor.image_size).to(model.device)
 
 
 def _stable(

@@ -6,7 +6,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from sam2vss_lib.masklets.engines.batched.frame_size import (
     pack,
     parts_at_frame_size,
 )
+from sam2vss_lib.masklets.engines.batched.given import GIVEN_LOGIT, given_logits, given_masks
 from sam2vss_lib.masklets.engines.batched.heads import Heads
 from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach
 from sam2vss_lib.masklets.engines.batched.memory.reader import MemoryReader
@@ -37,7 +37,6 @@ from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
 Masks: TypeAlias = NDArray[np.bool_] | PackedMasks
-_GIVEN_LOGIT = 10.0  # stock's logit of a mask that was given: plus or minus this
 _log = logging.getLogger(__name__)
 
 
@@ -185,9 +184,11 @@ class WindowTracker:
         last = bool((chunk.lengths <= offset + 1).all())
         if offset == 0:
             some = in_parts(torch.from_numpy(chunk.objects), masks.shape[1:])
-            given = torch.cat([self._given_masks(masks[part.numpy()]) for part in some])
-            low = _given_logits(given)
-            scores = (given.flatten(1).any(1, keepdim=True) * 2.0 - 1.0) * _GIVEN_LOGIT
+            given = torch.cat(
+                [given_masks(masks[part.numpy()], self.model.predictor) for part in some]
+            )
+            low = given_logits(given)
+            scores = (given.flatten(1).any(1, keepdim=True) * 2.0 - 1.0) * GIVEN_LOGIT
             pointers = None if last else self._heads.pointers_of_masks(given, features)
         else:
             age_units = torch.tensor([float(self.age_unit(n)) for n in chunk.lengths])
@@ -203,15 +204,6 @@ class WindowTracker:
         memories = chunk.memories.with_frame(offset, maps, pointers, self._reach)
         return low, scores, memories
 
-    def _given_masks(self, masks: NDArray[np.bool_]) -> Tensor:
-        """(n, H, W) masks to (n, 1, S, S) float32 of zeros and ones."""
-        size = (self.model.predictor.image_size,) * 2
-        x = torch.from_numpy(masks)[:, None].to(self.model.device).float()
-        if x.shape[-2:] == size:
-            return x
-        x = F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)
-        return (x >= 0.5).float()
-
     def _halve(self, size: int) -> None:
         if size == 1:
             raise RunError(
@@ -222,10 +214,3 @@ class WindowTracker:
         _log.warning("out of memory: %d objects per batch from now on", size // 2)
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _given_logits(given: Tensor) -> Tensor:
-    """(n, 1, S, S) masks to (n, 1, S/4, S/4) logits."""
-    size = (given.shape[-2] // 4, given.shape[-1] // 4)
-    x = given * (2 * _GIVEN_LOGIT) - _GIVEN_LOGIT
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)

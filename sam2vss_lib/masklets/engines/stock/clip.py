@@ -10,8 +10,8 @@ from sam2vss_lib.masklets.engines.visible import visible_parts
 from sam2vss_lib.masklets.rows import encode_masks, mask_columns
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.masklets.store import ClipWriter
 from sam2vss_lib.masklets.work import Work
+from sam2vss_lib.masklets.writer import ClipWriter
 
 _log = logging.getLogger(__name__)
 

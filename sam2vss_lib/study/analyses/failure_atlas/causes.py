@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.datasets.labels import Labels
-from sam2vss_lib.fusion.fragments import connected
 from sam2vss_lib.metrics.bands import inner_band
+from sam2vss_lib.metrics.fragments import connected
 
 PURE = 0.8  # share of one class from which on a masklet counts as being of it alone
 THIN_PX = 2  # distance to another ground-truth label, along the sides or diagonally

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sam2vss_lib.masklets.rows import encode_masks
 from sam2vss_lib.masklets.runs import decode_runs
+from sam2vss_lib.metrics.fragments import connected
 from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.study.analyses.failure_atlas.atlas import _frame, _Watched
 from sam2vss_lib.study.analyses.failure_atlas.causes import (
@@ -19,7 +20,6 @@ from sam2vss_lib.study.analyses.failure_atlas.causes import (
     Frame,
     WindowMasklets,
 )
-from sam2vss_lib.fusion.fragments import connected
 from tests.masklets.common import disjoint
 from tests.oracles.failure_atlas import empty_frame, fragments_of, harmed_pixels, touching
 
