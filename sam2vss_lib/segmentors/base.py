@@ -16,6 +16,8 @@ from torch import Tensor
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.settings import InferenceOptions
 
+_LISTED = 4  # labels in a message
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -44,6 +46,11 @@ class Segmentor(ABC):
     options: InferenceOptions  # how it is run
     #: hashes of what else the predictions follow from, by their names in the record
     made_with: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)
+
+    @property
+    def unmapped(self) -> tuple[str, ...]:
+        """Labels of the model that are void though nobody said so: none of them is a class."""
+        return ()
 
     def for_classes(self, names: Sequence[str] | None, class_map: str | None = None) -> Self:
         """The model with the classes of a data set, to which its own labels are mapped.
@@ -76,6 +83,16 @@ class Segmentor(ABC):
         Raises:
             SettingsError: a frame has another shape or dtype.
         """
+
+
+def unmapped_warning(segmentor: Segmentor) -> str:
+    """One line about labels without a class."""
+    labels = segmentor.unmapped
+    more = f" and {len(labels) - _LISTED} more" if len(labels) > _LISTED else ""
+    return (
+        f"void are its labels {', '.join(map(repr, labels[:_LISTED]))}{more}, which are no classes "
+        "of the data set; `sam2vss predictions classes` says how many pixels they have"
+    )
 
 
 def batches(

@@ -49,7 +49,11 @@ def own_classes(labels: Sequence[str]) -> ClassMap:
 
 
 def map_classes(
-    labels: Sequence[str], names: Sequence[str], class_map: str | None = None
+    labels: Sequence[str],
+    names: Sequence[str],
+    class_map: str | None = None,
+    *,
+    allow_none: bool = False,
 ) -> ClassMap:
     """Map labels by a file, or without one by equal names.
 
@@ -60,10 +64,11 @@ def map_classes(
         labels: the model's.
         names: the data set's classes, label 0 first.
         class_map: the file, see `read_class_map`.
+        allow_none: whether all labels may be without a class.
 
     Raises:
         DataError: the file cannot be read, or names a class that the data set does not have.
-        SettingsError: no label has a class.
+        SettingsError: no label has a class, where one must.
     """
     ids = {_plain(name): i for i, name in enumerate(names)}
     known: dict[str, int] = ids
@@ -75,7 +80,7 @@ def map_classes(
             raise FileFault(path, problem, f"its classes are {', '.join(names)}")
         known = {_plain(k): VOID if c is None else ids[_plain(c)] for k, c in given.items()}
     keys = [next((k for k in _spellings(label) if k in known), None) for label in labels]
-    if not any(key is not None and known[key] != VOID for key in keys):
+    if not allow_none and not any(key is not None and known[key] != VOID for key in keys):
         raise SettingsError(
             f"none of the model's {len(labels)} labels ({labels[0]}, ...) is a class of the data "
             f"set ({names[0]}, ...) in {class_map or 'name'}; give --classes, a file that "

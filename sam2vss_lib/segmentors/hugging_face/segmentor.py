@@ -44,6 +44,11 @@ class HuggingFaceSegmentor(Segmentor):
     classes: ClassMap  # the classes that its labels are
     inputs: Mapping[str, Tensor]  # what the network reads besides the frame: a row, the same always
 
+    @property
+    def unmapped(self) -> tuple[str, ...]:
+        """See `Segmentor.unmapped`."""
+        return self.classes.unmapped
+
     def for_classes(self, names: Sequence[str] | None, class_map: str | None = None) -> Self:
         """The model with the classes of a data set; see `Segmentor.for_classes`.
 
