@@ -136,7 +136,8 @@ class HuggingFaceSegmentor(Segmentor):
             return Found(process(one, target_sizes=sizes)[0], None)
         (found,) = process(one, target_sizes=sizes, return_segmentation_scores=True)
         scores: Tensor = found.segmentation_scores
-        shares = scores.softmax(0) if _LOGITS in given else F.normalize(scores, p=1, dim=0)
+        tiny = torch.finfo(scores.dtype).tiny  # where no query has a mask
+        shares = scores.softmax(0) if _LOGITS in given else scores / scores.sum(0).clamp(min=tiny)
         height, width = (-(-side // _STRIDE_PX) for side in shares.shape[1:])
         return Found(found.segmentation, F.adaptive_avg_pool2d(shares, (height, width)))
 
