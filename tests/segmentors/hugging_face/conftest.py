@@ -127,12 +127,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         path = folder / kind
         if not path.exists():
             hf.logging.disable_progress_bar()
-            torch.manual_seed(3)
+            torch.manual_seed(5)
             network, processor = KINDS[kind]()
-            with torch.no_grad():  # fresh weights give one label everywhere
+            with torch.no_grad():  # fresh weights give one label nearly everywhere
                 for value in network.parameters():
                     if value.ndim > 1:
-                        value.mul_(4)
+                        value.mul_(1.5)
             network.save_pretrained(path)
             processor.save_pretrained(path)
             if kind == "oneformer":
