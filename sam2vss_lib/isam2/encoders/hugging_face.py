@@ -87,7 +87,7 @@ def load_layer(name: str, layer: str | None, device: str | torch.device = "cpu")
 
     Args:
         name: as of `load_hugging_face`.
-        layer: name of a module of the network, as PyTorch has it, such as `encoder.layer.3`.
+        layer: name of a module of the network, as PyTorch has it, such as `beit.layers.3`.
         device: where to put the model.
 
     Raises:

@@ -31,7 +31,7 @@ _EOMT: dict[str, Any] = {
     "num_register_tokens": 1,
     "mlp_ratio": 1,
 }
-_STAGES = ["stage1", "stage2", "stage3", "stage4"]
+_STAGES: dict[str, Any] = {"out_features": ["stage1", "stage2", "stage3", "stage4"]}
 _MASKS: dict[str, Any] = {
     "hidden_dim": 32,
     "encoder_feedforward_dim": 16,
@@ -41,12 +41,13 @@ _MASKS: dict[str, Any] = {
     "decoder_layers": 2,
     "num_queries": 8,
 }
+_LAYERS: dict[str, Any] = {"out_indices": [0, 1, 2, 3]}
 _SQUARE = {"height": 64, "width": 64}
 
 
 def _swin() -> Any:
     sizes: dict[str, Any] = {"depths": [1] * 4, "num_heads": [1, 2, 2, 2], "embed_dim": 8}
-    return hf.SwinConfig(image_size=64, window_size=4, out_features=_STAGES, **sizes)
+    return hf.SwinConfig(image_size=64, window_size=4, **_STAGES, **sizes)
 
 
 def segformer() -> tuple[Any, Any]:
@@ -57,7 +58,7 @@ def segformer() -> tuple[Any, Any]:
 
 def upernet() -> tuple[Any, Any]:
     sizes: dict[str, Any] = {"hidden_sizes": [8] * 4, "depths": [1] * 4}
-    backbone = hf.ConvNextConfig(out_features=_STAGES, **sizes)
+    backbone = hf.ConvNextConfig(**_STAGES, **sizes)
     heads = {"hidden_size": 16, "auxiliary_in_channels": 8, "auxiliary_channels": 8}
     config = hf.UperNetConfig(backbone_config=backbone, **heads, **_ID2LABEL)
     return hf.UperNetForSemanticSegmentation(config), hf.SegformerImageProcessor(size=_SQUARE)
@@ -72,9 +73,8 @@ def dpt() -> tuple[Any, Any]:
 
 
 def beit() -> tuple[Any, Any]:
-    config = hf.BeitConfig(
-        **_VIT, intermediate_size=32, out_indices=[0, 1, 2, 3], auxiliary_channels=8, **_ID2LABEL
-    )
+    sizes: dict[str, Any] = {"intermediate_size": 32, "auxiliary_channels": 8}
+    config = hf.BeitConfig(**_VIT, **sizes, **_LAYERS, **_ID2LABEL)
     processor = hf.BeitImageProcessor(size=_SQUARE, do_center_crop=False)
     return hf.BeitForSemanticSegmentation(config), processor
 
