@@ -54,7 +54,5 @@ def test_a_layer_of_maps_is_taken_as_it_is(model: Path, image: NDArray[np.uint8]
 
 def test_unknown_layers_are_refused(model: Path) -> None:
     for spec in (f"hf:{model}", f"hf:{model}@nowhere"):
-        with pytest.raises(
-            SettingsError, match="the name of a module in beit, fpn, decode"
-        ):
+        with pytest.raises(SettingsError, match="the name of a module in beit, fpn, decode"):
             load_encoder(spec)
