@@ -27,7 +27,8 @@ def commands(job: Job, source: Source, dataset: Dataset, base: PredictionFolder)
     masklets = {**data, "checkpoint": job.checkpoint, **_changed(job.masklets), **objects, **on}
     yield _command("masklets", {**masklets, "out": job.store})
     if job.model is not None:
-        yield _command("segment", {**data, "model": job.model, **on, "out": job.base})
+        model = {"model": job.model, "classes": job.classes}
+        yield _command("segment", {**data, **model, **on, "out": job.base})
     offset = {"label_offset": job.label_offset or None}
     refine = {**data, **classes, "predictions": base.root, **offset, "masklets": job.store}
     yield _command("refine", {**refine, **_changed(job.refinement), **on, "out": job.refined})

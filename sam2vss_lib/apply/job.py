@@ -25,6 +25,7 @@ class Job:
     refinement: RefineSettings
     predictions: Path | None = None  # <clip>/<frame>.png, or <frame>.png of a single clip
     model: str | None = None  # where there are no predictions
+    classes: str | None = None  # class map of the model
     label_offset: int = 0
     split: str = "val"
     max_clips: int | None = None
@@ -47,6 +48,8 @@ class Job:
             raise SettingsError("give --predictions or --model: one of the two is refined")
         if self.model is not None and self.label_offset:
             raise SettingsError("--label-offset: is for --predictions; models number from 0")
+        if self.model is None and self.classes is not None:
+            raise SettingsError("--classes: is for --model")
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise SettingsError(f"--fps is {self.fps}; it must be above 0 and at most 1000")
 

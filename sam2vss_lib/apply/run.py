@@ -20,6 +20,7 @@ from sam2vss_lib.masklets.sam2 import DEMO, Sam2Model, load_sam2
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.refine import refine
+from sam2vss_lib.segmentors.base import unmapped_warning
 from sam2vss_lib.segmentors.registry import load_segmentor
 from sam2vss_lib.segmentors.segment import check_classes, segment
 from sam2vss_lib.storage.records import is_finished, mark_started
@@ -100,8 +101,11 @@ def apply(job: Job, say: Callable[[str], None] = print) -> Outcome:
         with progress.stage("convert") as (frame, _):
             dataset = open_source(job, source, notes.append, frame)
         progress.correct({clip.name: clip.num_frames for clip in dataset})
-        if segmentor is not None and dataset.class_count is None:
-            dataset = _with_classes(dataset, segmentor.num_classes)
+        if segmentor is not None:
+            segmentor = segmentor.for_classes(dataset.class_names, job.classes)
+            notes += [unmapped_warning(segmentor)] if segmentor.unmapped else []
+            if dataset.class_count is None:
+                dataset = _with_classes(dataset, segmentor.num_classes)
         base = _base(job, source, dataset, segmentor)
         _track(job, dataset, model, progress)
         refined = _refine(job, dataset, base, segmentor, progress)

@@ -7,6 +7,7 @@ import typer
 
 from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import (
+    ClassesOption,
     ConfigOption,
     JsonOption,
     MaxFramesOption,
@@ -50,6 +51,7 @@ def apply_command(
         str | None,
         typer.Option(help="Base model to run instead: NAME[:CHECKPOINT], as of segment."),
     ] = None,
+    classes: ClassesOption = None,
     label_offset: OffsetOption = 0,
     config: ConfigOption = None,
     max_objects_per_batch: ObjectsOption = None,
@@ -79,6 +81,7 @@ def apply_command(
         refinement,
         predictions=predictions,
         model=model,
+        classes=classes,
         label_offset=label_offset,
         **options.model_dump(),
         config=config,

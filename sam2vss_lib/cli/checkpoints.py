@@ -30,7 +30,7 @@ def checkpoints_list(json_output: JsonOption = False) -> None:
 
 @app.command("fetch")
 def checkpoints_fetch(
-    name: Annotated[str, typer.Argument(help="Such as sam2.1_hiera_large.")],
+    name: Annotated[str, typer.Argument(help="Such as sam2.1_hiera_large, or hf:NAME.")],
     mirror: Annotated[
         str | None, typer.Option(help="Address of a folder that holds the file ($SAM2VSS_MIRROR).")
     ] = None,
@@ -43,10 +43,20 @@ def checkpoints_fetch(
     retries: Annotated[int, typer.Option(min=0, help="Tries after the first.")] = 4,
     json_output: JsonOption = False,
 ) -> None:
-    """Fetch weights, continuing what was begun; in place only when their SHA-256 is right."""
+    """Fetch weights, continuing what was begun; in place only when their SHA-256 is right.
+
+    A base model of the Hugging Face hub, hf:NAME, goes into the local Hugging Face cache.
+    """
     from sam2vss_lib.masklets.checkpoints import fetch_checkpoint
     from sam2vss_lib.storage.downloads import Connection
 
+    kind, _, repository = name.partition(":")
+    if kind == "hf":
+        from sam2vss_lib.segmentors.hugging_face.fetching import fetch_model
+
+        folder = fetch_model(repository, offline=offline, endpoint=mirror, timeout_s=timeout_s)
+        print_result({"checkpoint": name, "path": str(folder)}, json_output, str(folder))
+        return
     connection = Connection(timeout_s=timeout_s, retries=retries)
     path, reused = fetch_checkpoint(name, offline=offline, mirror=mirror, connection=connection)
     text = f"{path}, {'there already, ' if reused else ''}SHA-256 as published"

@@ -12,6 +12,7 @@ import typer
 
 from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import (
+    ClassesOption,
     ClipWork,
     ConfigOption,
     JsonOption,
@@ -43,6 +44,7 @@ def segment_command(
     stage: StageOptions,
     model: Annotated[str, typer.Option(help="NAME[:CHECKPOINT], see above.")],
     out: Annotated[Path, typer.Option(help="Folder of predictions.")],
+    classes: ClassesOption = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write class probabilities too.")
     ] = False,
@@ -58,22 +60,37 @@ def segment_command(
     cffm-mit_b{0,1,2,5}:FILE, mrcfa-mit_b{0,1,2,5}:FILE, tv3s-mit_b{1,2,5}:FILE, files as their
     authors publish them: a state dict, or a dict with state_dict, of backbone.patch_embed1.* ..
     backbone.norm4.* and decode_head.*. The README lists the keys of each head.
+
+    hf:FOLDER or hf:NAME, any model of transformers for semantic or universal segmentation, from a
+    folder or the local Hugging Face cache (`sam2vss checkpoints fetch hf:NAME` fills it). Labels
+    that are no class are void; `sam2vss predictions classes` lists them.
     """
     check_folder(out)
     dataset, pool = stage.open(), stage.pool(may_use_gpu=stage.device != "cpu")
-    work = partial(_segmenting, model, stage.device, options, out, probabilities)
+    names = dataset.class_names
+    work = partial(_segmenting, model, stage.device, options, names, classes, out, probabilities)
     print_clips(out, dataset, sum(run_stage(dataset, work, pool, "segment")), json_output)
 
 
 def _segmenting(
-    model: str, device: str, options: InferenceOptions, out: Path, probabilities: bool
+    model: str,
+    device: str,
+    options: InferenceOptions,
+    class_names: tuple[str, ...] | None,
+    class_map: str | None,
+    out: Path,
+    probabilities: bool,
 ) -> ClipWork[int]:
     from sam2vss_lib.predictions.folder import PredictionFolder
+    from sam2vss_lib.segmentors.base import unmapped_warning
     from sam2vss_lib.segmentors.registry import load_segmentor
     from sam2vss_lib.segmentors.segment import segment
     from sam2vss_lib.validation import resolve_device
 
-    segmentor = load_segmentor(model, resolve_device(device), options)
+    loaded = load_segmentor(model, resolve_device(device), options)
+    segmentor = loaded.for_classes(class_names, class_map)
+    if segmentor.unmapped:
+        typer.echo(f"warning: {segmentor.name}: {unmapped_warning(segmentor)}", err=True)
     folder = PredictionFolder(out, segmentor.num_classes)
     return partial(segment, segmentor=segmentor, out=folder, save_probabilities=probabilities)
 

@@ -41,6 +41,7 @@ ObjectsOption = Annotated[
         "SAM2 of 1024 px, whatever the size of frames; found when not given.",
     ),
 ]
+ClassesOption = Annotated[str | None, option_of(BaseSystem, "classes")]
 MaxFramesOption = Annotated[int | None, typer.Option(min=1, help="Video: stop after so many.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

@@ -7,6 +7,7 @@ import typer
 
 from sam2vss_lib.cli.from_settings import option_of, with_settings
 from sam2vss_lib.cli.options import (
+    ClassesOption,
     DatasetOptions,
     JsonOption,
     OffsetOption,
@@ -14,8 +15,8 @@ from sam2vss_lib.cli.options import (
     print_clips,
     print_result,
 )
-from sam2vss_lib.storage.targets import check_folder
-from sam2vss_lib.study.settings import BaseSystem
+from sam2vss_lib.storage.targets import check_file, check_folder
+from sam2vss_lib.study.settings import BaseSystem, StudySettings
 
 app = typer.Typer(no_args_is_help=True, help="Predictions in other systems' formats.")
 
@@ -53,3 +54,35 @@ def convert(
         folder = PredictionFolder(out, dataset.num_classes)
         reused = convert_predictions(dataset, source, folder, progress=tick)
     print_clips(out, dataset, reused, json_output)
+
+
+@app.command("classes")
+@with_settings(DatasetOptions, without=["num_classes", "mask_offset", "stray_labels"])
+def class_map(
+    options: DatasetOptions,
+    model: Annotated[str, typer.Option(help="A model of transformers, hf:NAME.")],
+    device: Annotated[str, option_of(StudySettings, "device")] = "auto",
+    classes: ClassesOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Class map to begin: write classes in place of null.")
+    ] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """List which class each label of a model is, and its share of the pixels of some clips."""
+    from sam2vss_lib.errors import SettingsError
+    from sam2vss_lib.segmentors.hugging_face.shares import label_shares
+    from sam2vss_lib.storage.files import write_json
+    from sam2vss_lib.validation import resolve_device
+
+    if out is not None:
+        check_file(out)
+        if out.exists():
+            raise SettingsError(f"{out}: is there already, perhaps filled in; use another name")
+    dataset = options.open()
+    with clip_bar(dataset, "classes") as tick:
+        found = label_shares(dataset, model, resolve_device(device), classes, progress=tick)
+    if out is not None:
+        write_json(out, {label: name for label, (name, _) in found.items()})
+    result = {label: {"class": name, "share": share} for label, (name, share) in found.items()}
+    lines = [f"{share:7.2%}  {label} -> {name or 'void'}" for label, (name, share) in found.items()]
+    print_result(result, json_output, "\n".join(lines))

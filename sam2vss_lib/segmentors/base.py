@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.segmentors.mit import least_side_px
-from sam2vss_lib.segmentors.pixels import InputSize, network_input
+from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.settings import InferenceOptions
+
+_LISTED = 4  # labels in a message
 
 
 @dataclass(frozen=True)
 class Prediction:
     """A segmentor's output for one frame or, with a first axis more, several; on its device."""
 
-    labels: Tensor  # (H, W) uint8, classes 0..C-1 at the size of the frame
-    # (C, h, w) float16 at the network's own resolution, or None if not wanted
+    # (H, W) uint8, classes 0..C-1 at the size of the frame; 255 where the model has no class for it
+    labels: Tensor
+    # (C, h, w) float16 at a resolution of the network's own, or None if not wanted
     probabilities: Tensor | None = None
 
     def frames(self) -> Iterator[Prediction]:
@@ -42,12 +44,27 @@ class Segmentor(ABC):
     checkpoint_sha256: str  # hash of the weights file
     device: torch.device  # where the network is
     options: InferenceOptions  # how it is run
-    input_size: InputSize  # to which size frames are brought
+    #: hashes of what else the predictions follow from, by their names in the record
+    made_with: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)
 
-    def network_input(self, frames: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 RGB frames, on any device, as the network reads them."""
-        least = least_side_px(self.network.config)
-        return network_input(frames.to(self.device), self.input_size, least)
+    @property
+    def unmapped(self) -> tuple[str, ...]:
+        """Labels of the model that are void though nobody said so: none of them is a class."""
+        return ()
+
+    def for_classes(self, names: Sequence[str] | None, class_map: str | None = None) -> Self:
+        """The model with the classes of a data set, to which its own labels are mapped.
+
+        Args:
+            names: the data set's class names, label 0 first; None where there is no class list.
+            class_map: a file that maps labels, or the name of one in `data_manifests/`.
+
+        Raises:
+            SettingsError: there is a map, and the model is trained on the data set's own classes.
+        """
+        if class_map is not None:
+            raise SettingsError(f"--classes {class_map}: is for hf: models, not {self.name}")
+        return self
 
     @abstractmethod
     def predict_clip(
@@ -66,6 +83,16 @@ class Segmentor(ABC):
         Raises:
             SettingsError: a frame has another shape or dtype.
         """
+
+
+def unmapped_warning(segmentor: Segmentor) -> str:
+    """One line about labels without a class."""
+    labels = segmentor.unmapped
+    more = f" and {len(labels) - _LISTED} more" if len(labels) > _LISTED else ""
+    return (
+        f"void are its labels {', '.join(map(repr, labels[:_LISTED]))}{more}, which are no classes "
+        "of the data set; `sam2vss predictions classes` says how many pixels they have"
+    )
 
 
 def batches(

@@ -4,11 +4,15 @@ It is built from the stages of the `transformers` implementation, whose paramete
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
 from typing import Any
 
 from torch import Tensor, nn
+
+from sam2vss_lib.segmentors.base import Segmentor
+from sam2vss_lib.segmentors.pixels import InputSize, network_input
 
 _WIDE = [64, 128, 320, 512]
 #: the published sizes, as fields of `SegformerConfig`; what they do not name has its defaults
@@ -21,6 +25,18 @@ MIT_ARCHITECTURES: dict[str, dict[str, Any]] = {
     "mit_b5": {"hidden_sizes": _WIDE, "depths": [3, 6, 40, 3]},
 }
 _PUBLISHED_EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class MitSegmentor(Segmentor):
+    """A base model on this encoder."""
+
+    input_size: InputSize  # to which size frames are brought
+
+    def network_input(self, frames: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 RGB frames, on any device, as the network reads them."""
+        least = least_side_px(self.network.config)
+        return network_input(frames.to(self.device), self.input_size, least)
 
 
 class MixTransformer(nn.Module):

@@ -7,6 +7,7 @@ import torch
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.base import Segmentor
+from sam2vss_lib.segmentors.hugging_face.loading import load_hugging_face
 from sam2vss_lib.segmentors.mit import MIT_ARCHITECTURES
 from sam2vss_lib.segmentors.segformer.segformer import load_segformer
 from sam2vss_lib.segmentors.settings import InferenceOptions
@@ -24,11 +25,12 @@ DEMO_MODELS: tuple[str, ...] = tuple(
     sorted(path.stem.replace("_", "-") for path in _DEMO_FOLDER.glob("*.json"))
 )
 _SEGFORMERS = {f"segformer-{encoder}": fields for encoder, fields in MIT_ARCHITECTURES.items()}
+_HUGGING_FACE = "hf"
 
 
 def segmentor_names() -> tuple[str, ...]:
     """The names `load_segmentor` knows."""
-    return (*DEMO_MODELS, *_SEGFORMERS, *PUBLISHED_TEMPORAL)
+    return (*DEMO_MODELS, *_SEGFORMERS, *PUBLISHED_TEMPORAL, _HUGGING_FACE)
 
 
 def load_segmentor(
@@ -39,7 +41,8 @@ def load_segmentor(
     Args:
         spec: `NAME` for an embedded model, else `NAME:CHECKPOINT`, where the checkpoint is a file
             in the published (mmsegmentation) layout or, for a SegFormer, a Hugging Face folder or
-            a file in its layout; it may also replace the weights of an embedded model.
+            a file in its layout; it may also replace the weights of an embedded model. `hf:NAME`
+            is any model as of `load_hugging_face`.
         device: where to put the model.
         options: how to run it; by default in float32.
 
@@ -48,7 +51,9 @@ def load_segmentor(
             not for this model.
         DataError: the weights are missing, not readable, or do not fit the model.
     """
-    name, _, checkpoint = spec.partition(":")
+    name, colon, checkpoint = spec.partition(":")
+    if name == _HUGGING_FACE and colon:
+        return load_hugging_face(checkpoint, device, options)
     if name not in segmentor_names():
         raise SettingsError(f"unknown model {name!r}: known are {', '.join(segmentor_names())}")
     if not checkpoint and name not in DEMO_MODELS:

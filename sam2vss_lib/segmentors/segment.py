@@ -36,6 +36,7 @@ def segment(
             "model": segmentor.name,
             "checkpoint_sha256": segmentor.checkpoint_sha256,
             "options": segmentor.options.identity(),
+            **segmentor.made_with,
             "frames_sha256": clip.frames_sha256(),
             "save_probabilities": save_probabilities,
             "label_offset": out.label_offset,

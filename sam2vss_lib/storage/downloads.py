@@ -21,6 +21,13 @@ from sam2vss_lib.storage.targets import file_target
 _CHUNK_BYTES = 2**16  # what is lost at most when a connection breaks off
 _PROGRESS_BYTES = 2**20
 _OFFLINE_VARIABLES = ("SAM2VSS_OFFLINE", "HF_HUB_OFFLINE")
+OFFLINE_REASON = f"offline (--offline or ${', $'.join(_OFFLINE_VARIABLES)})"
+
+
+def asked_offline() -> bool:
+    """Whether the environment says that the network may not be used."""
+    asked = (os.environ.get(name, "").strip().lower() for name in _OFFLINE_VARIABLES)
+    return any(value in ("1", "on", "yes", "true") for value in asked)
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,8 @@ def fetch_file(
     if path.is_file():  # perhaps in a folder that cannot be written
         check_published(path, sha256, size_bytes)
         return True
-    asked = (os.environ.get(name, "").strip().lower() for name in _OFFLINE_VARIABLES)
-    if offline or any(value in ("1", "on", "yes", "true") for value in asked):
-        reason = f"offline (--offline or ${', $'.join(_OFFLINE_VARIABLES)})"
-        raise DataError(f"{path}: is not there, and the network may not be used: {reason}")
+    if offline or asked_offline():
+        raise DataError(f"{path}: is not there, and the network may not be used: {OFFLINE_REASON}")
     path = file_target(path)
     part, connection = path.with_name(f".{path.name}.part"), connection or Connection()
     failures: list[str] = []

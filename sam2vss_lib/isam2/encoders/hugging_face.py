@@ -1,8 +1,11 @@
 """Any vision encoder of `transformers`, from a folder or from the local Hugging Face cache.
 
+Base models of it, too, at a layer of theirs.
+
 Those of `timm` among them, which transformers wraps where timm is installed.
 """
 
+from collections.abc import Callable
 from math import isqrt
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,9 @@ from torch import Tensor
 
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.isam2.encoders.base import Encoder
+from sam2vss_lib.segmentors.hugging_face.folder import model_folder
+from sam2vss_lib.segmentors.hugging_face.loading import load_hugging_face
+from sam2vss_lib.segmentors.hugging_face.segmentor import recorded
 from sam2vss_lib.storage.files import read_json, sha256_file, sha256_json
 
 #: mean and deviation of the colours (values 0..1) of most published models
@@ -41,7 +47,7 @@ def load_transformers(
 
     if not name:
         raise SettingsError("encoder 'transformers:' needs a folder or a model's name after it")
-    folder = _transformers_folder(name)
+    folder = model_folder(name)
     try:
         model, report = AutoModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
@@ -71,15 +77,60 @@ def load_transformers(
             found = found.permute(2, 0, 1)
         return as_map(found, side, patch)
 
+    weights = {path.name: sha256_file(path) for path in sorted(folder.glob("*.safetensors"))}
+    identity = ["transformers", weights, sha256_file(folder / "config.json"), [mean, std], side]
+    return _of_squares(f"transformers:{name}", identity, encode, side, device)
+
+
+def load_layer(name: str, layer: str | None, device: str | torch.device = "cpu") -> Encoder:
+    """Load a base model of `transformers`, of which one layer's output are the features.
+
+    Args:
+        name: as of `load_hugging_face`.
+        layer: name of a module of the network, as PyTorch has it, such as `beit.layers.3`.
+        device: where to put the model.
+
+    Raises:
+        SettingsError: no such layer, one whose output is no map, or a model of another kind.
+        DataError: the model cannot be loaded.
+    """
+    model = load_hugging_face(name, device)
+    network, modules = model.network, dict(model.network.named_modules())
+    if not layer or layer not in modules:
+        parts = ", ".join(part for part, _ in network.named_children())
+        raise SettingsError(
+            f"encoder hf:{name}: no layer {layer!r}; give @ and the name of a module in {parts}"
+        )
+    processor, config = model.processor, network.config
+    mean, std = processor.image_mean, processor.image_std
+    side = _side_of(processor.size)
+    patch = _single_side(getattr(config, "patch_size", None))
+
+    def encode(x: Tensor) -> Tensor:
+        """(1, 3, S, S) values 0..1 to (D, h, w)."""
+        x = (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]
+        frames = x[None] if network.main_input_name == "pixel_values_videos" else x
+        with recorded(modules[layer]) as outputs:
+            network(**{network.main_input_name: frames}, **model.inputs)
+        found = outputs[-1]
+        return as_map((found if isinstance(found, Tensor) else found[0])[0], side, patch)
+
+    sources = [model.checkpoint_sha256, model.made_with["configs_sha256"], layer]
+    return _of_squares(f"hf:{name}@{layer}", ["hf", *sources], encode, side, model.device)
+
+
+def _of_squares(
+    name: str, identity: Any, encode: Callable[[Tensor], Tensor], side: int, device: torch.device
+) -> Encoder:
+    """The encoder that frames are squashed for, not cropped, so that the map covers all of them."""
+
     def forward(image: NDArray[np.uint8]) -> Tensor:
         x = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
-        # squashed, not cropped, so that the map covers the whole frame
         size = (side, side)
         return encode(
             F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)
         )
 
-    name = f"transformers:{name}"
     try:  # width and stride of any architecture
         with torch.inference_mode():
             dim, height = encode(torch.zeros(1, 3, side, side, device=device)).shape[:2]
@@ -87,8 +138,6 @@ def load_transformers(
         raise SettingsError(
             f"encoder {name}: cannot encode {side} x {side} px ({first_line(error)})"
         ) from None
-    weights = {path.name: sha256_file(path) for path in sorted(folder.glob("*.safetensors"))}
-    identity = ["transformers", weights, sha256_file(folder / "config.json"), [mean, std], side]
     return Encoder(name, sha256_json(identity), dim, round(side / height), forward)
 
 
@@ -117,21 +166,6 @@ def as_map(features: Tensor, side_px: int, patch_px: int | None) -> Tensor:
     return features[-side * side :].T.reshape(-1, side, side)
 
 
-def _transformers_folder(name: str) -> Path:
-    """The folder itself, or that of a model in the local Hugging Face cache."""
-    from transformers.utils.hub import cached_file
-
-    if Path(name).is_dir():
-        return Path(name)
-    try:
-        return Path(str(cached_file(name, "config.json", local_files_only=True))).parent
-    except OSError:
-        raise DataError(
-            f"{name}: no folder, and no model of this name in the local Hugging Face cache; "
-            "download it there first"
-        ) from None
-
-
 def preprocessing(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...], int | None]:
     """Mean and deviation of the colours, ImageNet's where the model does not say; timm's side."""
     path = folder / "preprocessor_config.json"
@@ -140,6 +174,12 @@ def preprocessing(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...], i
     mean = said.get("image_mean") or timm.get("mean", _IMAGENET[0])
     std = said.get("image_std") or timm.get("std", _IMAGENET[1])
     return tuple(map(float, mean)), tuple(map(float, std)), timm.get("input_size", [None])[-1]
+
+
+def _side_of(size: Any) -> int:
+    """The side of the square that a processor's size comes closest to."""
+    sides = [size[key] for key in ("height", "width", "shortest_edge") if size.get(key)]
+    return min(sides, default=_DEFAULT_SIDE_PX)
 
 
 def _single_side(value: Any) -> int | None:

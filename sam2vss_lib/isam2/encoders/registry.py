@@ -1,4 +1,4 @@
-"""Encoders by name: `sam2:CHECKPOINT`, a base model, `transformers:FOLDER`."""
+"""Encoders by name: `sam2:CHECKPOINT`, a base model, `transformers:FOLDER`, `hf:FOLDER@LAYER`."""
 
 from typing import cast
 
@@ -6,7 +6,7 @@ import torch
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.isam2.encoders.base import Encoder
-from sam2vss_lib.isam2.encoders.hugging_face import load_transformers
+from sam2vss_lib.isam2.encoders.hugging_face import load_layer, load_transformers
 from sam2vss_lib.isam2.encoders.sam2 import Sam2Level, sam2_encoder
 from sam2vss_lib.isam2.encoders.segmentors import segmentor_encoder
 from sam2vss_lib.masklets.sam2 import load_sam2
@@ -26,7 +26,8 @@ def load_encoder(spec: str, device: str | torch.device = "cpu") -> Encoder:
             and TV3S: `fuse`, `c4`, or `clip`, which reads the references too);
             `transformers:NAME@SIDE`, a folder in Hugging Face layout or the name of a model in the
             local Hugging Face cache (timm's too, where timm is installed), and the side in px to
-            which frames are squashed.
+            which frames are squashed;
+            `hf:NAME@LAYER`, a base model of transformers and the name of a module in its network.
         device: where to put the model.
 
     Raises:
@@ -41,6 +42,8 @@ def load_encoder(spec: str, device: str | torch.device = "cpu") -> Encoder:
         return sam2_encoder(model, cast(Sam2Level, feature or "fpn16"))
     if kind == "transformers":
         return load_transformers(rest, _side_px(spec, feature), device)
+    if kind == "hf":
+        return load_layer(rest, feature, device)
     return segmentor_encoder(load_segmentor(name, device), feature)
 
 

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.segmentors.base import Prediction, Segmentor, batches
-from sam2vss_lib.segmentors.mit import set_published_eps
+from sam2vss_lib.segmentors.base import Prediction, batches
+from sam2vss_lib.segmentors.mit import MitSegmentor, set_published_eps
 from sam2vss_lib.segmentors.mmseg_names import is_published, segformer_from_published
 from sam2vss_lib.segmentors.pixels import labels_from_logits
 from sam2vss_lib.segmentors.settings import InferenceOptions
@@ -24,7 +24,7 @@ from sam2vss_lib.storage.files import sha256_file
 _CLASSIFIER = "decode_head.classifier.weight"
 
 
-class SegFormer(Segmentor):
+class SegFormer(MitSegmentor):
     """A SegFormer ready to use; its network is a `SegformerForSemanticSegmentation`."""
 
     @torch.inference_mode()

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.segmentors.base import Prediction, Segmentor, batches
+from sam2vss_lib.segmentors.base import Prediction, batches
+from sam2vss_lib.segmentors.mit import MitSegmentor
 from sam2vss_lib.segmentors.pixels import labels_from_logits
 from sam2vss_lib.segmentors.temporal.clip_head import (
     CLIP_FRAMES,
@@ -28,7 +29,7 @@ from sam2vss_lib.segmentors.temporal.tv3s import Tv3sHead
 _Image = NDArray[np.uint8]
 
 
-class TemporalSegmentor(Segmentor):
+class TemporalSegmentor(MitSegmentor):
     """CFFM, MRCFA or TV3S ready to use."""
 
     network: TemporalNetwork

@@ -34,10 +34,25 @@ def model_from(text: str, base: Path) -> str:
 
 
 def missing_weights(text: str, base: Path) -> str | None:
-    """The file of a model as of `model_from`, as it is written, where there is none."""
-    _, weights, _ = _around_weights(text)
+    """The file of a model as of `model_from`, as it is written, where there is none.
+
+    Of an hf: model that is the folder, or the name that is not in the local Hugging Face cache.
+    """
+    before, weights, _ = _around_weights(text)
+    if before == "hf:" and not (base / weights).is_dir():
+        return None if _is_cached(weights) else weights
     is_file = Path(weights).suffix in _WEIGHTS and not (base / weights).exists()
     return weights if is_file else None
+
+
+def _is_cached(name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return isinstance(try_to_load_from_cache(name, "config.json"), str)
+    except HFValidationError:  # a path
+        return False
 
 
 def _around_weights(text: str) -> tuple[str, str, str]:
@@ -52,6 +67,7 @@ _PATHS: dict[str, Callable[[str, Path], str]] = {
     "source": path_from,
     "benchmarks": path_from,
     "checkpoint": weights_from,
+    "classes": weights_from,
     "predictions": path_from,
     "masklets": path_from,
     "segmentor": model_from,

@@ -19,6 +19,12 @@ class BaseSystem(BaseModel, frozen=True, extra="forbid", strict=True):
         description="Base model that predicts, NAME[:CHECKPOINT] as of `sam2vss segment`, "
         "where there are no `predictions`.",
     )
+    classes: str | None = Field(
+        default=None,
+        description="Class map of an hf: model: a JSON file from its labels to the data set's "
+        "classes, or the name of one in data_manifests, such as ade20k_to_vspw; by default labels "
+        "are mapped by equal names.",
+    )
     predictions: str | None = Field(
         default=None, description="Folder or file of predictions made elsewhere."
     )

@@ -25,7 +25,7 @@ from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.storage.records import is_finished, mark_finished
 from sam2vss_lib.study.settings import BaseSystem, StudySettings
-from sam2vss_lib.study.settings.paths import model_from
+from sam2vss_lib.study.settings.paths import model_from, weights_from
 from sam2vss_lib.study.stages.context import KEY_DIGITS, Progress, StudyContext, open_split
 from sam2vss_lib.study.stages.evaluation import (
     count_predictions,
@@ -173,9 +173,12 @@ class Study(StudyContext):
         return self.dataset if settings.max_clips is None else open_split(settings, settings.split)
 
     def _segmented(self, system: BaseSystem) -> Labelled:
-        model = load_segmentor(model_from(str(system.segmentor), PROJECT), self.device)
+        loaded = load_segmentor(model_from(str(system.segmentor), PROJECT), self.device)
+        class_map = system.classes and weights_from(system.classes, PROJECT)
+        model = loaded.for_classes(self.dataset.class_names, class_map)
         kept = ["probabilities"] if self.saves_probabilities else []
-        key = f"{_slug(system.label)}-{self.key(model.checkpoint_sha256, model.name, *kept)}"
+        sources = (model.checkpoint_sha256, model.name, *model.made_with.values(), *kept)
+        key = f"{_slug(system.label)}-{self.key(*sources)}"
         folder = PredictionFolder(self.root / "base" / key, self.dataset.num_classes)
         given = {"save_probabilities": self.saves_probabilities}
         self.timed("segment", key, partial(segment, self.dataset, model, folder, **given))

@@ -94,7 +94,7 @@ class Other(Segmentor):
 
 def test_other_base_models_have_no_encoder() -> None:
     device, options = torch.device("cpu"), InferenceOptions()
-    other = Other("other", None, 3, "0" * 64, device, options, "frame")
+    other = Other("other", None, 3, "0" * 64, device, options)
     with pytest.raises(SettingsError, match="model other offers no encoder"):
         segmentor_encoder(other)
 

@@ -1,0 +1,1 @@
+"""Any model of `transformers` for semantic or universal segmentation as a base model."""
