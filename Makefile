@@ -12,11 +12,12 @@ SOURCE_ONLY := antlr4-python3-runtime iopath sam2
 # The same masks everywhere: never compile sam2's optional CUDA hole filling (ours is pure torch).
 export SAM2_BUILD_CUDA := 0
 
-.PHONY: study quick test lab lint docs bench lock train-demo clean help
+.PHONY: study quick beyond test lab lint docs bench lock train-demo clean help
 
 help:
 	@echo "make study       the whole study on the embedded demo, into results/demo/"
 	@echo "make quick       a first look: Table 1 and Figure 3 on two clips, into results/quick/"
+	@echo "make beyond      rules beyond the paper, into results/beyond/: half an hour"
 	@echo "make test        the tests"
 	@echo "make lab         JupyterLab on the notebooks"
 	@echo "make lint        ruff, pyright, who imports whom, and notebooks without outputs"
@@ -31,6 +32,9 @@ study: $(VENV)/.ready
 
 quick: $(VENV)/.ready
 	$(BIN)/sam2vss study --profile quick --out results --workers 2
+
+beyond: $(VENV)/.ready
+	$(BIN)/sam2vss study --profile beyond --out results --workers 2
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.labels import VOID, Labels
-from sam2vss_lib.metrics.fragments import connected
 from sam2vss_lib.fusion.probabilities import Corners, corners
+from sam2vss_lib.metrics.fragments import connected
 from sam2vss_lib.refinement.painting import painters
 from sam2vss_lib.refinement.window import Window
 

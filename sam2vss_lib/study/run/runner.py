@@ -40,7 +40,8 @@ from sam2vss_lib.validation import validated
 #: nothing runs beside them
 TIMED = ("08",)
 #: number of the notebook that is a guide and no part of the study: it is run only if asked for
-GUIDE = "00"
+#: notebooks that are run when they are asked for: the guide, and what goes beyond the paper
+ASKED_FOR = frozenset({"00", "09"})
 _SHORT_BYTES = 60  # of a folder for sockets
 _log = logging.getLogger(__name__)
 #: by the name that papermill gives; all others are a `RunError`
@@ -48,14 +49,16 @@ _ERRORS = {"SettingsError": SettingsError, "DataError": DataError, "FileFault": 
 
 
 def find_notebooks(only: str | None = None) -> list[Path]:
-    """The study's notebooks in order, or only those of numbers such as "01,04", or the guide's.
+    """The study's notebooks in order, or only those of numbers such as "01,04".
+
+    Those of `ASKED_FOR` are there by number only.
 
     Raises:
         SettingsError: a number without a notebook.
     """
     found = {path.name[:2]: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
     if only is None:
-        return [path for number, path in found.items() if number != GUIDE]
+        return [path for number, path in found.items() if number not in ASKED_FOR]
     wanted = [number.strip().zfill(2) for number in only.split(",") if number.strip()]
     if not wanted:
         raise SettingsError(f"--only {only!r}: names no notebook; there are {', '.join(found)}")

@@ -1,7 +1,7 @@
 """Rules beside each other: their metrics, gains over the window vote, and clips that they harm."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from sam2vss_lib.fusion.comparison import WINDOW_VOTE
 from sam2vss_lib.metrics import Gain, MetricSuite, mean_paired_gain, paired_gain
+from sam2vss_lib.refinement.trust import reason
+from sam2vss_lib.storage.records import facts_of
 from sam2vss_lib.study.analyses.beyond.study import ADAPTIVE, BASE, LEARNED, BeyondStudy
 from sam2vss_lib.study.results.schema import Claim, Row
 from sam2vss_lib.study.results.style import BETTER, NEUTRAL, WORSE
@@ -37,6 +39,7 @@ def ruled_rows(study: BeyondStudy) -> list[Ruled]:
     for system in study.systems:
         suites = study.weighed(system)
         window = suites[WINDOW_VOTE]
+        suites |= study.weighed_filled(system)
         for vote, title in _STAGES.items():
             suites[title] = study.evaluated(study.refined(system, vote)).suite
         if others := [one for one in study.systems if one != system]:
@@ -88,7 +91,7 @@ def _by_clip(suite: MetricSuite) -> list[float | None]:
 
 
 def rules_table(rows: Sequence[Ruled], gains: Mapping[str, Mapping[str, Gain]]) -> pd.DataFrame:
-    """Text: of every rule the metrics, averaged over base models, gains with intervals, and harm."""
+    """Text: of every rule the metrics, means of base models, gains with intervals, and harm."""
     lines: list[dict[str, str]] = []
     for rule in dict.fromkeys(row.rule for row in rows):
         values = _mean_values([row.suite for row in rows if row.rule == rule])
@@ -211,3 +214,50 @@ def figure_gains(gains: Mapping[str, Mapping[str, Gain]]) -> Figure:
     panels[0].set_yticks(range(len(rules)), rules)
     panels[0].invert_yaxis()
     return figure
+
+
+def coverage_table(study: BeyondStudy) -> pd.DataFrame:
+    """Text: what the grid's masklets and the filled ones leave bare, and objects followed."""
+    stores = {"grid": study.masklets, "filled": study.filled}
+    found = {name: study.covered(store) for name, store in stores.items()}
+    return pd.DataFrame(
+        [
+            {
+                "masklets": name,
+                "pixels under none": f"{values['uncovered']:.2%}",
+                "objects followed on a frame": f"{values['objects a frame']:.2f}",
+            }
+            for name, values in found.items()
+        ]
+    )
+
+
+def gate_table(study: BeyondStudy) -> pd.DataFrame:
+    """Text: for every base system, on how many clips masklets were not trusted, and on which."""
+    lines: list[dict[str, str]] = []
+    for system in study.systems:
+        refined = study.refined(system, "adaptive").folder
+        facts = {clip.name: facts_of(refined.root / clip.name) for clip in study.dataset}
+        bad = {name: of for name, of in facts.items() if not of["trusted"]}
+        said = "; ".join(f"{name}: {reason(of)}" for name, of in bad.items())
+        line = {"base system": system.label, "clips": str(len(facts)), "not trusted": str(len(bad))}
+        lines.append({**line, "because": said or "–"})
+    return pd.DataFrame(lines)
+
+
+def result_values(
+    study: BeyondStudy,
+    rows: Sequence[Ruled],
+    gains: Mapping[str, Mapping[str, Gain]],
+    claims: Sequence[Claim],
+    caption: str,
+    reading: str,
+) -> dict[str, Any]:
+    """The values for `result.json`; no table of the paper is like this one."""
+    return {
+        "caption": caption,
+        "comparable_with_paper": False,
+        "rows": [row.model_dump() for row in result_rows(rows, gains, study.status)],
+        "claims": [claim.model_dump(exclude_unset=True) for claim in claims],
+        "reading": reading,
+    }

@@ -20,9 +20,12 @@ from sam2vss_lib.fusion.fit import (
 )
 from sam2vss_lib.fusion.fit_settings import FitSettings
 from sam2vss_lib.fusion.rules import adaptive, fragment
+from sam2vss_lib.masklets.filling.fill import fill_masklets
+from sam2vss_lib.masklets.filling.settings import FillSettings
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import PROTOCOL, MetricSuite
 from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.refinement.painting import painters
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.records import is_finished, mark_finished, mark_started
 from sam2vss_lib.study.settings import BaseSystem, BeyondSettings, OtherData, StudySettings
@@ -127,7 +130,59 @@ class BeyondStudy(Study):
             return learned | ({LEFT_OUT: learned_way(self.arbiter(others))} if others else {})
 
         names = [LEARNED, *([LEFT_OUT] if others else [])]
-        return self._compared(system.label, self.dataset, base.folder, self.masklets, more, names)
+        given = (system.label, self.dataset, base.folder, self.masklets)
+        return self._compared(*given, ways(), more, names)
+
+    @cached_property
+    def filled(self) -> MaskletStore:
+        """The study's masklets with more where they cover nothing."""
+        source, settings = self.masklets, FillSettings()
+        identity = settings.model_dump(mode="json")
+        key = self.key(source.root.name, sha256_json(identity))
+        out = self.root / "filled" / key
+
+        def work(*, progress: Progress) -> int:
+            run = fill_masklets(
+                self.dataset,
+                self.sam2,
+                self.settings.masklets,
+                settings,
+                source,
+                out,
+                progress=progress,
+            )
+            return run.masklets.reused
+
+        self.timed("fill masklets", key, work)
+        return MaskletStore(out)
+
+    def weighed_filled(self, system: BaseSystem) -> dict[str, MetricSuite]:
+        """The window vote and the two best ways on the filled masklets, by names that say so."""
+        few = {ADAPTIVE: ways()[ADAPTIVE]}
+
+        def more() -> dict[str, Weighed]:
+            return {LEARNED: learned_way(self.arbiter(self.systems))}
+
+        base = self.base(system).folder
+        made = self._compared(system.label, self.dataset, base, self.filled, few, more, [LEARNED])
+        return {f"{rule}, filled": made[rule] for rule in (WINDOW_VOTE, ADAPTIVE, LEARNED)}
+
+    def covered(self, masklets: MaskletStore) -> dict[str, float]:
+        """Share of pixels under no masklet, and how many objects were followed on a frame."""
+        bare = frames = followed = 0
+        for clip in self.dataset:
+            stored = masklets.read(clip.name)
+            frames += clip.num_frames
+            rows = stored.table
+            followed += int((rows["frame"].to_numpy() >= rows["anchor"].to_numpy()).sum())
+            seen = 0
+            for parts in stored.windows():
+                for part in parts:
+                    bare += int((painters(part, "area") < 0).sum())
+                    seen += 1
+            bare += (clip.num_frames - seen) * clip.size[0] * clip.size[1]
+        pixels = sum(clip.num_frames * clip.size[0] * clip.size[1] for clip in self.dataset)
+        return {"uncovered": bare / pixels, "objects a frame": followed / frames}
 
     def weighed_on(self, other: OtherData) -> dict[str, MetricSuite]:
         """The same on other data, with an arbiter that has seen all of the study's base systems."""
@@ -144,7 +199,8 @@ class BeyondStudy(Study):
         def more() -> dict[str, Weighed]:
             return {LEARNED: learned_way(self.arbiter(self.systems))}
 
-        return self._compared(other.label, study.dataset, base, masklets, more, [LEARNED])
+        given = (other.label, study.dataset, base, masklets)
+        return self._compared(*given, ways(), more, [LEARNED])
 
     def _compared(
         self,
@@ -152,6 +208,7 @@ class BeyondStudy(Study):
         dataset: Dataset,
         base: PredictionFolder,
         masklets: MaskletStore,
+        known: dict[str, Weighed],
         more: Callable[[], dict[str, Weighed]],
         names: list[str],
     ) -> dict[str, MetricSuite]:
@@ -164,19 +221,19 @@ class BeyondStudy(Study):
             "arbiter": [FitSettings().model_dump(mode="json"), len(names)],
             "predictions": [str(base.root.resolve())],
             "masklets": str(masklets.root.resolve()),
-            "ways": {key: [way.columns, way.margin] for key, way in ways().items()},
+            "ways": {key: [way.columns, way.margin] for key, way in known.items()},
             "protocol": PROTOCOL.id,
         }
         key = f"{label.replace(' ', '_')}-{sha256_json(made_from)[:KEY_DIGITS]}"
         folder = self.root / "weighed" / key
-        every = [WINDOW_VOTE, BASE, *ways(), *names]
+        every = [WINDOW_VOTE, BASE, *known, *names]
         paths = {rule: folder / f"{rule.replace(' ', '_')}.npz" for rule in every}
 
         def work(*, progress: Progress) -> int:
             if is_finished(folder, _plain(made_from)):
                 return len(dataset)
             suites = {rule: MetricSuite(dataset.num_classes) for rule in every}
-            given = ways() | more()
+            given = known | more()
             for clip in dataset:
                 compare(clip, base, windows_of(clip, base, masklets), given, suites)
                 progress(clip.name)
