@@ -7,6 +7,7 @@ Heavy imports (torch, sam2, transformers) wait inside the commands, so that --he
 
 import logging
 import os
+import re
 import signal
 from typing import Annotated, Any
 
@@ -18,10 +19,16 @@ from sam2vss_lib.cli import apply, checkpoints, data, fusion, inference, predict
 from sam2vss_lib.errors import RunError, Sam2VssError, naming_extras
 
 _INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
+_HOME = re.compile(r"(^|[=:])~(?=/|$)")  # as in --out=~/a, NAME:~/weights.pth
 
 
 class _OneLineErrors(TyperGroup):
     """Turns errors raised on purpose into one line and their exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take options and arguments, with the home folder where the shell has left a tilde."""
+        home = os.path.expanduser("~")
+        return super().parse_args(ctx, [_HOME.sub(lambda m: m[1] + home, arg) for arg in args])
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
