@@ -41,8 +41,8 @@ def look_at(job: Job) -> Source:
     """Tell a source by what is there; little is read.
 
     Raises:
-        DataError: it is not there, or is neither of the three.
-        SettingsError: its name cannot be that of a clip, or a setting is not for it.
+        DataError: it is not there, is neither of the three, or has no name for a clip.
+        SettingsError: a setting is not for it.
     """
     path = Path(os.path.abspath(job.source))
     if job.source in GENERATED or (path.is_dir() and not _holds_frames(path, job.split)):
@@ -56,13 +56,13 @@ def look_at(job: Job) -> Source:
         raise FileFault(path, "no such file or folder", hint)
     name = path.name if path.is_dir() else path.stem
     if not is_plain_name(name):
-        raise SettingsError(f"{path}: its name is no plain name for a clip; rename it")
+        raise FileFault(path, "its name is no plain name for a clip", "rename it")
+    files = list_frames(path).checked().files if path.is_dir() else {}
     if job.model is None and job.num_classes is None:  # before the work of converting
         raise SettingsError("--num-classes: is needed for predictions of a video or of frames")
     if job.out.absolute().is_relative_to(path):
         raise SettingsError(f"{job.out}: lies in the folder of frames; choose another --out")
-    if path.is_dir():
-        files = list_frames(path).checked().files
+    if files:
         stems = tuple(files)[: job.max_frames]
         size = image_size(path / files[stems[0]])
         return Source("folder of frames", name, {name: len(stems)}, size, stems=stems)
@@ -109,8 +109,9 @@ def _open(job: Job, root: str) -> Dataset:
 
 
 def _holds_frames(folder: Path, split: str) -> bool:
-    """Whether a folder holds images itself, and is no data set root."""
+    """Whether a folder holds, or should hold, images itself, and is no data set root."""
     if (folder / f"{split}.txt").is_file():
         return False
-    names = (name for name in os.listdir(folder) if not is_junk(name))
-    return any(name.lower().endswith(FRAME_SUFFIXES) for name in names)
+    names = [name for name in os.listdir(folder) if not is_junk(name)]
+    shown = any(name.lower().endswith(FRAME_SUFFIXES) for name in names)
+    return shown or not any((folder / name).is_dir() for name in names)

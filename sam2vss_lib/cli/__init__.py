@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from sam2vss_lib.cli import apply, checkpoints, data, fusion, inference, predictions, stages, study
-from sam2vss_lib.errors import RunError, Sam2VssError, naming_extras
+from sam2vss_lib.errors import DataError, RunError, Sam2VssError, naming_extras
 
 _INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
 _HOME = re.compile(r"(^|[=:])~(?=/|$)")  # as in --out=~/a, NAME:~/weights.pth
@@ -41,6 +41,10 @@ class _OneLineErrors(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("interrupted: what is finished is kept, the same command goes on", err=True)
             raise typer.Exit(_INTERRUPTED) from None
+        except PermissionError as error:
+            fault = f"{error.filename}: not readable ({error.strerror}); check its rights"
+            typer.echo(f"error: {fault}", err=True)
+            raise typer.Exit(DataError.exit_code) from None
         except (TyperException, typer.Exit, typer.Abort):
             raise
         except Exception as error:
