@@ -31,6 +31,7 @@ study: $(VENV)/.ready
 
 quick: $(VENV)/.ready
 	$(BIN)/sam2vss study --profile quick --out results --workers 2
+	@echo "Done: open results/quick/report.html"
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile

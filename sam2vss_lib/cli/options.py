@@ -41,7 +41,10 @@ ObjectsOption = Annotated[
         "SAM2 of 1024 px, whatever the size of frames; found when not given.",
     ),
 ]
-MaxFramesOption = Annotated[int | None, typer.Option(min=1, help="Video: stop after so many.")]
+MaxFramesOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Take only the first so many frames of a video or image folder."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
