@@ -5,8 +5,15 @@ Exit codes: 0 done, 2 bad arguments or settings, 3 missing or bad data or weight
 Heavy imports (torch, sam2, transformers) wait inside the commands, so that --help is instant.
 """
 
-import logging
 import os
+import sys
+
+if sys.excepthook is sys.__excepthook__:  # Ctrl-C while all that follows is imported
+    sys.excepthook = lambda kind, error, trace: (
+        os._exit(130) if kind is KeyboardInterrupt else sys.__excepthook__(kind, error, trace)
+    )
+
+import logging
 import re
 import signal
 from typing import Annotated, Any
