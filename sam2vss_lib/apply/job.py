@@ -86,6 +86,11 @@ class Job:
         return self.out / "refined"
 
     @property
+    def named(self) -> Path:
+        """Refined predictions of a folder of frames once more, named as its images."""
+        return self.out / "refined_as_named"
+
+    @property
     def films(self) -> Path:
         """Films, pictures and counts, a folder for each clip."""
         return self.out / "films"

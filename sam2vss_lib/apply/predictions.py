@@ -1,6 +1,7 @@
 """Base predictions given as a folder: used where they are, or linked under the clip's names."""
 
 import os
+import shutil
 from pathlib import Path
 
 from sam2vss_lib.apply.job import Job
@@ -9,6 +10,7 @@ from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.predictions.folder import PredictionFolder, list_labels
 from sam2vss_lib.refinement.refine import check_predictions
+from sam2vss_lib.storage.files import atomic_path
 
 
 def given_predictions(job: Job, source: Source, dataset: Dataset, given: Path) -> PredictionFolder:
@@ -38,6 +40,14 @@ def given_predictions(job: Job, source: Source, dataset: Dataset, given: Path) -
     for clip in dataset:
         check_predictions(base, clip)
     return base
+
+
+def name_as_images(job: Job, source: Source, dataset: Dataset, refined: PredictionFolder) -> None:
+    """Copy refined labels of a folder of frames, which are numbered, under its images' names."""
+    if source.stems and source.stems != dataset.clips[0].frames:
+        for i, stem in enumerate(source.stems):
+            with atomic_path(job.named / f"{stem}.png") as temporary:
+                shutil.copyfile(refined.path(dataset.clips[0], i), temporary)
 
 
 def _names(folder: Path, clip: Clip, source: Source, files: dict[str, str]) -> tuple[str, ...]:

@@ -102,6 +102,8 @@ def test_a_folder_of_frames(
     refine(dataset, PredictionFolder(usual, CLASSES), MaskletStore(out / "masklets"), wanted)
     for i in range(FRAMES):
         assert (refined.read(made, i) == wanted.read(made, i)).all()
+        named = out / "refined_as_named" / f"img {9 + i}.png"
+        assert named.read_bytes() == refined.path(made, i).read_bytes()
 
 
 def test_a_part_of_a_video(clip_root: Path, tmp_path: Path) -> None:
