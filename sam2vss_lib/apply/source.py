@@ -10,8 +10,8 @@ from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
 from sam2vss_lib.datasets.converting.video import convert_video, video_facts
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.images import image_size
-from sam2vss_lib.datasets.layout import is_plain_name
-from sam2vss_lib.datasets.listing import FRAME_SUFFIXES, is_junk, list_frames
+from sam2vss_lib.datasets.layout import is_plain_name, is_root
+from sam2vss_lib.datasets.listing import list_frames
 from sam2vss_lib.errors import SettingsError
 
 
@@ -45,7 +45,7 @@ def look_at(job: Job) -> Source:
         SettingsError: a setting is not for it.
     """
     path = Path(os.path.abspath(job.source))
-    if job.source in GENERATED or (path.is_dir() and not _holds_frames(path, job.split)):
+    if job.source in GENERATED or (is_root(path, job.split)):
         if job.max_frames is not None:
             raise SettingsError("--max-frames: is for a video or a folder of frames")
         dataset = _open(job, job.source)
@@ -106,12 +106,3 @@ def _open(job: Job, root: str) -> Dataset:
         mask_offset=job.mask_offset,
         stray_labels=job.stray_labels,
     ).take(job.max_clips)
-
-
-def _holds_frames(folder: Path, split: str) -> bool:
-    """Whether a folder holds, or should hold, images itself, and is no data set root."""
-    if (folder / f"{split}.txt").is_file():
-        return False
-    names = [name for name in os.listdir(folder) if not is_junk(name)]
-    shown = any(name.lower().endswith(FRAME_SUFFIXES) for name in names)
-    return shown or not any((folder / name).is_dir() for name in names)

@@ -16,7 +16,14 @@ from typing import Literal
 
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import MASK_OFFSET
-from sam2vss_lib.datasets.listing import MASK_SUFFIXES, list_frames, list_images, stem_of
+from sam2vss_lib.datasets.listing import (
+    FRAME_SUFFIXES,
+    MASK_SUFFIXES,
+    is_junk,
+    list_frames,
+    list_images,
+    stem_of,
+)
 
 _PLAIN_NAME = re.compile(r"(?!\.)[^/\\:\x00-\x1f\x7f\ud800-\udfff]+")
 
@@ -69,6 +76,19 @@ def find_layout(root: Path, split: str) -> Layout:
         mask_values="segments",
         segments_file=f"panoptic_gt_VIPSeg_{split}.json",
     )
+
+
+def is_root(folder: Path, split: str) -> bool:
+    """Whether a folder is a data set root rather than one that holds, or should hold, images.
+
+    A root has the list of the split, or folders and no image.
+    """
+    if not folder.is_dir() or (folder / f"{split}.txt").is_file():
+        return folder.is_dir()
+    names = [name for name in os.listdir(folder) if not is_junk(name)]
+    if any(name.lower().endswith(FRAME_SUFFIXES) for name in names):
+        return False
+    return any((folder / name).is_dir() for name in names)
 
 
 def is_plain_name(name: str) -> bool:
