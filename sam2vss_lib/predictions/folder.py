@@ -33,7 +33,7 @@ def list_labels(folder: Path) -> Images:
         DataError: the folder cannot be listed.
     """
     beside = (".npz", ".json")  # probabilities, and the record of what all was made from
-    hint = "move it away, or convert it (sam2vss predictions formats)"
+    hint = "move it away or convert it (sam2vss predictions formats)"
     return list_images(folder, MASK_SUFFIXES, beside, hint)
 
 

@@ -171,7 +171,7 @@ def test_labels_in_other_formats_are_named(
         for path in [*flat.iterdir()]:
             path.rename(path.with_suffix(suffix))
         said = refuse(3, *given)
-        assert f"{suffix}: is no image that is read here; move it away, or convert it" in said
+        assert f"{suffix}: is no image that is read here; move it away or convert it" in said
         assert said.endswith("(sam2vss predictions formats); read are .png, .bmp")
 
 

@@ -82,13 +82,13 @@ def test_frames_of_a_folder_are_resized_and_missing_labels_are_said_at_once(
     world: Path, tmp_path: Path
 ) -> None:
     (frames,) = (world / "data").glob("*/origin")
-    places = {"profile": "demo", "out_dir": str(tmp_path / "out"), "stages_dir": str(tmp_path)}
+    places: dict[str, Any] = {"profile": "demo", "out_dir": "out", "stages_dir": str(tmp_path)}
     small = quick_study(QuickStartSettings(**places, source=str(frames), height_px=60))
     assert [clip.size for clip in small.dataset] == [(60, 80)]
     assert small.dataset.clips[0].num_frames == 3
-    given = {"source": str(frames), "predictions": str(tmp_path / "base")}
+    given = {**places, "source": str(frames), "predictions": str(tmp_path / "base")}
     with pytest.raises(DataError, match=r"base.origin.00000001.png: no such prediction"):
-        quick_study(QuickStartSettings(**places, **given))
+        quick_study(QuickStartSettings(**given))
 
 
 def test_the_guide_is_run_only_if_it_is_asked_for() -> None:
