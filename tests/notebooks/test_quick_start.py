@@ -86,7 +86,7 @@ def test_frames_of_a_folder_are_resized_and_missing_labels_are_said_at_once(
     small = quick_study(QuickStartSettings(**places, source=str(frames), height_px=60))
     assert [clip.size for clip in small.dataset] == [(60, 80)]
     assert small.dataset.clips[0].num_frames == 3
-    given = {**places, "source": str(frames), "predictions": str(tmp_path / "base")}
+    given: dict[str, Any] = {**places, "source": str(frames), "predictions": str(tmp_path / "base")}
     with pytest.raises(DataError, match=r"base.origin.00000001.png: no such prediction"):
         quick_study(QuickStartSettings(**given))
 
