@@ -32,6 +32,7 @@ study: $(VENV)/.ready
 
 quick: $(VENV)/.ready
 	$(BIN)/sam2vss study --profile quick --out results --workers 2
+	@echo "Done: open results/quick/report.html"
 
 beyond: $(VENV)/.ready
 	$(BIN)/sam2vss study --profile beyond --out results --workers 2

@@ -245,6 +245,18 @@ def test_unexpected_failure_is_one_line_and_exit_code_4(
     refused(call("data", "verify", tiny_vspw), 4, "RuntimeError: first line", "SAM2VSS_DEBUG")
 
 
+def test_a_tilde_that_the_shell_has_left_is_the_home_folder(
+    tiny_vspw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tiny_vspw.parent))
+    data = f"--dataset=~/{tiny_vspw.name}"
+    done = call("masklets", data, *MASKLETS, "--max-clips", "1", "--out=~/tracked")
+    assert done.exit_code == 0, done.output
+    assert [*(tiny_vspw.parent / "tracked").glob("*.parquet")]
+    missing = call("segment", data, "--model", "segformer-mit_b0:~/a.pth", "--out", tmp_path)
+    refused(missing, 3, f"{tiny_vspw.parent}/a.pth")
+
+
 def test_help_waits_for_nothing_heavy():
     code = (
         "import sys; from sam2vss_lib.cli import app; app(['--help'], standalone_mode=False); "

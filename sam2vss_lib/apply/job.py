@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sam2vss_lib.datasets.labels import StrayLabels
+from sam2vss_lib.datasets.faults import FileFault
+from sam2vss_lib.datasets.labels import StrayLabels, check_num_classes
+from sam2vss_lib.datasets.layout import is_plain_name
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.refinement.settings import RefineSettings
@@ -42,7 +44,8 @@ class Job:
         """Check what belongs together.
 
         Raises:
-            SettingsError: there are no base predictions, or two kinds, or a rate that is none.
+            SettingsError: there are no base predictions, or two kinds, or a value cannot be used.
+            DataError: there is no folder of the base predictions.
         """
         if (self.predictions is None) == (self.model is None):
             raise SettingsError("give --predictions or --model: one of the two is refined")
@@ -52,6 +55,13 @@ class Job:
             raise SettingsError("--classes: is for --model")
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise SettingsError(f"--fps is {self.fps}; it must be above 0 and at most 1000")
+        if not is_plain_name(self.split):
+            raise SettingsError(f"--split is {self.split!r}; it must be a plain name, such as val")
+        if self.num_classes is not None:
+            check_num_classes(self.num_classes)
+        if self.predictions is not None and not self.predictions.is_dir():
+            hint = "give --predictions a folder of label PNGs"
+            raise FileFault(self.predictions, "no such folder", hint)
 
     @cached_property
     def processor(self) -> str:
@@ -77,6 +87,11 @@ class Job:
     def refined(self) -> Path:
         """Refined predictions."""
         return self.out / "refined"
+
+    @property
+    def named(self) -> Path:
+        """Refined predictions of a folder of frames once more, named as its images."""
+        return self.out / "refined_as_named"
 
     @property
     def films(self) -> Path:

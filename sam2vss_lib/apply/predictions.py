@@ -1,15 +1,16 @@
 """Base predictions given as a folder: used where they are, or linked under the clip's names."""
 
 import os
+import shutil
 from pathlib import Path
 
 from sam2vss_lib.apply.job import Job
 from sam2vss_lib.apply.source import Source
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.faults import FileFault
-from sam2vss_lib.datasets.listing import MASK_SUFFIXES, list_images
-from sam2vss_lib.predictions.folder import PredictionFolder
-from sam2vss_lib.refinement.refine import check_complete
+from sam2vss_lib.predictions.folder import PredictionFolder, list_labels
+from sam2vss_lib.refinement.refine import check_predictions
+from sam2vss_lib.storage.files import atomic_path
 
 
 def given_predictions(job: Job, source: Source, dataset: Dataset, given: Path) -> PredictionFolder:
@@ -20,25 +21,33 @@ def given_predictions(job: Job, source: Source, dataset: Dataset, given: Path) -
     numbers that its frames were given: then OUT/base has links to them.
 
     Raises:
-        DataError: it is not there, a frame has no prediction, or a clip's first does not fit.
+        DataError: a frame has no prediction, or one does not fit.
     """
-    if not given.is_dir():
-        raise FileFault(given, "no such folder", "give --predictions a folder of label PNGs")
     root = given
     if len(dataset) == 1:
         (clip,) = dataset
         nested = (given / clip.name).is_dir()
         folder = given / clip.name if nested else given
-        files = list_images(folder, MASK_SUFFIXES, (".npz", ".json")).files
+        listed = list_labels(folder)
+        files = listed.files
+        if not files and (other := [one for one in listed.faults if Path(one.file).is_file()]):
+            raise other[0]
         names = _names(folder, clip, source, files)
         if files and not (nested and names == clip.frames):
-            _link(folder, [files.get(name) for name in names], clip, names, job.base / clip.name)
+            _link(job, folder, [files.get(name) for name in names], clip, names)
             root = job.base
     base = PredictionFolder(root, dataset.num_classes, job.label_offset)
-    for clip in dataset:  # before masklets take their time
-        check_complete(base, clip)
-        base.read(clip, 0)
+    for clip in dataset:
+        check_predictions(base, clip)
     return base
+
+
+def name_as_images(job: Job, source: Source, dataset: Dataset, refined: PredictionFolder) -> None:
+    """Copy refined labels of a folder of frames, which are numbered, under its images' names."""
+    if source.stems and source.stems != dataset.clips[0].frames:
+        for i, stem in enumerate(source.stems):
+            with atomic_path(job.named / f"{stem}.png") as temporary:
+                shutil.copyfile(refined.path(dataset.clips[0], i), temporary)
 
 
 def _names(folder: Path, clip: Clip, source: Source, files: dict[str, str]) -> tuple[str, ...]:
@@ -56,13 +65,17 @@ def _names(folder: Path, clip: Clip, source: Source, files: dict[str, str]) -> t
 
 
 def _link(
-    folder: Path, files: list[str | None], clip: Clip, names: tuple[str, ...], out: Path
+    job: Job, folder: Path, files: list[str | None], clip: Clip, names: tuple[str, ...]
 ) -> None:
-    """Link every frame's labels; links that are there must be the same ones."""
-    for frame, file, name in zip(clip.frames, files, names, strict=True):
-        if file is None:
-            hint = f"name the labels as the frames in {clip.frame_path(0).parent}"
-            raise FileFault(folder, f"no prediction of frame {name}", hint)
+    """Link every frame's labels; links of which something was made must be the same ones."""
+    if None in files:
+        hint = f"name the labels as the frames in {clip.frame_path(0).parent}"
+        raise FileFault(folder, f"no prediction of frame {names[files.index(None)]}", hint)
+    out = job.base / clip.name
+    if not (job.refined / clip.name).exists():  # those of an earlier call may have been wrong ones
+        for link in filter(Path.is_symlink, out.glob("*")):
+            link.unlink()
+    for frame, file in zip(clip.frames, filter(None, files), strict=True):
         target = (folder / file).resolve()
         link = out / f"{frame}{target.suffix.lower()}"
         if link.is_symlink() and link.readlink() == target:

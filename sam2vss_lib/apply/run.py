@@ -11,7 +11,7 @@ from sam2vss_lib.apply.commands import commands
 from sam2vss_lib.apply.films import make_films
 from sam2vss_lib.apply.job import Job
 from sam2vss_lib.apply.plan import plan
-from sam2vss_lib.apply.predictions import given_predictions
+from sam2vss_lib.apply.predictions import given_predictions, name_as_images
 from sam2vss_lib.apply.progress import Progress, watched, watched_folder
 from sam2vss_lib.apply.source import Source, look_at, open_source
 from sam2vss_lib.datasets import GENERATED, Dataset
@@ -109,6 +109,7 @@ def apply(job: Job, say: Callable[[str], None] = print) -> Outcome:
         base = _base(job, source, dataset, segmentor)
         _track(job, dataset, model, progress)
         refined = _refine(job, dataset, base, segmentor, progress)
+        name_as_images(job, source, dataset, refined)
         metrics = _evaluate(job, dataset, {"base": base, "refined": refined}, progress, notes)
         with progress.stage("films") as (frame, clip):
             clips = make_films(

@@ -10,8 +10,8 @@ from sam2vss_lib.datasets import GENERATED, Dataset, open_dataset
 from sam2vss_lib.datasets.converting.video import convert_video, video_facts
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.images import image_size
-from sam2vss_lib.datasets.layout import is_plain_name
-from sam2vss_lib.datasets.listing import FRAME_SUFFIXES, is_junk, list_frames
+from sam2vss_lib.datasets.layout import is_plain_name, is_root
+from sam2vss_lib.datasets.listing import list_frames
 from sam2vss_lib.errors import SettingsError
 
 
@@ -41,11 +41,11 @@ def look_at(job: Job) -> Source:
     """Tell a source by what is there; little is read.
 
     Raises:
-        DataError: it is not there, or is neither of the three.
-        SettingsError: its name cannot be that of a clip, or a setting is not for it.
+        DataError: it is not there, is neither of the three, or has no name for a clip.
+        SettingsError: a setting is not for it.
     """
     path = Path(os.path.abspath(job.source))
-    if job.source in GENERATED or (path.is_dir() and not _holds_frames(path, job.split)):
+    if job.source in GENERATED or (is_root(path, job.split)):
         if job.max_frames is not None:
             raise SettingsError("--max-frames: is for a video or a folder of frames")
         dataset = _open(job, job.source)
@@ -56,13 +56,13 @@ def look_at(job: Job) -> Source:
         raise FileFault(path, "no such file or folder", hint)
     name = path.name if path.is_dir() else path.stem
     if not is_plain_name(name):
-        raise SettingsError(f"{path}: its name is no plain name for a clip; rename it")
+        raise FileFault(path, "its name is no plain name for a clip", "rename it")
+    files = list_frames(path).checked().files if path.is_dir() else {}
     if job.model is None and job.num_classes is None:  # before the work of converting
         raise SettingsError("--num-classes: is needed for predictions of a video or of frames")
     if job.out.absolute().is_relative_to(path):
         raise SettingsError(f"{job.out}: lies in the folder of frames; choose another --out")
-    if path.is_dir():
-        files = list_frames(path).checked().files
+    if files:
         stems = tuple(files)[: job.max_frames]
         size = image_size(path / files[stems[0]])
         return Source("folder of frames", name, {name: len(stems)}, size, stems=stems)
@@ -106,11 +106,3 @@ def _open(job: Job, root: str) -> Dataset:
         mask_offset=job.mask_offset,
         stray_labels=job.stray_labels,
     ).take(job.max_clips)
-
-
-def _holds_frames(folder: Path, split: str) -> bool:
-    """Whether a folder holds images itself, and is no data set root."""
-    if (folder / f"{split}.txt").is_file():
-        return False
-    names = (name for name in os.listdir(folder) if not is_junk(name))
-    return any(name.lower().endswith(FRAME_SUFFIXES) for name in names)

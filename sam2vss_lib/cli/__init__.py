@@ -5,8 +5,16 @@ Exit codes: 0 done, 2 bad arguments or settings, 3 missing or bad data or weight
 Heavy imports (torch, sam2, transformers) wait inside the commands, so that --help is instant.
 """
 
-import logging
 import os
+import sys
+
+if sys.excepthook is sys.__excepthook__:  # Ctrl-C while all that follows is imported
+    sys.excepthook = lambda kind, error, trace: (
+        os._exit(130) if kind is KeyboardInterrupt else sys.__excepthook__(kind, error, trace)
+    )
+
+import logging
+import re
 import signal
 from typing import Annotated, Any
 
@@ -15,13 +23,19 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from sam2vss_lib.cli import apply, checkpoints, data, fusion, inference, predictions, stages, study
-from sam2vss_lib.errors import RunError, Sam2VssError, naming_extras
+from sam2vss_lib.errors import DataError, RunError, Sam2VssError, naming_extras
 
 _INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
+_HOME = re.compile(r"(^|[=:])~(?=/|$)")  # as in --out=~/a, NAME:~/weights.pth
 
 
 class _OneLineErrors(TyperGroup):
     """Turns errors raised on purpose into one line and their exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take options and arguments, with the home folder where the shell has left a tilde."""
+        home = os.path.expanduser("~")
+        return super().parse_args(ctx, [_HOME.sub(lambda m: m[1] + home, arg) for arg in args])
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -34,6 +48,10 @@ class _OneLineErrors(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("interrupted: what is finished is kept, the same command goes on", err=True)
             raise typer.Exit(_INTERRUPTED) from None
+        except PermissionError as error:
+            fault = f"{error.filename}: not readable ({error.strerror}); check its rights"
+            typer.echo(f"error: {fault}", err=True)
+            raise typer.Exit(DataError.exit_code) from None
         except (TyperException, typer.Exit, typer.Abort):
             raise
         except Exception as error:

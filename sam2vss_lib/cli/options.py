@@ -42,7 +42,10 @@ ObjectsOption = Annotated[
     ),
 ]
 ClassesOption = Annotated[str | None, option_of(BaseSystem, "classes")]
-MaxFramesOption = Annotated[int | None, typer.Option(min=1, help="Video: stop after so many.")]
+MaxFramesOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Take only the first so many frames of a video or image folder."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

@@ -17,6 +17,7 @@ from sam2vss_lib.datasets.images import (
 )
 from sam2vss_lib.datasets.labels import Labels, StrayLabels, ground_truth_from_mask
 from sam2vss_lib.datasets.layout import VSPW_LAYOUT, Layout
+from sam2vss_lib.datasets.listing import stem_of
 from sam2vss_lib.datasets.panoptic import labels_from_panoptic, labels_from_segments
 from sam2vss_lib.datasets.segments import read_segments
 from sam2vss_lib.storage.records import sha256_files
@@ -37,7 +38,7 @@ class Clip:
     @cached_property
     def frames(self) -> tuple[str, ...]:
         """Frame names without suffix, in the order of time."""
-        return tuple(Path(file).stem for file in self.frame_files)
+        return tuple(map(stem_of, self.frame_files))
 
     @property
     def num_frames(self) -> int:

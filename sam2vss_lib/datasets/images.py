@@ -1,5 +1,6 @@
 """Reading frames and label images strictly, and writing label PNGs whole or not at all."""
 
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -132,7 +133,9 @@ def _bmp_kind(image: Image.Image, data: bytes) -> tuple[int, int]:
     return whole.get((bits, image.mode), (bits, -1))
 
 
-def image_size(path: Path, *, has_masks: bool = False) -> tuple[int, int]:
+def image_size(
+    path: Path, *, has_masks: bool = False, formats: tuple[str, ...] = FRAME_FORMATS
+) -> tuple[int, int]:
     """Read the (height, width) of a frame, as `read_frame` turns it, from its header alone.
 
     Raises:
@@ -140,9 +143,9 @@ def image_size(path: Path, *, has_masks: bool = False) -> tuple[int, int]:
     """
     data = read_bytes(path)
     try:
-        image = Image.open(BytesIO(data), formats=FRAME_FORMATS)
+        image = Image.open(BytesIO(data), formats=formats)
     except Exception as error:  # a decoder fed arbitrary bytes may raise almost anything
-        raise _undecodable(path, error, FRAME_FORMATS) from None
+        raise _undecodable(path, data, error, formats) from None
     with image:
         lies = _orientation(path, image, has_masks=has_masks) > 4
         return (image.width, image.height) if lies else (image.height, image.width)
@@ -200,14 +203,19 @@ def decode_image(path: Path | str, data: bytes, formats: tuple[str, ...]) -> Ima
         image = Image.open(BytesIO(data), formats=formats)
         image.load()
     except Exception as error:  # a decoder fed arbitrary bytes may raise almost anything
-        raise _undecodable(path, error, formats) from None
+        raise _undecodable(path, data, error, formats) from None
     return image
 
 
-def _undecodable(path: Path | str, error: Exception, formats: tuple[str, ...]) -> FileFault:
+def _undecodable(
+    path: Path | str, data: bytes, error: Exception, formats: tuple[str, ...]
+) -> FileFault:
     """The fault for an image that the decoder refused."""
-    reason = str(error) or type(error).__name__
+    reason, hint = str(error) or type(error).__name__, LIKELY_CUT_SHORT
     if isinstance(error, Image.UnidentifiedImageError):
         reason = "header not recognised"
+        with suppress(Exception):  # it may be of another format
+            reason = f"it is {Image.open(BytesIO(data)).format}"
+            hint = "save it anew in such a format; labels never as JPEG, which alters them"
     known = f"{', '.join(formats[:-1])} or {formats[-1]}"
-    return FileFault(path, f"not decodable as {known} ({reason})", LIKELY_CUT_SHORT)
+    return FileFault(path, f"not decodable as {known} ({reason})", hint)

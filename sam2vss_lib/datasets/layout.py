@@ -16,9 +16,16 @@ from typing import Literal
 
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.datasets.labels import MASK_OFFSET
-from sam2vss_lib.datasets.listing import MASK_SUFFIXES, list_frames, list_images
+from sam2vss_lib.datasets.listing import (
+    FRAME_SUFFIXES,
+    MASK_SUFFIXES,
+    is_junk,
+    list_frames,
+    list_images,
+    stem_of,
+)
 
-_PLAIN_NAME = re.compile(r"[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*")
+_PLAIN_NAME = re.compile(r"(?!\.)[^/\\:\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 @dataclass(frozen=True)
@@ -71,11 +78,24 @@ def find_layout(root: Path, split: str) -> Layout:
     )
 
 
+def is_root(folder: Path, split: str) -> bool:
+    """Whether a folder is a data set root rather than one that holds, or should hold, images.
+
+    A root has the list of the split, or folders and no image.
+    """
+    if not folder.is_dir() or (folder / f"{split}.txt").is_file():
+        return folder.is_dir()
+    names = [name for name in os.listdir(folder) if not is_junk(name)]
+    if any(name.lower().endswith(FRAME_SUFFIXES) for name in names):
+        return False
+    return any((folder / name).is_dir() for name in names)
+
+
 def is_plain_name(name: str) -> bool:
     """Whether a name of a split or clip is safe as one path component, in later stages' too.
 
-    Separators, a drive, control characters, a leading dot (so `..`) and over 200 bytes are not, and
-    neither are outer blanks, which lists of clips do not keep.
+    Separators, a drive, control characters, bytes that are not UTF-8, a leading dot (so `..`) and
+    over 200 bytes are not, and neither are outer blanks, which lists of clips do not keep.
     """
     return (
         name == name.strip()
@@ -98,7 +118,7 @@ class ClipListing:
 
     def masks_of_frames(self) -> tuple[str | None, ...]:
         """The name of each frame's mask, None for a frame without one."""
-        return tuple(self.mask_files.get(Path(file).stem) for file in self.frame_files)
+        return tuple(self.mask_files.get(stem_of(file)) for file in self.frame_files)
 
 
 def list_clip(root: Path, name: str, layout: Layout) -> ClipListing:

@@ -6,6 +6,7 @@ in their names; where names leave two orders possible, that is a fault, too. No 
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MASK_SUFFIXES = (".png", ".bmp")  # lossless, so that labels stay what they are
 _JUNK = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
 _NUMBER = re.compile("([0-9]+)")
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # bytes of a name, as Python has them
 
 _Pattern = tuple[str | int, ...]
 
@@ -50,11 +52,24 @@ def is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK
 
 
-def list_images(folder: Path, suffixes: Sequence[str], beside: Sequence[str] = ()) -> Images:
+def stem_of(file: str) -> str:
+    """A file's name without suffix, with accents as one character, however they were written.
+
+    macOS writes `é` as a letter and an accent, others as one character.
+    """
+    return unicodedata.normalize("NFC", os.path.splitext(file)[0])
+
+
+def list_images(
+    folder: Path,
+    suffixes: Sequence[str],
+    beside: Sequence[str] = (),
+    hint: str = "move it away or convert it",
+) -> Images:
     """List the images of a folder, which may be missing, in no particular order.
 
     Their suffixes are given in small letters and compared without case; files of suffixes `beside`
-    may lie there, too.
+    may lie there, too. `hint` says what to do about all others.
 
     Raises:
         DataError: the folder cannot be listed.
@@ -65,12 +80,14 @@ def list_images(folder: Path, suffixes: Sequence[str], beside: Sequence[str] = (
         raise FileFault(folder, f"not readable ({error.strerror})", "check its rights") from None
     found, first = Images(folder, {}), dict[str, str]()
     for name in names:
-        stem, suffix = os.path.splitext(name)
+        stem, suffix = stem_of(name), os.path.splitext(name)[1]
         if is_junk(name) or suffix.lower() in beside:
             continue
         if suffix.lower() not in suffixes:
-            hint = f"move it away or convert it; read are {', '.join(suffixes)}"
-            found.faults.append(FileFault(folder / name, "is no image that is read here", hint))
+            fix = f"{hint}; read are {', '.join(suffixes)}"
+            found.faults.append(FileFault(folder / name, "is no image that is read here", fix))
+        elif _NOT_UTF8.search(name):
+            found.faults.append(FileFault(folder / name, "its name is not UTF-8", "rename it"))
         elif first.setdefault(stem.casefold(), name) != name:
             problem = f"same frame as {first[stem.casefold()]}"
             found.faults.append(FileFault(folder / name, problem, "keep one of the two files"))

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, NonNegativeInt, PositiveInt, ValidationError
 
 from sam2vss_lib.datasets.faults import FileFault, read_bytes
+from sam2vss_lib.datasets.listing import stem_of
 
 
 # The parts of the file: fields that are not named do not matter, those that are must be exact.
@@ -91,7 +92,7 @@ def _read(path: Path, _mtime_ns: int, _size_bytes: int) -> SegmentIndex:
     for clip in content.annotations:
         frames = clips.setdefault(clip.video_id, {})
         for frame in clip.annotations:
-            name = PurePosixPath(frame.file_name).stem
+            name = stem_of(PurePosixPath(frame.file_name).name)
             categories = _categories(path, frame, clip.video_id)
             if frames.setdefault(name, categories) != categories:
                 problem = f"frame {name} of clip {clip.video_id} is listed twice, differently"

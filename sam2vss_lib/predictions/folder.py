@@ -20,10 +20,21 @@ from sam2vss_lib.datasets.labels import (
     ground_truth_from_mask,
     mask_from_ground_truth,
 )
-from sam2vss_lib.datasets.listing import MASK_SUFFIXES, list_images
+from sam2vss_lib.datasets.listing import MASK_SUFFIXES, Images, list_images
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.storage.files import atomic_path, read_json
 from sam2vss_lib.storage.records import RECORD_NAME, mark_finished, mark_started
+
+
+def list_labels(folder: Path) -> Images:
+    """List the label images of a folder, which may be missing.
+
+    Raises:
+        DataError: the folder cannot be listed.
+    """
+    beside = (".npz", ".json")  # probabilities, and the record of what all was made from
+    hint = "move it away or convert it (sam2vss predictions formats)"
+    return list_images(folder, MASK_SUFFIXES, beside, hint)
 
 
 @dataclass(frozen=True)
@@ -84,8 +95,7 @@ class PredictionFolder:
         Raises:
             DataError: there is something else in the clip's folder.
         """
-        beside = (".npz", ".json")  # probabilities, and the record of what all was made from
-        return list_images(self.root / clip.name, MASK_SUFFIXES, beside).checked().files
+        return list_labels(self.root / clip.name).checked().files
 
     def probabilities_path(self, clip: Clip, i: int) -> Path:
         """Path of the probabilities of frame `i`, whether or not there are any."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
+from sam2vss_lib.datasets.images import LABEL_FORMATS, image_size
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.store import ClipMasklets, MaskletStore
@@ -91,9 +92,27 @@ def check_complete(predictions: PredictionFolder, clip: Clip) -> None:
     if missing := predictions.missing(clip):
         path = predictions.path(clip, missing[0])
         raise DataError(
-            f"{path}: no such prediction; run sam2vss segment first, or give a folder with "
-            "<clip>/<frame>.png"
+            f"{path}: no such prediction; give a folder with <clip>/<frame>.png, or have a base "
+            "model predict (sam2vss segment; --model of apply)"
         )
+
+
+def check_predictions(predictions: PredictionFolder, clip: Clip) -> None:
+    """Refuse predictions that will not do for a clip, before hours go into its masklets.
+
+    Of most frames only the size is read, of some the values.
+
+    Raises:
+        DataError: one is missing, not readable or of another size, or has values of no class.
+    """
+    check_complete(predictions, clip)
+    some = max(1, clip.num_frames // 4)
+    for i in range(clip.num_frames):
+        if i % some:
+            path = predictions.path(clip, i)
+            clip.check_size(path, image_size(path, formats=LABEL_FORMATS))
+        else:
+            predictions.read(clip, i)
 
 
 def _labels_sha256(predictions: PredictionFolder, clip: Clip) -> str:

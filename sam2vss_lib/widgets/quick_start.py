@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,9 @@ from sam2vss_lib.datasets import Dataset, open_dataset, open_frames
 from sam2vss_lib.datasets.converting.video import convert_video
 from sam2vss_lib.datasets.demo import cache_folder
 from sam2vss_lib.datasets.labels import MAX_CLASSES
+from sam2vss_lib.datasets.layout import is_root
+from sam2vss_lib.predictions.folder import PredictionFolder
+from sam2vss_lib.refinement.refine import check_predictions
 from sam2vss_lib.segmentors.registry import DEMO_MODELS, load_segmentor
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.storage.places import GENERATED, PROJECT
@@ -92,6 +96,9 @@ def quick_study(settings: QuickStartSettings) -> QuickStudy:
     else:
         source, name = {"segmentor": settings.model}, settings.model.partition(":")[0]
     dataset = _opened(settings)
+    if settings.predictions:  # before masklets are made
+        folder = PROJECT / os.path.expanduser(settings.predictions)
+        check_predictions(PredictionFolder(folder, dataset.num_classes), dataset.clips[0])
     # masklets of fewer frames are others
     of_some = f"first_{settings.max_frames}" if settings.max_frames else ""
     study = StudySettings.model_validate(
@@ -110,12 +117,12 @@ def quick_study(settings: QuickStartSettings) -> QuickStudy:
 
 
 def _opened(settings: QuickStartSettings) -> Dataset:
-    """The clip of a source; frames of a video are written beside the other computations."""
+    """The clip of a source; frames that are made are written beside the other computations."""
     located = path_from(settings.source, PROJECT)
     source, most = Path(located), settings.max_frames
-    if located in GENERATED or (source / "val.txt").is_file():
+    if located in GENERATED or is_root(source, "val"):
         dataset = open_dataset(located, "val")
-    elif source.is_dir():
+    elif source.is_dir() and settings.height_px is None:  # images are read where they are
         dataset = open_frames(source, num_classes=_classes(settings))
     else:
         height_px = settings.height_px

@@ -1,12 +1,15 @@
 """`sam2vss apply` on a video and on folders of frames, with predictions of all shapes."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
+from PIL import Image
 
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.masklets.store import MaskletStore
@@ -99,6 +102,8 @@ def test_a_folder_of_frames(
     refine(dataset, PredictionFolder(usual, CLASSES), MaskletStore(out / "masklets"), wanted)
     for i in range(FRAMES):
         assert (refined.read(made, i) == wanted.read(made, i)).all()
+        named = out / "refined_as_named" / f"img {9 + i}.png"
+        assert named.read_bytes() == refined.path(made, i).read_bytes()
 
 
 def test_a_part_of_a_video(clip_root: Path, tmp_path: Path) -> None:
@@ -128,7 +133,62 @@ def test_what_cannot_be_used_is_said_in_one_line(
     assert "--fps is 0.0" in refuse(2, clip_root, *given, "--fps", 0)
     wrong = ("--model", "segformer-micro", "--label-offset", 1)
     assert "--label-offset: is for --predictions" in refuse(2, clip_root, *wrong)
+    assert "num_classes is 300; it must be" in refuse(2, frames, *given, "--num-classes", 300)
+    assert "--split is 'a/b'" in refuse(2, clip_root, *given, "--split", "a/b")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_frames_says_what_is_read(
+    clip_root: Path, tmp_path: Path, refuse: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, odd = ("--model", "segformer-micro"), tmp_path / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    assert refuse(3, odd, *model).endswith("its name is no plain name for a clip; rename it")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    assert refuse(3, folder, *model).startswith(f"{folder}: no frames (.jpg, .jpeg, .png")
+    (folder / "1.tif").touch()
+    assert f"{folder}/1.tif: is no image that is read here" in refuse(3, folder, *model)
+
+    def forbid(place: Any) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(place))
+
+    monkeypatch.setattr(os, "listdir", forbid)
+    said = refuse(3, folder, *model)
+    assert said == f"{folder}: not readable (Permission denied); check its rights"
+
+
+def test_labels_in_other_formats_are_named(
+    clip_root: Path, flat: Path, tmp_path: Path, refuse: Any
+) -> None:
+    frames = clip_root / "data" / CLIP / "origin"
+    given = (frames, "--predictions", flat, "--num-classes", CLASSES)
+    for path in [*flat.iterdir()]:
+        with Image.open(path) as image:
+            image.convert("L").save(path, format="JPEG")
+    assert "(it is JPEG); save it anew in such a format" in refuse(3, *given)
+    for suffix in (".jpg", ".npy"):
+        for path in [*flat.iterdir()]:
+            path.rename(path.with_suffix(suffix))
+        said = refuse(3, *given)
+        assert f"{suffix}: is no image that is read here; move it away or convert it" in said
+        assert said.endswith("(sam2vss predictions formats); read are .png, .bmp")
+
+
+def test_wrong_predictions_are_forgotten_once_the_right_ones_are_given(
+    clip_root: Path, flat: Path, tmp_path: Path, refuse: Any
+) -> None:
+    out = ("--num-classes", CLASSES, "--out", tmp_path / "out")
+    frames, wrong = shutil.copytree(clip_root / "data" / CLIP / "origin", tmp_path / "f"), flat
+    right = shutil.copytree(flat, tmp_path / "right")
+    for i, path in enumerate(sorted(frames.iterdir())):  # as macOS writes names, and as others do
+        path.rename(frames / f"fu\u0308r {i}{path.suffix}")
+        (right / f"{path.stem}.png").rename(right / f"f\u00fcr {i}.png")
+    Image.new("L", (8, 8)).save(wrong / "00000005.png")
+    assert "00000005.png: is 8x8" in refuse(3, frames, "--predictions", wrong, *out)
+    assert not (tmp_path / "out" / "masklets").exists()
+    done = apply(frames, "--predictions", right, *out)
+    assert done.exit_code == 0, done.output
 
 
 def test_a_frame_without_prediction_is_named(

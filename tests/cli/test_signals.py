@@ -28,3 +28,10 @@ def test_sigterm_ends_a_command_and_its_workers(tmp_path: Path) -> None:
     assert errors.strip() == "interrupted: what is finished is kept, the same command goes on"
     _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
+
+
+def test_ctrl_c_while_a_command_is_loaded_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    command = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import sam2vss_lib.cli"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

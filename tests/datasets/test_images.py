@@ -219,7 +219,7 @@ def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="not readable"):
             read(tmp_path)
     path.write_bytes(FILES["frame.jpg"])
-    with pytest.raises(DataError, match=r"7.jpg: not decodable as PNG"):
+    with pytest.raises(DataError, match=r"7.jpg: not decodable as PNG or BMP \(it is JPEG\); save"):
         read_label_image(path)
 
 

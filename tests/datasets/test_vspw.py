@@ -1,5 +1,6 @@
 """Opening data sets in VSPW layout: good ones, real ones, and every way to be a bad one."""
 
+import os
 import pickle
 import shutil
 import tempfile
@@ -336,6 +337,25 @@ def test_real_clips(shared_data: Path) -> None:
 def test_a_list_in_utf_16_without_a_mark_says_its_encoding(tiny_vspw: Path) -> None:
     (tiny_vspw / "val.txt").write_bytes("first\nsecond".encode("utf-16-le"))
     with pytest.raises(DataError, match=r"val.txt: not readable as text .*; write it in UTF-8"):
+        open_dataset(tiny_vspw, "val")
+
+
+def test_masks_belong_to_frames_whose_accents_are_written_otherwise(tiny_vspw: Path) -> None:
+    before = open_dataset(tiny_vspw, "val").clip("first")
+    for i in range(before.num_frames):  # composed as on Linux, decomposed as on a Mac
+        before.frame_path(i).rename(before.frame_path(i).with_name(f"f\u00fcr{i}.jpg"))
+        before.mask_path(i).rename(before.mask_path(i).with_name(f"fu\u0308r{i}.png"))
+    after = open_dataset(tiny_vspw, "val").clip("first")
+    assert after.frames == tuple(f"f\u00fcr{i}" for i in range(before.num_frames))
+    assert after.annotated == before.annotated
+    assert after.ground_truth(0).shape == after.size
+
+
+def test_names_that_are_not_utf8_are_said(tiny_vspw: Path) -> None:
+    assert not is_plain_name(os.fsdecode(b"caf\xe9"))
+    frame = open_dataset(tiny_vspw, "val").clip("first").frame_path(0)
+    shutil.copy(frame, frame.with_name(os.fsdecode(b"caf\xe9.jpg")))
+    with pytest.raises(DataError, match=r"caf\\udce9.jpg: its name is not UTF-8; rename it"):
         open_dataset(tiny_vspw, "val")
 
 

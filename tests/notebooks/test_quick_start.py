@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sam2vss_lib.datasets.demo import DemoSplit, write_demo
-from sam2vss_lib.errors import SettingsError
+from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.study.run.runner import find_notebooks, plan_notebook, run_notebook
 from sam2vss_lib.study.settings import QuickStartSettings
 from sam2vss_lib.widgets.quick_start import quick_study, what_is_there
@@ -76,6 +76,19 @@ def test_own_frames_and_predictions_need_no_ground_truth(world: Path, tmp_path: 
     pairs = [(study.base(system).folder.read(clip, i), folder.read(clip, i)) for i in range(3)]
     changed = 100 * np.mean([np.mean(a != b) for a, b in pairs])
     assert next(iter(table["changed pixels (%)"])) == pytest.approx(changed)
+
+
+def test_frames_of_a_folder_are_resized_and_missing_labels_are_said_at_once(
+    world: Path, tmp_path: Path
+) -> None:
+    (frames,) = (world / "data").glob("*/origin")
+    places: dict[str, Any] = {"profile": "demo", "out_dir": "out", "stages_dir": str(tmp_path)}
+    small = quick_study(QuickStartSettings(**places, source=str(frames), height_px=60))
+    assert [clip.size for clip in small.dataset] == [(60, 80)]
+    assert small.dataset.clips[0].num_frames == 3
+    given: dict[str, Any] = {**places, "source": str(frames), "predictions": str(tmp_path / "base")}
+    with pytest.raises(DataError, match=r"base.origin.00000001.png: no such prediction"):
+        quick_study(QuickStartSettings(**given))
 
 
 def test_the_guide_is_run_only_if_it_is_asked_for() -> None:

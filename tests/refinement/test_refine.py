@@ -9,15 +9,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 from pydantic import ValidationError
 
-from sam2vss_lib.datasets import VOID, Dataset, open_dataset
+from sam2vss_lib.datasets import VOID, Dataset, open_dataset, open_frames
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.counting import count_votes, winning_classes
 from sam2vss_lib.refinement.painting import paint
-from sam2vss_lib.refinement.refine import refine
+from sam2vss_lib.refinement.refine import check_predictions, refine
 from sam2vss_lib.refinement.settings import Overlap, RefineSettings, Vote
 from tests.masklets.common import disjoint, forget_what_is_ours, runs_of, write_masklets
 from tests.oracles.refinement import Masklet, refine_window
@@ -268,6 +269,22 @@ def test_missing_prediction(case: Case) -> None:
     path.unlink()
     refused(case, str(path), "no such prediction", "sam2vss segment")
     assert not case.out.root.exists()
+
+
+def test_predictions_of_all_frames_are_looked_at_before_masklets(tmp_path: Path) -> None:
+    frames, base = tmp_path / "street", PredictionFolder(tmp_path / "base", 3)
+    frames.mkdir()
+    for i in range(9):
+        Image.new("RGB", (8, 6)).save(frames / f"{i}.png")
+    (clip,) = open_frames(frames)
+    for i in range(9):
+        base.write(clip, i, np.zeros((6, 8), np.uint8))
+    check_predictions(base, clip)
+    for i, size, value, said in ((7, (8, 5), 0, "7.png: is 5x8"), (4, (8, 6), 3, "label 3 is")):
+        Image.new("L", size, value).save(base.path(clip, i))
+        with pytest.raises(DataError, match=said):
+            check_predictions(base, clip)
+        base.write(clip, i, np.zeros((6, 8), np.uint8))
 
 
 def test_damaged_prediction_leaves_nothing_of_the_clip(case: Case) -> None:

@@ -24,6 +24,7 @@ from sam2vss_lib.datasets.images import (
 )
 from sam2vss_lib.datasets.labels import StrayLabels, mask_from_ground_truth
 from sam2vss_lib.datasets.layout import VIPSEG_720P_LAYOUT, VSPW_LAYOUT, Layout, list_clip
+from sam2vss_lib.datasets.listing import stem_of
 from sam2vss_lib.datasets.manifests import find_dataset_facts
 from sam2vss_lib.datasets.panoptic import labels_from_panoptic
 from sam2vss_lib.errors import DataError
@@ -65,7 +66,7 @@ def convert_clip(conversion: Conversion, name: str) -> str | DataError:
             raise listing.faults[0]
         files = [frames / file for file in listing.frame_files]
         if KINDS[conversion.kind] == "vipseg":
-            files = [file for file in files if file.stem in listing.mask_files]
+            files = [file for file in files if stem_of(file.name) in listing.mask_files]
             if not files:
                 return "without masks"
         mask_files = {stem: masks / listing.mask_files[stem] for stem in sorted(listing.mask_files)}
@@ -97,7 +98,7 @@ def _write_clip(
         frame = decode_frame(path, read_bytes(path), has_masks=bool(mask_files))
         size_px = (int(conversion.height_px * frame.width / frame.height), conversion.height_px)
         frame.resize(size_px, Image.Resampling.BILINEAR).save(frames / path.name)
-        mask_path = mask_files.get(path.stem)
+        mask_path = mask_files.get(stem_of(path.name))
         if mask_path and conversion.semantic:
             _write_labels(conversion, mask_path, size_px, masks / f"{path.stem}.png")
         elif mask_path:

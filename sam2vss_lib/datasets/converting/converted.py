@@ -17,7 +17,10 @@ from sam2vss_lib.storage.targets import check_folder
 _HIDDEN = Path(".sam2vss")
 UNPACKED = _HIDDEN / "unpacked"  # where an archive is unpacked while it is converted
 LOCK = _HIDDEN / "lock"  # that one conversion at a time holds
-_KEPT = "it is kept: convert into another folder, or a video under another --clip"
+_KEPT = (
+    "it is kept: convert into another folder (of apply: another --out), or a video under another "
+    "--clip"
+)
 
 
 def listing_sha256(files: list[Path]) -> str:

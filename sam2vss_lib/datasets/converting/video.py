@@ -147,11 +147,11 @@ class VideoFacts(NamedTuple):
 
     frames: int  # 0 where it is not said
     fps: float | None
-    size: tuple[int, int]  # (height, width) as stored, whichever way it is turned
+    size: tuple[int, int]  # (height, width) as it is shown
 
 
 def video_facts(path: Path) -> VideoFacts:
-    """Read the header of a video.
+    """Read the header of a video, and its first frame, which says how it is turned.
 
     Raises:
         DataError: it cannot be opened, or holds no video.
@@ -160,7 +160,10 @@ def video_facts(path: Path) -> VideoFacts:
         stream = container.streams.video[0]
         rate, length_s = stream.average_rate, Fraction(container.duration or 0, av.time_base)
         frames = stream.frames or round(length_s * (rate or 0))
-        return VideoFacts(frames, float(rate) if rate else None, (stream.height, stream.width))
+        first = next(container.decode(stream), None)
+        lies = first is not None and first.rotation % 180 != 0
+        size = (stream.width, stream.height) if lies else (stream.height, stream.width)
+        return VideoFacts(frames, float(rate) if rate else None, size)
 
 
 @contextmanager

@@ -1,5 +1,9 @@
-"""Relative paths in settings: from the caller's folder on the command line, else the project's."""
+"""Relative paths in settings: from the caller's folder on the command line, else the project's.
 
+A tilde is the home folder.
+"""
+
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -11,11 +15,12 @@ _WEIGHTS = (".pt", ".pth", ".safetensors", ".bin")
 
 def path_from(text: str, base: Path) -> str:
     """A path, from `base` where it is relative; generated data sets and "" are no paths."""
-    return text if text in ("", *GENERATED) else str(base / text)
+    return text if text in ("", *GENERATED) else str(base / os.path.expanduser(text))
 
 
 def weights_from(text: str, base: Path) -> str:
     """Weights: a path as of `path_from`, or the name of a checkpoint or hub model, as it is."""
+    text = os.path.expanduser(text)
     is_file = Path(text).suffix in _WEIGHTS or (text and (base / text).exists())
     return path_from(text, base) if is_file else text
 
@@ -39,9 +44,10 @@ def missing_weights(text: str, base: Path) -> str | None:
     Of an hf: model that is the folder, or the name that is not in the local Hugging Face cache.
     """
     before, weights, _ = _around_weights(text)
-    if before == "hf:" and not (base / weights).is_dir():
+    if before == "hf:" and not (base / os.path.expanduser(weights)).is_dir():
         return None if _is_cached(weights) else weights
-    is_file = Path(weights).suffix in _WEIGHTS and not (base / weights).exists()
+    path = base / os.path.expanduser(weights)
+    is_file = path.suffix in _WEIGHTS and not path.exists()
     return weights if is_file else None
 
 

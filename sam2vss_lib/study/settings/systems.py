@@ -1,9 +1,10 @@
 """The systems that tables compare: base systems of Tables 1 and 2, encoders of Table 3."""
 
+import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from sam2vss_lib.predictions.importers.formats import FORMATS
 from sam2vss_lib.study.settings.paths import missing_weights
@@ -25,7 +26,7 @@ class BaseSystem(BaseModel, frozen=True, extra="forbid", strict=True):
         "classes, or the name of one in data_manifests, such as ade20k_to_vspw; by default labels "
         "are mapped by equal names.",
     )
-    predictions: str | None = Field(
+    predictions: Annotated[str, AfterValidator(os.path.expanduser)] | None = Field(
         default=None, description="Folder or file of predictions made elsewhere."
     )
     label_offset: Literal[0, 1] = Field(

@@ -12,7 +12,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from sam2vss_lib.datasets import open_dataset, verify_dataset
-from sam2vss_lib.datasets.converting.video import convert_video
+from sam2vss_lib.datasets.converting.video import convert_video, video_facts
 from sam2vss_lib.errors import DataError, SettingsError
 
 LEVELS = 8  # grey levels are that far apart, more than compression can blur
@@ -139,6 +139,7 @@ def test_a_video_recorded_upright_is_turned(tmp_path: Path):
     turned = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
     movie, track, rest = path.read_bytes().split(as_it_is)
     path.write_bytes(movie + as_it_is + track + turned + rest)
+    assert video_facts(path) == (1, 30, (64, 48))
     convert_video(path, tmp_path / "data")
     frame = open_dataset(tmp_path / "data", "val").clips[0].frame(0)
     assert frame.shape == (64, 48, 3)

@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from sam2vss_lib.study.settings import BaseSystem
-from sam2vss_lib.study.settings.paths import model_from, parameters_from, path_from, weights_from
+from sam2vss_lib.study.settings.paths import (
+    missing_weights,
+    model_from,
+    parameters_from,
+    path_from,
+    weights_from,
+)
 
 BASE = Path("/study")
 
@@ -55,6 +61,18 @@ def test_a_folder_of_weights_is_a_path_where_it_exists(tmp_path: Path) -> None:
     (tmp_path / "hub" / "mine").mkdir(parents=True)
     spec = model_from("segformer-mit_b0:hub/mine", tmp_path)
     assert spec == f"segformer-mit_b0:{tmp_path}/hub/mine"
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "hub").mkdir()
+    assert path_from("~/film.mp4", BASE) == f"{tmp_path}/film.mp4"
+    assert model_from("segformer-mit_b0:~/hub", BASE) == f"segformer-mit_b0:{tmp_path}/hub"
+    assert missing_weights("segformer-mit_b0:~/a.pth", BASE) == "~/a.pth"
+    (tmp_path / "a.pth").touch()
+    assert missing_weights("segformer-mit_b0:~/a.pth", BASE) is None
+    system = BaseSystem(method="CFFM", backbone="", predictions="~/hub")
+    assert system.predictions == f"{tmp_path}/hub"
 
 
 def test_parameters_and_the_systems_in_them() -> None:

@@ -144,21 +144,23 @@ def result_rows(
     rows: Sequence[Ruled], gains: Mapping[str, Mapping[str, Gain]], status: str
 ) -> list[Row]:
     """A row of every rule for `result.json` and `table.csv`: means of base models, and gains."""
-    return [
-        Row(
-            method=rule,
-            backbone=ALL_SYSTEMS,
-            status=status,
-            ours={
-                metric: None if np.isnan(value) else value
-                for metric, value in _mean_values(
-                    [row.suite for row in rows if row.rule == rule]
-                ).items()
-            },
-            gains=dict(gains.get(rule, {})),
+    found: list[Row] = []
+    for rule in dict.fromkeys(row.rule for row in rows):
+        values = _mean_values([row.suite for row in rows if row.rule == rule])
+        ours = {metric: None if np.isnan(value) else value for metric, value in values.items()}
+        printed: dict[str, float | None] = dict.fromkeys(ours)
+        found.append(
+            Row(
+                method=rule,
+                backbone=ALL_SYSTEMS,
+                status=status,
+                ours=ours,
+                paper=printed,
+                paper_gains=printed,
+                gains=dict(gains.get(rule, {})),
+            )
         )
-        for rule in dict.fromkeys(row.rule for row in rows)
-    ]
+    return found
 
 
 def claims(gains: Mapping[str, Mapping[str, Gain]]) -> list[Claim]:
