@@ -129,7 +129,7 @@ def test_engine_from_outside_makes_masklets(tiny_vspw: Path) -> None:
 def test_unknown_names_are_answered_with_those_from_outside_too(tiny_vspw: Path) -> None:
     for said, command, *options in (
         ("engine 'none'; known are: batched, stock, left-half", "masklets", "--engine=none"),
-        ("vote 'none'; known are: frame, masklet, rarest", "refine", "--vote=none"),
+        (f"vote 'none'; known are: {', '.join(VOTES)}", "refine", "--vote=none"),
     ):
         inputs = {"masklets": ["--checkpoint=demo"], "refine": ["--predictions=a", "--masklets=b"]}
         failed = call(command, tiny_vspw, *inputs[command], *options, "--out=no")

@@ -9,6 +9,7 @@ from sam2vss_lib.datasets.labels import StrayLabels, check_num_classes
 from sam2vss_lib.datasets.layout import is_plain_name
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.masklets.settings import MaskletSettings
+from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.refinement.settings import RefineSettings
 from sam2vss_lib.validation import resolve_device
 
@@ -59,6 +60,11 @@ class Job:
             raise SettingsError(f"--split is {self.split!r}; it must be a plain name, such as val")
         if self.num_classes is not None:
             check_num_classes(self.num_classes)
+        if VOTES[self.refinement.vote].needs_others:
+            rule = f"--vote {self.refinement.vote}"
+            raise SettingsError(f"{rule}: asks several base models; run it by sam2vss refine")
+        if (arbiter := self.refinement.arbiter) is not None and not Path(arbiter).is_file():
+            raise FileFault(arbiter, "no such arbiter", "make it by sam2vss fusion fit")
         if self.predictions is not None and not self.predictions.is_dir():
             hint = "give --predictions a folder of label PNGs"
             raise FileFault(self.predictions, "no such folder", hint)

@@ -9,7 +9,8 @@ from sam2vss_lib.apply.source import Source
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.predictions.folder import PredictionFolder, list_labels
-from sam2vss_lib.refinement.refine import check_predictions
+from sam2vss_lib.refinement.refine import check_predictions, probability_files
+from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.storage.files import atomic_path
 
 
@@ -39,6 +40,8 @@ def given_predictions(job: Job, source: Source, dataset: Dataset, given: Path) -
     base = PredictionFolder(root, dataset.num_classes, job.label_offset)
     for clip in dataset:
         check_predictions(base, clip)
+        if VOTES[vote := job.refinement.vote].probabilities != "unread":
+            probability_files(base, clip, vote)
     return base
 
 
@@ -76,12 +79,14 @@ def _link(
         for link in filter(Path.is_symlink, out.glob("*")):
             link.unlink()
     for frame, file in zip(clip.frames, filter(None, files), strict=True):
-        target = (folder / file).resolve()
-        link = out / f"{frame}{target.suffix.lower()}"
-        if link.is_symlink() and link.readlink() == target:
-            continue
-        if os.path.lexists(link):
-            problem = "is there already, and is no link to these predictions"
-            raise FileFault(link, problem, "use another --out")
-        out.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(target)
+        labels = (folder / file).resolve()
+        probabilities = labels.with_suffix(".npz")
+        for target in (labels, *([probabilities] if probabilities.is_file() else [])):
+            link = out / f"{frame}{target.suffix.lower()}"
+            if link.is_symlink() and link.readlink() == target:
+                continue
+            if os.path.lexists(link):
+                problem = "is there already, and is no link to these predictions"
+                raise FileFault(link, problem, "use another --out")
+            out.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(target)

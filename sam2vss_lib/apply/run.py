@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,12 @@ from sam2vss_lib.masklets.sam2 import DEMO, Sam2Model, load_sam2
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.refine import refine
+from sam2vss_lib.refinement.registry import VOTES
+from sam2vss_lib.refinement.trust import reason
 from sam2vss_lib.segmentors.base import unmapped_warning
 from sam2vss_lib.segmentors.registry import load_segmentor
 from sam2vss_lib.segmentors.segment import check_classes, segment
-from sam2vss_lib.storage.records import is_finished, mark_started
+from sam2vss_lib.storage.records import facts_of, is_finished, mark_started
 from sam2vss_lib.storage.targets import check_folder
 from sam2vss_lib.study.stages.evaluation import (
     count_predictions,
@@ -109,6 +111,7 @@ def apply(job: Job, say: Callable[[str], None] = print) -> Outcome:
         base = _base(job, source, dataset, segmentor)
         _track(job, dataset, model, progress)
         refined = _refine(job, dataset, base, segmentor, progress)
+        notes += _distrust(dataset, refined)
         name_as_images(job, source, dataset, refined)
         metrics = _evaluate(job, dataset, {"base": base, "refined": refined}, progress, notes)
         with progress.stage("films") as (frame, clip):
@@ -185,8 +188,10 @@ def _refine(
     progress: Progress,
 ) -> PredictionFolder:
     if segmentor is not None:
+        wanted = VOTES[job.refinement.vote].probabilities != "unread"
         with progress.stage("segment") as (frame, clip):
-            segment(dataset, segmentor, watched_folder(base, frame), progress=clip)
+            folder = watched_folder(base, frame)
+            segment(dataset, segmentor, folder, save_probabilities=wanted, progress=clip)
     refined = replace(base, root=job.refined)
     with progress.stage("refine") as (frame, clip):
         refine(
@@ -199,6 +204,16 @@ def _refine(
             progress=clip,
         )
     return refined
+
+
+def _distrust(dataset: Dataset, refined: PredictionFolder) -> Iterator[str]:
+    """What the gate found, where it kept clips as they were."""
+    facts = [facts_of(refined.root / clip.name) for clip in dataset]
+    if doubted := [one for one in facts if not one.get("trusted", True)]:
+        yield (
+            f"SAM2 was not trusted on {len(doubted)} of {len(facts)} clips, which stay as they "
+            f"were: {reason(doubted[0])}" + ("; ..." if len(doubted) > 1 else "")
+        )
 
 
 def _evaluate(

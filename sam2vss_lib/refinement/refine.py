@@ -52,7 +52,7 @@ def refine(
     if rule.needs_others != bool(others):
         several = "twice or more" if rule.needs_others else "once"
         raise SettingsError(f"--vote {settings.vote}: give --predictions {several}")
-    arbiter = {"arbiter_sha256": sha256_file(Path(settings.arbiter))} if settings.arbiter else {}
+    arbiter = _arbiter(settings)
 
     def work(clip: Clip) -> bool:
         known = masklets.metadata(clip.name)
@@ -70,7 +70,7 @@ def refine(
         if others:
             made_from["others_sha256"] = [_labels_sha256(one, clip) for one in others]
         if rule.probabilities != "unread":
-            paths = _probabilities(predictions, clip, settings.vote)
+            paths = probability_files(predictions, clip, settings.vote)
             made_from["probabilities_sha256"] = sha256_files(paths) if paths else None
         if is_finished(out.root / clip.name, made_from):
             masklets.check_frames(clip, known)
@@ -115,11 +115,19 @@ def check_predictions(predictions: PredictionFolder, clip: Clip) -> None:
             predictions.read(clip, i)
 
 
+def _arbiter(settings: RefineSettings) -> dict[str, str]:
+    if settings.arbiter is None:
+        return {}
+    if not (path := Path(settings.arbiter)).is_file():
+        raise DataError(f"{path}: no such arbiter; make it by sam2vss fusion fit")
+    return {"arbiter_sha256": sha256_file(path)}
+
+
 def _labels_sha256(predictions: PredictionFolder, clip: Clip) -> str:
     return sha256_files(predictions.path(clip, i) for i in range(clip.num_frames))
 
 
-def _probabilities(predictions: PredictionFolder, clip: Clip, vote: str) -> list[Path]:
+def probability_files(predictions: PredictionFolder, clip: Clip, vote: str) -> list[Path]:
     """The files of a clip's probabilities: of all its frames or, if the rule can do so, of none.
 
     Raises:

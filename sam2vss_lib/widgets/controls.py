@@ -15,6 +15,15 @@ BASE, PINNED = "base prediction", "pinned settings"
 _STYLE = {"description_width": "120px"}
 
 
+def _votes() -> list[tuple[str, str]]:
+    """Titles and names of the rules that need no more than labels and masklets."""
+    return [
+        (rule.title, name)
+        for name, rule in VOTES.items()
+        if rule.probabilities != "needed" and not rule.needs_others
+    ]
+
+
 class Controls:
     """Dropdowns and sliders, which offer what there are masklets of.
 
@@ -34,7 +43,7 @@ class Controls:
             "points": _dropdown(points, [choice.points_per_side], choice.points_per_side),
             "iou": _threshold("Predicted IoU >", choice.pred_iou_thresh),
             "stability": _threshold("Stability from", choice.stability_score_thresh),
-            "vote": _dropdown("Vote", [(r.title, n) for n, r in VOTES.items()], choice.vote),
+            "vote": _dropdown("Vote", _votes(), choice.vote),
             "overlap": _dropdown("On top", get_args(Overlap), choice.overlap),
             "beside": _dropdown("Right of swipe", [BASE, *data.others], BASE),
         }

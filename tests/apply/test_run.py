@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,35 @@ def test_files_of_somebody_else_are_refused(tmp_path: Path, clip_root: Path, ref
     said = refuse(3, clip_root, "--model", "segformer-micro")
     assert f"{mine.parent}: holds files of unknown origin, such as thesis.txt" in said
     assert [*mine.parent.iterdir()] == [mine]
+
+
+def test_adaptive_reads_probabilities_and_says_what_the_gate_found(
+    applied: Path, clip_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(applied / "masklets", out / "masklets")
+    monkeypatch.setattr("sam2vss_lib.refinement.trust._MOST_DOUBT", -1.0)
+    done = apply(clip_root, "--model", "segformer-micro", "--vote", "adaptive", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert (
+        "SAM2 was not trusted on 1 of 1 clips, which stay as they were: they would" in done.stderr
+    )
+    assert "SAM2 was not trusted on 1 of 1 clips" in (out / "index.html").read_text()
+    base, refined = (PredictionFolder(out / name, CLASSES) for name in ("base", "refined"))
+    (clip,) = open_dataset(clip_root, "val")
+    assert base.read_probabilities(clip, 0) is not None
+    assert np.array_equal(base.read(clip, 0), refined.read(clip, 0))
+    again = apply(clip_root, "--predictions", out / "base", "--vote", "fragment",
+                  "--out", tmp_path / "given")  # fmt: skip
+    assert again.exit_code == 0, again.output
+
+
+def test_votes_that_cannot_be_had_are_refused_at_once(
+    clip_root: Path, refuse: Callable[..., str], tmp_path: Path
+) -> None:
+    model = (clip_root, "--model", "segformer-micro")
+    said = refuse(2, *model, "--vote", "ensemble")
+    assert said == "--vote ensemble: asks several base models; run it by sam2vss refine"
+    said = refuse(3, *model, "--vote", "learned", "--arbiter", tmp_path / "none")
+    assert said.endswith("none: no such arbiter; make it by sam2vss fusion fit")
+    assert not (tmp_path / "out").exists()

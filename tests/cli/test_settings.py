@@ -21,7 +21,7 @@ BY_COMMAND = {
 # another thing of the same name: a clip list that is written to, folders of a command's own
 OTHERS = {
     ("convert", "split"),
-    *((c, "predictions") for c in ("apply", "masklets", "refine", "evaluate", "convert")),
+    *((c, "predictions") for c in ("apply", "masklets", "refine", "evaluate", "convert", "fit")),
 }
 
 
