@@ -6,17 +6,18 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from sam2vss_lib.fusion.fit_settings import FitSettings
 from sam2vss_lib.isam2.classifiers.settings import ClassifierSettings
 from sam2vss_lib.isam2.feature_settings import FeatureSettings
 from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.filling.settings import FillSettings
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.metrics.protocol import MetricSettings
-from sam2vss_lib.refinement.settings import RefineSettings
+from sam2vss_lib.refinement.settings import FusionSettings, RefineSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.study.settings import NotebookSettings, QuickStartSettings, StudySettings
-from sam2vss_lib.study.settings.study_settings import IndependentSettings
-from sam2vss_lib.study.settings.systems import BaseSystem, EncoderSystem
+from sam2vss_lib.study.settings.study_settings import BeyondSettings, IndependentSettings
+from sam2vss_lib.study.settings.systems import BaseSystem, EncoderSystem, OtherData
 
 _DOCS_HEADING = """# Settings
 
@@ -36,10 +37,16 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 
 def documented_settings() -> tuple[type, ...]:
     """The classes that docs have a table of: the notebooks' first, then those of single stages."""
-    study = (NotebookSettings, QuickStartSettings, StudySettings, IndependentSettings)
-    systems = (BaseSystem, EncoderSystem)
-    masklets = (MaskletSettings, Approximations, FillSettings, RefineSettings)
-    features = (FeatureSettings, ClassifierSettings)
+    study = (
+        NotebookSettings,
+        QuickStartSettings,
+        StudySettings,
+        IndependentSettings,
+        BeyondSettings,
+    )
+    systems = (BaseSystem, EncoderSystem, OtherData)
+    masklets = (MaskletSettings, Approximations, FillSettings, FusionSettings, RefineSettings)
+    features = (FeatureSettings, ClassifierSettings, FitSettings)
     return (*study, *systems, *masklets, InferenceOptions, *features, MetricSettings)
 
 

@@ -188,10 +188,9 @@ def test_files_of_somebody_else_are_refused(tmp_path: Path, clip_root: Path, ref
 
 
 def test_adaptive_reads_probabilities_and_says_what_the_gate_found(
-    applied: Path, clip_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    shutil.copytree(applied / "masklets", out / "masklets")
     monkeypatch.setattr("sam2vss_lib.refinement.trust._MOST_DOUBT", -1.0)
     done = apply(clip_root, "--model", "segformer-micro", "--vote", "adaptive", "--out", out)
     assert done.exit_code == 0, done.output

@@ -26,11 +26,12 @@ def adaptive_window(
     ]
     classes = [winner(one) for one in votes]
     tops = [top_of(masklets, classes, t, p.shape) for t, p in enumerate(predictions)]
-    disputes = [
+    said = {i: label for i, label in enumerate(classes) if label is not None}
+    disputes: list[dict[Pixel, Dispute]] = [
         {
-            at: (i, int(base[at]), classes[i])
+            at: (i, int(base[at]), said[i])
             for at, i in top.items()
-            if base[at] != VOID and base[at] != classes[i]
+            if base[at] != VOID and base[at] != said[i]
         }
         for base, top in zip(predictions, tops, strict=True)
     ]
@@ -60,7 +61,7 @@ def adaptive_window(
     for t, (base, top) in enumerate(zip(predictions, tops, strict=True)):
         labels = base.copy()
         for at, i in top.items():
-            labels[at] = classes[i]
+            labels[at] = said[i]
         for at in disputes[t]:
             if steady(scores, disputes, t, at) > margin:
                 labels[at] = base[at]
