@@ -78,6 +78,17 @@ def change_layer(before: Labels, after: Labels, truth: Labels | None) -> Picture
     return np.stack([np.zeros(4, np.uint8), *colours])[kinds]
 
 
+def decision_layer(base: Labels, voted: Labels, refined: Labels) -> Picture:
+    """Who decided where the base model and the masklet on top differ, (H, W) uint8 each.
+
+    `voted` is void where no masklet votes. Where the base model kept its label the layer is orange,
+    where the masklet had its way purple.
+    """
+    differ = (voted != VOID) & (base != VOID) & (voted != base)
+    kinds = differ * (1 + (refined == voted).view(np.uint8))
+    return np.stack([np.zeros(4, np.uint8), _opaque(ORANGE), _opaque(PURPLE)])[kinds]
+
+
 def boundary_layer(labels: Labels, radius_px: int) -> Picture:
     """The band in which mBIoU compares (H, W) uint8 labels, as wide as its radius."""
     layer = np.zeros((*labels.shape, 4), np.uint8)

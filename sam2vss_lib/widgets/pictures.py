@@ -8,7 +8,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from sam2vss_lib.datasets.labels import Labels
+from sam2vss_lib.datasets.labels import VOID, Labels
+from sam2vss_lib.refinement.painting import painters
 from sam2vss_lib.views import layers
 from sam2vss_lib.views.layers import Picture
 from sam2vss_lib.views.palette import label_colours
@@ -22,6 +23,7 @@ LAYERS: Mapping[str, str] = {
     "refined": "Refined",
     "confidence": "Low confidence",
     "masklets": "Masklets",
+    "decided": "Who decided",
     "changes": "Changed pixels",
     "boundary": "Boundary band",
 }
@@ -51,6 +53,15 @@ def layer_view(data: ExplorerData, scene: Scene, shown: Shown, name: str) -> Pic
             if not isinstance(shown, Choice):
                 return None
             return layers.masklet_layer(data.top(scene, shown))
+        case "decided":
+            if not isinstance(shown, Choice):
+                return None
+            refined = data.refined(scene, shown)
+            if refined.part is None:
+                return None
+            top = painters(refined.part, shown.overlap, refined.classes)
+            voted = np.where(top < 0, VOID, refined.classes[top]).astype(np.uint8)
+            return layers.decision_layer(data.labels(scene), voted, refined.labels)
         case "changes":
             before, after = data.labels(scene), data.labels(scene, shown)
             return layers.change_layer(before, after, data.truth(scene))

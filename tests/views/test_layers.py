@@ -87,3 +87,15 @@ def test_layers_are_blended_by_their_opacity(opacity: float, expected: int):
     assert (layers.blend(frame, (opaque, opacity)) == expected).all()
     assert layers.blend(frame, (half, opacity))[0, :, 0].tolist() == [expected, 100]
     assert (layers.blend(frame, (opaque, 1.0), (half, 0.0)) == 200).all()
+
+
+def test_decisions_are_marked_where_base_and_vote_differ() -> None:
+    base = np.array([[0, 0, 0, 255, 0]], np.uint8)
+    voted = np.array([[0, 1, 1, 1, 255]], np.uint8)
+    refined = np.array([[0, 0, 1, 1, 0]], np.uint8)
+    layer = layers.decision_layer(base, voted, refined)
+    assert layer[0, :, 3].tolist() == [0, 255, 255, 0, 0]
+    kept, overruled = layer[0, 1, :3], layer[0, 2, :3]
+    assert (kept.tolist(), overruled.tolist()) == tuple(
+        palette.rgb(colour).tolist() for colour in (palette.ORANGE, palette.PURPLE)
+    )

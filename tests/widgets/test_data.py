@@ -32,12 +32,12 @@ def shown(data: ExplorerData, choice: Choice) -> list:
     return [labels[i] for i in range(clip.num_frames)]
 
 
-@pytest.mark.parametrize("vote", ["frame", "masklet"])
+@pytest.mark.parametrize("vote", ["frame", "masklet", "adaptive"])
 @pytest.mark.parametrize("overlap", get_args(Overlap))
 def test_stored_settings_give_what_refine_writes(
     world: World, vote: str, overlap: Overlap, tmp_path: Path
 ) -> None:
-    settings = RefineSettings(vote=vote, overlap=overlap)
+    settings = RefineSettings(vote=vote, overlap=overlap, gate=False)  # of whole clips
     expected = written(world, world.fresh[LOOSE], settings, tmp_path)
     found = shown(world.data(LOOSE), Choice.of(LOOSE, vote, overlap))
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
