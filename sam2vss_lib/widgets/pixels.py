@@ -149,7 +149,8 @@ def _history(
 ) -> tuple[Moment, ...]:
     """The pixel on all frames of its window.
 
-    Masklets that never cover it have no say in it, so that only the others vote and are painted.
+    Masklets that never cover it have no say in it, so that only the others vote and are painted;
+    but what a rule weighs as evidence, such as colours, is of all of them.
     """
     found = data.window(scene, choice)
     if found is None or not found[0].chosen.any():
@@ -157,7 +158,9 @@ def _history(
     parts = found[0].parts
     bases = [int(data.labels(scene.at(part.frame))[y, x]) for part in parts]
     ever = np.logical_or.reduce([_covers(part, x, y) for part in parts])
-    some = data.window(scene, choice, only=parts[0].values("masklet")[ever])
+    some = found
+    if not VOTES.find(choice.vote).weighs:
+        some = data.window(scene, choice, only=parts[0].values("masklet")[ever])
     if some is None or not ever.any():
         return tuple(
             Moment(part.frame, NO_MASKLET, base, base)
