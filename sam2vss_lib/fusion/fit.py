@@ -6,7 +6,7 @@ sure and hardly wrong, and an arbiter learns to believe them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +94,7 @@ def fit_arbiter(
     for base, temperature in sources:
         for number, clip in enumerate(dataset):
             ways = {
-                "adaptive": Weighed((*adaptive.WEIGHTS,), adaptive.score, adaptive.MARGIN),
+                "adaptive": adaptive_way(adaptive.WEIGHTS),
                 "learned": learned_way(arbiters[number % settings.folds]),
             }
             windows = windows_of(clip, base, masklets, temperature)
@@ -125,6 +125,11 @@ def fit_arbiter(
 
 
 _RULES = ("adaptive", "learned")
+
+
+def adaptive_way(weights: Mapping[str, float], **how: bool) -> Weighed:
+    """The adaptive vote, by weights, as a way to weigh evidence."""
+    return Weighed((*weights,), adaptive.score_of(weights), adaptive.MARGIN, **how)
 
 
 def learned_way(arbiter: Arbiter) -> Weighed:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from sam2vss_lib.fusion.calibration import measure_temperature
 from sam2vss_lib.fusion.comparison import WINDOW_VOTE, Weighed, compare
 from sam2vss_lib.fusion.fit import (
     Pixels,
+    adaptive_way,
     learned_way,
     sample_pixels,
     train_arbiter,
@@ -46,23 +47,19 @@ WITHOUT = {
 
 def ways() -> dict[str, Weighed]:
     """The rules that are weighed without training, by their names in tables."""
-    columns = (*adaptive.WEIGHTS,)
-    way = partial(Weighed, margin=adaptive.MARGIN)
-    fragments = Weighed(
-        (name := "fragment_log_ratio",),
-        lambda frame: frame.columns[name],
-        fragment.MARGIN,
-        in_time=False,
-    )
+    weights = adaptive.WEIGHTS
+    name = "fragment_log_ratio"
     found = {
-        "fragment vote": fragments,
-        UNGATED: way(columns, adaptive.score),
-        ADAPTIVE: way(columns, adaptive.score, gated=True),
-        "adaptive vote without time": way(columns, adaptive.score, in_time=False),
+        "fragment vote": Weighed(
+            (name,), lambda frame: frame.columns[name], fragment.MARGIN, in_time=False
+        ),
+        UNGATED: adaptive_way(weights),
+        ADAPTIVE: adaptive_way(weights, gated=True),
+        "adaptive vote without time": adaptive_way(weights, in_time=False),
     }
     for part, column in WITHOUT.items():
-        others = tuple(name for name in columns if name != column)
-        found[f"adaptive vote without {part}"] = way(others, adaptive.score)
+        others = {name: weight for name, weight in weights.items() if name != column}
+        found[f"adaptive vote without {part}"] = adaptive_way(others)
     return found
 
 
