@@ -15,7 +15,6 @@ from sam2vss_lib.cli.options import (
     require_folders,
 )
 from sam2vss_lib.fusion.fit_settings import FitSettings
-from sam2vss_lib.storage.targets import check_file
 
 app = typer.Typer(no_args_is_help=True, help="Learn from labels when to trust masklets.")
 
@@ -44,11 +43,12 @@ def fit(
 
     Take clips that the base models were not trained on: on those they are too sure of themselves.
     """
+    from sam2vss_lib.fusion.arbiter import check_place
     from sam2vss_lib.fusion.fit import fit_arbiter
     from sam2vss_lib.masklets.store import MaskletStore
     from sam2vss_lib.predictions.folder import PredictionFolder
 
-    check_file(out)
+    check_place(out)
     dataset = options.open()
     for folder in predictions:
         require_folders(predictions=folder)

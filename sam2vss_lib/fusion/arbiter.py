@@ -14,10 +14,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sam2vss_lib.errors import DataError, first_line
+from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.fusion.columns import COLOUR, COLUMNS
 from sam2vss_lib.fusion.disputed import Values
 from sam2vss_lib.storage.files import atomic_path, sha256_file
+from sam2vss_lib.storage.targets import check_file
 
 FORMAT_VERSION = 1
 _FARTHEST = 6.0  # standard deviations, either way
@@ -84,6 +85,20 @@ def load_arbiter(path: str | Path) -> Arbiter:
     if not path.is_file():
         raise DataError(f"{path}: no such arbiter; {_REDO}")
     return _load(path, sha256_file(path))
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place for an arbiter where something else is.
+
+    Raises:
+        SettingsError: no file can be written there, or it holds no arbiter.
+    """
+    check_file(path)
+    if path.exists() and path.stat().st_size:
+        try:
+            load_arbiter(path)
+        except DataError:
+            raise SettingsError(f"{path}: holds no earlier arbiter; use another name") from None
 
 
 @lru_cache(maxsize=4)

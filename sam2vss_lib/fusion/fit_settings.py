@@ -14,7 +14,9 @@ class FitSettings(BaseModel):
     hidden: int = Field(default=32, ge=1, description="Units of each of two hidden layers.")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Share of units that are dropped.")
     epochs: int = Field(default=3, ge=1, description="Passes over the pixels.")
-    batch_pixels: int = Field(default=4096, ge=1, description="Pixels of a step.")
+    batch_pixels: int = Field(
+        default=4096, ge=1, description="Pixels that a step of the fit looks at."
+    )
     learning_rate: float = Field(default=2e-3, gt=0, description="Of AdamW, falling as a cosine.")
     seeds: int = Field(default=3, ge=1, description="Networks, whose mean decides.")
     folds: int = Field(

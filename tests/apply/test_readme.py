@@ -16,7 +16,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 def commands() -> list[list[str]]:
     """The arguments of every `sam2vss apply` in a block of README.md."""
     blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     found = [shlex.split(line, comments=True) for line in lines]
     return [words[1:] for words in found if words[:2] == ["sam2vss", "apply"]]
 

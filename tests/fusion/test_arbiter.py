@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from sam2vss_lib.cli import app
 from sam2vss_lib.datasets import open_dataset
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.fusion.arbiter import DEFAULT_COLUMNS, load_arbiter
+from sam2vss_lib.fusion.arbiter import DEFAULT_COLUMNS, check_place, load_arbiter
 from sam2vss_lib.fusion.calibration import measure_temperature, reliability
 from sam2vss_lib.fusion.fit import Pixels, fit_arbiter, train_arbiter
 from sam2vss_lib.fusion.fit_settings import FitSettings
@@ -51,6 +51,8 @@ def test_no_arbiter_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     with pytest.raises(DataError, match="text: no arbiter"):
         load_arbiter(tmp_path / "text")
+    with pytest.raises(SettingsError, match="text: holds no earlier arbiter; use another name"):
+        check_place(tmp_path / "text")
     with pytest.raises(ValueError, match="vote learned goes with an arbiter"):
         RefineSettings(vote="learned")
     with pytest.raises(ValueError, match="vote learned goes with an arbiter"):

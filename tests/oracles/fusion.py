@@ -164,7 +164,7 @@ def colours(
 def steady(
     scores: list[dict[Pixel, float]], disputes: list[dict[Pixel, Dispute]], t: int, at: Pixel
 ) -> float:
-    """Half the score; the mean on five frames in the same dispute, 0.35; that of all of it, 0.15."""
+    """Half the score, 0.35 of the mean on five frames in the same dispute, 0.15 of that of all."""
     dispute = disputes[t][at]
     near = [
         scores[s][at]
