@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.fusion.disputed import Disputed, Values
-from sam2vss_lib.fusion.probabilities import log_probability
 
 _LEAST_SHARE = 0.02  # of a masklet's votes, added to both sides of a ratio
 _BOX_PX = 15  # how far around a pixel its surroundings go, each way
@@ -23,17 +22,12 @@ _NEIGHBOURS = (-2, -1, 1, 2)  # frames that count as near in time
 
 def log_ratio(disputed: Disputed) -> Values:
     """Log p(base's class) - log p(vote's class)."""
-    probabilities = disputed.probabilities
-    assert probabilities is not None, "asked for where there are probabilities"
-    at = disputed.at(probabilities.shape[1:])
-    ratio = log_probability(probabilities, disputed.base, at)
-    ratio -= log_probability(probabilities, disputed.vote, at)
-    return ratio / np.float32(disputed.window.fusion.temperature)
+    return disputed.log_ratio
 
 
 def fragment_log_ratio(disputed: Disputed) -> Values:
     """The log-ratio averaged over the fragment."""
-    return disputed.over_fragments(log_ratio(disputed))
+    return disputed.fragment_log_ratio
 
 
 def vote_ratio(disputed: Disputed) -> Values:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.labels import VOID, Labels
-from sam2vss_lib.fusion.probabilities import Corners, corners
+from sam2vss_lib.fusion.probabilities import corners, log_probability
 from sam2vss_lib.metrics.fragments import connected
 from sam2vss_lib.refinement.painting import painters
 from sam2vss_lib.refinement.window import Window
@@ -108,9 +108,20 @@ class Disputed:
         """The base model's, (C, h, w), where there are some."""
         return self.window.probabilities(self.index)
 
-    def at(self, map_px: tuple[int, int]) -> Corners:
-        """Where the pixels lie in a map of (h, w) places."""
-        return corners(self.rows, self.columns, self.top.shape, map_px)
+    @cached_property
+    def log_ratio(self) -> Values:
+        """Log p(base's class) - log p(vote's class), (k,); only where there are probabilities."""
+        probabilities = self.probabilities
+        assert probabilities is not None, "asked for where there are probabilities"
+        at = corners(self.rows, self.columns, self.top.shape, probabilities.shape[1:])
+        ratio = log_probability(probabilities, self.base, at)
+        ratio -= log_probability(probabilities, self.vote, at)
+        return ratio / np.float32(self.window.fusion.temperature)
+
+    @cached_property
+    def fragment_log_ratio(self) -> Values:
+        """The log-ratio averaged over the fragment, (k,)."""
+        return self.over_fragments(self.log_ratio)
 
     @cached_property
     def pixels(self) -> NDArray[np.uint8]:

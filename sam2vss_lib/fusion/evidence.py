@@ -53,7 +53,7 @@ def gather(window: Window, wanted: Iterable[str]) -> WindowEvidence:
         found = {
             name: COLUMNS[name].code(disputed)
             for name in wanted
-            if name != COLOUR and has_column(disputed, name)
+            if name != COLOUR and _has(disputed, name)
         }
         if COLOUR in wanted:
             if index % _COLOUR_EVERY == 0:
@@ -67,7 +67,7 @@ def gather(window: Window, wanted: Iterable[str]) -> WindowEvidence:
     return WindowEvidence(classes, frames)
 
 
-def has_column(disputed: Disputed, name: str) -> bool:
+def _has(disputed: Disputed, name: str) -> bool:
     """Whether a column can be had, which those of probabilities cannot be without any."""
     return COLUMNS[name].part != PROBABILITY or disputed.probabilities is not None
 
@@ -83,8 +83,7 @@ def _count(disputed: Disputed) -> None:
     temperature = disputed.window.fusion.temperature
     trust.expected_px += expected_errors_px(probabilities, disputed.covered, temperature)
     if len(disputed.places):
-        firm = COLUMNS["fragment_log_ratio"].code(disputed) > _FIRM
-        trust.firm_px += int(firm.sum())
+        trust.firm_px += int((disputed.fragment_log_ratio > _FIRM).sum())
 
 
 def steady(

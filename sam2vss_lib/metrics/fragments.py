@@ -2,6 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 
 def connected(
@@ -24,17 +26,10 @@ def connected(
     some, others = list[NDArray[np.intp]](), list[NDArray[np.intp]]()
     for down, right in ((0, 1), (1, -1), (1, 0), (1, 1)):
         beside = places[rows + 1 + down, columns + 1 + right]
-        touching = np.flatnonzero((beside >= 0) & (groups[beside] == groups))
-        some.append(touching)
-        others.append(beside[touching])
+        joined = np.flatnonzero((beside >= 0) & (groups[beside] == groups))
+        some.append(joined)
+        others.append(beside[joined])
     one, other = np.concatenate(some), np.concatenate(others)
-    part = np.arange(len(rows))
-    while True:  # every part is told the lowest number of those that it touches
-        lowest = np.minimum(part[one], part[other])
-        told = part.copy()
-        np.minimum.at(told, part[one], lowest)
-        np.minimum.at(told, part[other], lowest)
-        told = told[told]
-        if np.array_equal(told, part):
-            return np.unique(part, return_inverse=True)[1]
-        part = told
+    touching = coo_array((np.ones(len(one), np.bool_), (one, other)), (len(rows), len(rows)))
+    _, part = connected_components(touching, directed=False)
+    return part.astype(np.intp)  # numbered by their first pixels
