@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.fusion.probabilities import middles
 from sam2vss_lib.predictions.folder import PredictionFolder
 
 _TEMPERATURES = np.geomspace(0.3, 5.0, 57)
@@ -31,13 +32,12 @@ def measure_temperature(dataset: Dataset, predictions: PredictionFolder, frame_s
             if probabilities is None:
                 path = predictions.probabilities_path(clip, index)
                 raise DataError(f"{path}: no probabilities; run sam2vss segment --probabilities")
-            (classes, height, width), (rows, columns) = probabilities.shape, clip.size
-            step = 1 + int((height * width / _PLACES_EACH) ** 0.5)
-            some = probabilities[:, step // 2 :: step, step // 2 :: step].astype(np.float64)
-            down = ((np.arange(height) + 0.5) * rows / height).astype(np.intp)[step // 2 :: step]
-            across = ((np.arange(width) + 0.5) * columns / width).astype(np.intp)
-            truth = clip.ground_truth(index)[down[:, None], across[step // 2 :: step]]
-            labelled = truth < classes
+            rows, columns = middles(probabilities.shape[1:], clip.size)
+            step = 1 + int((probabilities[0].size / _PLACES_EACH) ** 0.5)
+            every = slice(step // 2, None, step)
+            some = probabilities[:, every, every].astype(np.float64)
+            truth = clip.ground_truth(index)[rows[every], columns[every]]
+            labelled = truth < len(probabilities)
             logs, labels = np.log(some[:, labelled] + _LEAST), truth[labelled]
             loss += [_loss(logs / temperature, labels) for temperature in _TEMPERATURES]
             seen += len(labels)

@@ -90,7 +90,9 @@ def fit_arbiter(
     arbiters = [
         train_arbiter(pixels.some(fold != held_out), settings) for held_out in range(settings.folds)
     ]
-    suites = {rule: MetricSuite(dataset.num_classes) for rule in (WINDOW_VOTE, *_RULES)}
+    suites = {
+        rule: MetricSuite(dataset.num_classes) for rule in (WINDOW_VOTE, "adaptive", "learned")
+    }
     for base, temperature in sources:
         for number, clip in enumerate(dataset):
             ways = {
@@ -122,9 +124,6 @@ def fit_arbiter(
     }
     whole = train_arbiter(pixels, settings)
     return Arbiter(whole.columns, whole.networks, card)
-
-
-_RULES = ("adaptive", "learned")
 
 
 def adaptive_way(weights: Mapping[str, float], **how: bool) -> Weighed:

@@ -59,6 +59,17 @@ def log_probability(
     return np.log(above * (1 - at.down) + below * at.down + _LEAST)
 
 
+def middles(
+    map_px: tuple[int, int], frame_px: tuple[int, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column, (h, 1) and (w,), of the pixel under the middle of each place of a map."""
+    rows, columns = (
+        ((np.arange(size) + 0.5) * frame / size).astype(np.intp)
+        for size, frame in zip(map_px, frame_px, strict=True)
+    )
+    return rows[:, None], columns
+
+
 def expected_errors_px(
     probabilities: NDArray[np.float16], where: NDArray[np.bool_], temperature: float
 ) -> float:
@@ -72,9 +83,6 @@ def expected_errors_px(
     if temperature != 1:
         some = (some + _LEAST) ** np.float32(1 / temperature)
         some /= some.sum(0)
-    (_, height, width), (rows, columns) = some.shape, where.shape
-    down = ((np.arange(height) + 0.5) * rows / height).astype(np.intp)
-    across = ((np.arange(width) + 0.5) * columns / width).astype(np.intp)
-    marked = where[down[:, None], across]
+    marked = where[middles(some.shape[1:], where.shape)]
     doubt = (1 - some.max(0))[marked]
     return float(doubt.sum()) * where.size / max(marked.size, 1)

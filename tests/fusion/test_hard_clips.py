@@ -20,7 +20,6 @@ from sam2vss_lib.study.stages.evaluation import count_predictions
 from tests.masklets.common import write_masklets
 
 CLASSES, FRAMES = 12, 6
-CAMVID = Path(__file__).resolve().parents[3] / "shared" / "data"
 Masks = np.ndarray  # (T, n, H, W) bool
 
 
@@ -117,14 +116,13 @@ def test_a_base_model_too_sure_or_unsure_still_gains_by_good_masklets(
     assert score(dataset, out) > score(dataset, base) + 2
 
 
-@pytest.mark.skipif(not CAMVID.is_dir(), reason="no real labelled video here")
 @pytest.mark.parametrize(("kind", "points"), [("good", 2.0), ("mid", 4.0)])
 def test_on_real_video_adaptive_is_above_the_window_vote(
-    tmp_path: Path, kind: str, points: float
+    shared_data: Path, tmp_path: Path, kind: str, points: float
 ) -> None:
-    dataset = open_dataset(CAMVID / "camvid", "val")
-    base = PredictionFolder(CAMVID / "camvid_base", 11)
-    store, found = MaskletStore(CAMVID / "camvid_masklets" / kind), {}
+    dataset = open_dataset(shared_data / "camvid", "val")
+    base = PredictionFolder(shared_data / "camvid_base", 11)
+    store, found = MaskletStore(shared_data / "camvid_masklets" / kind), {}
     for vote in ("masklet", "adaptive"):
         out = PredictionFolder(tmp_path / vote, 11)
         refine(dataset, base, store, out, RefineSettings(vote=vote))

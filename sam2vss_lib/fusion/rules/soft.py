@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.labels import VOID, Labels
+from sam2vss_lib.fusion.probabilities import middles
 from sam2vss_lib.refinement.window import Window
 
 
@@ -26,10 +27,8 @@ def _mass(window: Window, index: int) -> NDArray[np.float64]:
     probabilities = window.probabilities(index)
     assert probabilities is not None, "as `refine` has checked"
     masks = window.parts[index].masks()
-    (classes, height, width), (_, rows, columns) = probabilities.shape, masks.shape
-    down = ((np.arange(height) + 0.5) * rows / height).astype(np.intp)
-    across = ((np.arange(width) + 0.5) * columns / width).astype(np.intp)
-    found = np.zeros((len(masks), classes))
-    for masklet, mask in enumerate(masks[:, down[:, None], across]):
+    rows, columns = middles(probabilities.shape[1:], masks.shape[1:])
+    found = np.zeros((len(masks), len(probabilities)))
+    for masklet, mask in enumerate(masks[:, rows, columns]):
         found[masklet] = probabilities[:, mask].sum(1, dtype=np.float64)
     return found
