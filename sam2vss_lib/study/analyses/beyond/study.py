@@ -1,10 +1,7 @@
 """The computations beyond the paper: pixels to learn from, arbiters, and rules side by side."""
 
-import json
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.errors import SettingsError
@@ -23,14 +20,16 @@ from sam2vss_lib.fusion.fit_settings import FitSettings
 from sam2vss_lib.fusion.rules import adaptive, fragment
 from sam2vss_lib.masklets.filling.fill import fill_masklets
 from sam2vss_lib.masklets.filling.settings import FillSettings
+from sam2vss_lib.masklets.runs import covered_by
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.metrics import PROTOCOL, MetricSuite
 from sam2vss_lib.predictions.folder import PredictionFolder
-from sam2vss_lib.refinement.painting import painters
+from sam2vss_lib.refinement.refine import probability_files
 from sam2vss_lib.storage.files import sha256_json
-from sam2vss_lib.storage.records import is_finished, mark_finished, mark_started
+from sam2vss_lib.storage.records import is_finished, mark_finished, mark_started, sha256_files
 from sam2vss_lib.study.settings import BaseSystem, BeyondSettings, OtherData, StudySettings
 from sam2vss_lib.study.stages.context import KEY_DIGITS, Progress
+from sam2vss_lib.study.stages.evaluation import predictions_sha256
 from sam2vss_lib.study.stages.study import Study
 
 BASE = "base"
@@ -88,10 +87,12 @@ class BeyondStudy(Study):
     @cached_property
     def fit_study(self) -> Study:
         """The same systems on the clips to fit on."""
-        changes = {"split": self.beyond.fit_split, "max_clips": None}
-        study = Study(self.settings.model_copy(update=changes))
-        study.saves_probabilities = True
-        study.log = self.log  # so that all that is done stands in one
+        return self._on(split=self.beyond.fit_split)
+
+    def _on(self, **data: str) -> Study:
+        """A study of the same systems on all clips of other data, with one log of all work."""
+        study = Study(self.settings.model_copy(update={**data, "max_clips": None}))
+        study.saves_probabilities, study.log = True, self.log
         return study
 
     def pixels(self, system: BaseSystem) -> Pixels:
@@ -101,7 +102,8 @@ class BeyondStudy(Study):
             base, masklets = study.base(system).folder, study.masklets
 
             def work(*, progress: Progress) -> int:
-                temperature = measure_temperature(study.dataset, base, 5)
+                step = FitSettings().temperature_frame_step
+                temperature = measure_temperature(study.dataset, base, step)
                 given = (study.dataset, base, temperature, masklets, FitSettings())
                 self._pixels[system.label] = sample_pixels(*given, progress=progress)
                 return 0
@@ -120,15 +122,9 @@ class BeyondStudy(Study):
     def weighed(self, system: BaseSystem) -> dict[str, MetricSuite]:
         """Metrics of all rules that weigh evidence, and of the window vote, for a base system."""
         others = [one for one in self.systems if one != system]
-        base = self.base(system)
-
-        def more() -> dict[str, Weighed]:
-            learned = {LEARNED: learned_way(self.arbiter(self.systems))}
-            return learned | ({LEFT_OUT: learned_way(self.arbiter(others))} if others else {})
-
-        names = [LEARNED, *([LEFT_OUT] if others else [])]
-        given = (system.label, self.dataset, base.folder, self.masklets)
-        return self._compared(*given, ways(), more, names)
+        fitted = {LEARNED: self.systems} | ({LEFT_OUT: others} if others else {})
+        given = (system.label, self.dataset, self.base(system).folder, self.masklets)
+        return self._compared(*given, ways(), fitted)
 
     @cached_property
     def filled(self) -> MaskletStore:
@@ -155,49 +151,34 @@ class BeyondStudy(Study):
 
     def weighed_filled(self, system: BaseSystem) -> dict[str, MetricSuite]:
         """The window vote and the two best ways on the filled masklets, by names that say so."""
-        few = {ADAPTIVE: ways()[ADAPTIVE]}
-
-        def more() -> dict[str, Weighed]:
-            return {LEARNED: learned_way(self.arbiter(self.systems))}
-
-        base = self.base(system).folder
-        made = self._compared(system.label, self.dataset, base, self.filled, few, more, [LEARNED])
+        given = (system.label, self.dataset, self.base(system).folder, self.filled)
+        made = self._compared(*given, {ADAPTIVE: ways()[ADAPTIVE]}, {LEARNED: self.systems})
         return {f"{rule}, filled": made[rule] for rule in (WINDOW_VOTE, ADAPTIVE, LEARNED)}
 
     def covered(self, masklets: MaskletStore) -> dict[str, float]:
         """Share of pixels under no masklet, and how many objects were followed on a frame."""
-        bare = frames = followed = 0
+        covered = followed = pixels = frames = 0
         for clip in self.dataset:
             stored = masklets.read(clip.name)
-            frames += clip.num_frames
             rows = stored.table
             followed += int((rows["frame"].to_numpy() >= rows["anchor"].to_numpy()).sum())
-            seen = 0
-            for parts in stored.windows():
-                for part in parts:
-                    bare += int((painters(part, "area") < 0).sum())
-                    seen += 1
-            bare += (clip.num_frames - seen) * clip.size[0] * clip.size[1]
-        pixels = sum(clip.num_frames * clip.size[0] * clip.size[1] for clip in self.dataset)
-        return {"uncovered": bare / pixels, "objects a frame": followed / frames}
+            parts = (part for window in stored.windows() for part in window)
+            covered += sum(int(covered_by(part.runs()).sum()) for part in parts)
+            frames += clip.num_frames
+            pixels += clip.num_frames * clip.size[0] * clip.size[1]
+        return {"uncovered": 1 - covered / pixels, "objects a frame": followed / frames}
 
     def weighed_on(self, other: OtherData) -> dict[str, MetricSuite]:
         """The same on other data, with an arbiter that has seen all of the study's base systems."""
-        changes = {"dataset": other.dataset, "split": other.split, "max_clips": None}
-        study = Study(self.settings.model_copy(update=changes))
-        study.saves_probabilities, study.log = True, self.log
+        study = self._on(dataset=other.dataset, split=other.split)
         masklets = study.masklets if other.masklets is None else MaskletStore(Path(other.masklets))
         base = (
             study.base(self.systems[0]).folder
             if other.predictions is None
             else PredictionFolder(Path(other.predictions), study.dataset.num_classes)
         )
-
-        def more() -> dict[str, Weighed]:
-            return {LEARNED: learned_way(self.arbiter(self.systems))}
-
         given = (other.label, study.dataset, base, masklets)
-        return self._compared(*given, ways(), more, [LEARNED])
+        return self._compared(*given, ways(), {LEARNED: self.systems})
 
     def _compared(
         self,
@@ -206,44 +187,45 @@ class BeyondStudy(Study):
         base: PredictionFolder,
         masklets: MaskletStore,
         known: dict[str, Weighed],
-        more: Callable[[], dict[str, Weighed]],
-        names: list[str],
+        fitted: dict[str, list[BaseSystem]],
     ) -> dict[str, MetricSuite]:
-        """One pass over the evidence; sums are kept on disk, and found again."""
-        sources = self.fit_study.dataset, [self.base(one).key for one in self.systems]
+        """One pass over the evidence; sums are kept on disk, and found again.
+
+        `known` are ways that need no fit, `fitted` those of the arbiters of some base systems.
+        """
+        probabilities = [
+            path for clip in dataset for path in probability_files(base, clip, "learned")
+        ]
         made_from = {
             "data_sha256": dataset.content_sha256(),
-            "fitted_on_sha256": sources[0].content_sha256(),
-            "fitted_with": sources[1],
-            "arbiter": [FitSettings().model_dump(mode="json"), len(names)],
-            "predictions": [str(base.root.resolve())],
-            "masklets": str(masklets.root.resolve()),
-            "ways": {key: [way.columns, way.margin] for key, way in known.items()},
+            "predictions_sha256": predictions_sha256(dataset, base),
+            "probabilities_sha256": sha256_files(probabilities),
+            "masklets_sha256": sha256_files(masklets.path(clip.name) for clip in dataset),
+            "fitted_on_sha256": self.fit_study.dataset.content_sha256(),
+            "fitted": {rule: [self.base(one).key for one in on] for rule, on in fitted.items()},
+            "fit": FitSettings().model_dump(mode="json"),
+            "ways": {rule: [*way.columns, way.margin] for rule, way in known.items()},
+            "weights": adaptive.WEIGHTS,
             "protocol": PROTOCOL.id,
         }
         key = f"{label.replace(' ', '_')}-{sha256_json(made_from)[:KEY_DIGITS]}"
         folder = self.root / "weighed" / key
-        every = [WINDOW_VOTE, BASE, *known, *names]
+        every = [WINDOW_VOTE, BASE, *known, *fitted]
         paths = {rule: folder / f"{rule.replace(' ', '_')}.npz" for rule in every}
 
         def work(*, progress: Progress) -> int:
-            if is_finished(folder, _plain(made_from)):
+            if is_finished(folder, made_from):
                 return len(dataset)
             suites = {rule: MetricSuite(dataset.num_classes) for rule in every}
-            given = known | more()
+            given = known | {rule: learned_way(self.arbiter(on)) for rule, on in fitted.items()}
             for clip in dataset:
                 compare(clip, base, windows_of(clip, base, masklets), given, suites)
                 progress(clip.name)
-            mark_started(folder, _plain(made_from))
+            mark_started(folder, made_from)
             for rule, suite in suites.items():
                 suite.save(paths[rule])
-            mark_finished(folder, _plain(made_from))
+            mark_finished(folder, made_from)
             return 0
 
         self.timed("weigh evidence", key, work, dataset, whole=True)
         return {rule: MetricSuite.load(path) for rule, path in paths.items()}
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """As JSON gives them back."""
-    return json.loads(json.dumps(values))
