@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from sam2vss_lib.masklets.runs import pixels_of_runs
+from sam2vss_lib.masklets.runs import Runs, decode_runs, encode_runs, pixels_of_runs
 
 Table: TypeAlias = Any  # a pyarrow.Table; pyarrow ships no types
 #: one row per masklet and frame, empty masks included; `rle_visible` holds the pixels of `rle` at
@@ -58,19 +58,29 @@ def mask_areas(rles: Sequence[bytes], height: int, width: int) -> NDArray[np.int
 
 def mask_columns(masks: NDArray[np.bool_]) -> Table:
     """The columns of (n, H, W) masks that follow from the masks alone; n > 0."""
-    return rle_columns(encode_masks(masks), *masks.shape[1:])
+    return run_columns(decode_runs(encode_masks(masks), masks.shape[1], masks.shape[2]))
 
 
-def rle_columns(rles: Sequence[bytes], height: int, width: int) -> Table:
-    """The columns of n > 0 masks that follow from their run lengths alone."""
-    count = len(rles)
-    boxes = coco.toBbox(_with_size(rles, height, width)).astype(np.int32)
+def run_columns(runs: Runs) -> Table:
+    """The columns of n > 0 masks that follow from their runs alone."""
+    count, (height, width) = len(runs.counts), runs.size_px
+    mask = np.repeat(np.arange(count), runs.counts)
+    (left, top), (right, bottom) = (divmod(at, height) for at in (runs.starts, runs.stops - 1))
+    # a run that goes on in another column has been at the bottom of one and at the top of the next
+    top[left < right], bottom[left < right] = 0, height - 1
+    low, high = (np.full((2, count), value) for value in (max(height, width), -1))
+    for at, ends in zip((left, top), low, strict=True):
+        np.minimum.at(ends, mask, at)
+    for at, ends in zip((right, bottom), high, strict=True):
+        np.maximum.at(ends, mask, at)
+    x, y = np.where(runs.counts > 0, low, 0)
+    w, h = np.where(runs.counts > 0, high + 1 - low, 0)
     columns = {
-        "rle": rles,
+        "rle": encode_runs(runs),
         "height": np.full(count, height),
         "width": np.full(count, width),
-        "area": mask_areas(rles, height, width),
-        **dict(zip("xywh", boxes.T, strict=True)),
+        "area": np.bincount(mask, runs.stops - runs.starts, count).astype(np.int32),
+        **{"x": x, "y": y, "w": w, "h": h},
     }
     return pa.table(columns, schema=pa.schema([SCHEMA.field(name) for name in columns]))
 

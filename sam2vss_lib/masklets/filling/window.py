@@ -8,17 +8,20 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.datasets.labels import Labels
+from sam2vss_lib.masklets.engines.batched.drawn import Drawn
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
-from sam2vss_lib.masklets.engines.batched.frame_size import VisibleParts, above, parts_at_frame_size
+from sam2vss_lib.masklets.engines.batched.frame_size import above, parts_at_frame_size
 from sam2vss_lib.masklets.engines.batched.frames import encoded_frames
 from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
 from sam2vss_lib.masklets.filling.prompting import Prompter
 from sam2vss_lib.masklets.proposals import Proposals
-from sam2vss_lib.masklets.rows import SCHEMA, Table, encode_masks, rle_columns
+from sam2vss_lib.masklets.rows import SCHEMA, Table, run_columns
+from sam2vss_lib.masklets.runs import encode_runs, no_runs
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.work import Work
 
@@ -55,10 +58,10 @@ class FilledWindow:
         """
         drawn = self.drawn.get(frame)
         unborn = self.masklets - (drawn.num_rows if drawn else 0)
-        empty = encode_masks(np.zeros((1, *size_px), bool)) * unborn
         tables = [drawn] if drawn else []
         if unborn:
-            tables.append(_table(empty, empty, np.full(unborn, _UNBORN), size_px))
+            nothing = run_columns(no_runs(unborn, size_px))
+            tables.append(_table(nothing, nothing["rle"].to_pylist(), np.full(unborn, _UNBORN)))
         table = pa.concat_tables(tables)
         counts = [len(birth.found.masks) for birth in self.births]
         for name, values in {
@@ -136,26 +139,16 @@ def _covered_by(parts: Sequence[TrackedFrame], old: NDArray[np.bool_]) -> NDArra
 
 def _drawn(parts: Sequence[TrackedFrame], old: NDArray[np.bool_]) -> Table:
     """Masks of tracked masklets on a frame, and of them what neither old nor other ones hide."""
-    size_px = parts[0].size_px
     starts = np.cumsum([0, *(len(part.low) for part in parts)])
     rows = np.concatenate([part.rows + at for part, at in zip(parts, starts, strict=False)])
-    rles, top = list[bytes](), VisibleParts(rows, size_px)
-    for part, at in zip(parts, starts.tolist(), strict=False):
-        for start, logits in parts_at_frame_size(part.low, size_px):
-            rles += encode_masks(above(logits).cpu().numpy())
-            top.add(at + start, logits)
+    low = torch.cat([part.low for part in parts])
+    masks, (seen,) = Drawn(low, parts[0].size_px, [rows], old).runs()
     presence = np.concatenate([part.object_score for part in parts])
-    return _table([rles[row] for row in rows], top.encoded(old), presence, size_px)
+    return _table(run_columns(masks).take(rows), encode_runs(seen), presence)
 
 
-def _table(
-    rles: Sequence[bytes],
-    visible: Sequence[bytes],
-    presence: NDArray[np.floating],
-    size_px: tuple[int, int],
-) -> Table:
+def _table(masks: Table, visible: Sequence[bytes], presence: NDArray[np.floating]) -> Table:
     """The columns that change from frame to frame."""
-    table = rle_columns(rles, *size_px)
     for name, values in {"rle_visible": visible, "object_score": presence}.items():
-        table = table.append_column(name, pa.array(values, SCHEMA.field(name).type))
-    return table
+        masks = masks.append_column(name, pa.array(values, SCHEMA.field(name).type))
+    return masks

@@ -7,23 +7,22 @@ longest of their windows goes. Objects do not see each other in SAM2, so sharing
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import Clip
+from sam2vss_lib.masklets.engines.batched.drawn import Drawn, OnItsWay
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
-from sam2vss_lib.masklets.engines.batched.frame_size import (
-    PackedMasks,
-    VisibleParts,
-    above,
-    parts_at_frame_size,
-)
+from sam2vss_lib.masklets.engines.batched.frame_size import PackedMasks
 from sam2vss_lib.masklets.engines.batched.frames import Frame, encoded_frames
 from sam2vss_lib.masklets.engines.batched.grid import Candidates, propose, survivors
+from sam2vss_lib.masklets.engines.batched.handover import Handover
 from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
-from sam2vss_lib.masklets.rows import encode_masks, rle_columns
+from sam2vss_lib.masklets.rows import run_columns
+from sam2vss_lib.masklets.runs import encode_runs
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.work import Work
@@ -82,30 +81,32 @@ def write_clip(
     work, model, first = Work(), tracker.model, next(iter(writers))
     anchors = {a for s in writers for a in range(0, clip.num_frames, s.window)}
     windows: list[_OpenWindow] = []
-    for frame in encoded_frames(
+    frames = encoded_frames(
         clip,
         model,
         anchors,
         precision=first.precision,
         share_anchors=first.share_anchor_encoding,
-    ):
-        work.image_encodings += 1 + (frame.image is not None and frame.image is not frame.video)
-        if frame.image is not None:
-            opened = _open_window(clip, frame, frame.image, writers, tracker, work)
-            windows += [opened] if opened.members else []
-        for window in windows:
-            window.current = frame.video
-            part = next(window.parts)
-            work.object_frames += len(part.low)
-            _write_part(window, part, writers)
-        still_open: list[_OpenWindow] = []
-        for window in windows:
-            longest = max(member.num_frames for member in window.members)
-            if frame.index + 1 < window.anchor + longest:
-                still_open.append(window)
-            else:  # it and its generator refer to each other: free the memories here and now
-                window.parts = iter(())
-        windows = still_open
+    )
+    with closing(frames), Handover("writing") as writing:
+        for frame in frames:
+            work.image_encodings += 1 + (frame.image is not None and frame.image is not frame.video)
+            if frame.image is not None:
+                opened = _open_window(clip, frame, frame.image, writers, tracker, work)
+                windows += [opened] if opened.members else []
+            for window in windows:
+                window.current = frame.video
+                part = next(window.parts)
+                work.object_frames += len(part.low)
+                _hand_over(window, part, writers, writing)
+            still_open: list[_OpenWindow] = []
+            for window in windows:
+                longest = max(member.num_frames for member in window.members)
+                if frame.index + 1 < window.anchor + longest:
+                    still_open.append(window)
+                else:  # it and its generator refer to each other: free the memories here and now
+                    window.parts = iter(())
+            windows = still_open
     return work
 
 
@@ -192,30 +193,34 @@ def _candidates(
     return propose(model, features, size_px, users[0].model_copy(update=thresholds))
 
 
-def _write_part(
-    window: _OpenWindow, part: TrackedFrame, writers: Mapping[MaskletSettings, ClipWriter]
+def _hand_over(
+    window: _OpenWindow,
+    part: TrackedFrame,
+    writers: Mapping[MaskletSettings, ClipWriter],
+    writing: Handover,
 ) -> None:
-    """Hand the rows of one anchor on one frame to every setting that has them."""
+    """Have the rows of one anchor on one frame written, for every setting that has them."""
     members = [member for member in window.members if part.offset < member.num_frames]
-    places = [np.searchsorted(part.objects, member.slots) for member in members]
+    rows_of = [part.rows[np.searchsorted(part.objects, member.slots)] for member in members]
     # settings often keep the very same masklets
-    tops = {part.rows[at].tobytes(): VisibleParts(part.rows[at], part.size_px) for at in places}
-    rles: list[bytes] = []
-    for start, logits in parts_at_frame_size(part.low, part.size_px):
-        rles += encode_masks(above(logits).cpu().numpy())
-        for top in tops.values():
-            top.add(start, logits)
-    masks = rle_columns(rles, *part.size_px)
-    visible = {key: top.encoded() for key, top in tops.items()}
-    for member, at in zip(members, places, strict=True):
-        rows = part.rows[at]
-        writers[member.settings].add(
-            masks.take(rows),
-            visible[rows.tobytes()],
-            window=window.anchor // member.settings.window,
-            anchor=window.anchor,
-            frame=window.anchor + part.offset,
-            predicted_iou=member.predicted_iou,
-            stability=member.stability,
-            object_score=part.object_score[at],
-        )
+    shown = {rows.tobytes(): rows for rows in rows_of}
+    drawn = Drawn(part.low, part.size_px, [*shown.values()])
+    presence = OnItsWay(part.presence)
+
+    def write() -> None:
+        runs, seen = drawn.runs()
+        masks, scores = run_columns(runs), presence.numpy()
+        visible = dict(zip(shown, map(encode_runs, seen), strict=True))
+        for member, rows in zip(members, rows_of, strict=True):
+            writers[member.settings].add(
+                masks.take(rows),
+                visible[rows.tobytes()],
+                window=window.anchor // member.settings.window,
+                anchor=window.anchor,
+                frame=window.anchor + part.offset,
+                predicted_iou=member.predicted_iou,
+                stability=member.stability,
+                object_score=scores[rows],
+            )
+
+    writing.put(write)

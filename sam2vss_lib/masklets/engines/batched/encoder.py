@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch._dynamo.exc import BackendCompilerFailed
 
 from sam2vss_lib.errors import RunError, first_line
+from sam2vss_lib.masklets.engines.batched.resizing import pillows_order, resize_bicubic
 from sam2vss_lib.masklets.sam2 import Sam2Model, without_script_warning
 
 #: stock sam2 resizes a frame in one way for its video predictor (Pillow, bicubic, rounded to 8
@@ -23,6 +24,8 @@ from sam2vss_lib.masklets.sam2 import Sam2Model, without_script_warning
 Resizing = Literal["video", "image"]
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
+#: (3, 256) what becomes of a value of a channel; in double precision first, as stock does
+_VALUES = ((np.arange(256) / 255.0).astype(np.float32) - _MEAN[:, None]) / _STD[:, None]
 
 
 class EncodedFrames(NamedTuple):
@@ -47,18 +50,31 @@ def model_input(image: NDArray[np.uint8], side_px: int, resizing: Resizing) -> T
         with without_script_warning():
             return SAM2Transforms(side_px, mask_threshold=0.0)(image)
     resized = np.array(Image.fromarray(image).resize((side_px, side_px)))
-    # in double precision first, as stock does
-    x = (resized / 255.0).transpose(2, 0, 1).astype(np.float32, order="C")
-    return torch.from_numpy((x - _MEAN[:, None, None]) / _STD[:, None, None])
+    found = np.empty((3, side_px, side_px), np.float32)
+    for channel, values in enumerate(_VALUES):
+        np.take(values, resized[..., channel], out=found[channel], mode="clip")
+    return torch.from_numpy(found)
 
 
 def encode(
     model: Sam2Model, inputs: Sequence[Tensor], *, precision: str = "float32"
 ) -> EncodedFrames:
-    """Run the image encoder once over several frames, each as `model_input` gives them."""
-    batch = torch.stack(list(inputs)).to(model.device)
-    with torch.inference_mode(), model.autocast(precision):
-        return EncodedFrames(*model.predictor.forward_image(batch)["backbone_fpn"])
+    """Run the image encoder once over several frames, each as `model_input` gives them.
+
+    Or as they are, (H, W, 3) uint8 of a size of which `pillows_order` is known; then the device
+    does what `model_input` does for "video", to the bit.
+    """
+    batch = torch.stack([x.to(model.device, non_blocking=True) for x in inputs])
+    with torch.inference_mode():
+        if batch.dtype == torch.uint8:
+            side_px = model.predictor.image_size
+            axes = pillows_order((batch.shape[1], batch.shape[2]), side_px)
+            assert axes is not None, f"Pillow resizes {batch.shape[1:3]} in its own way"
+            values = torch.from_numpy(_VALUES).to(batch.device)
+            channels = resize_bicubic(batch, side_px, axes).unbind(3)
+            batch = torch.stack([values[n][x.long()] for n, x in enumerate(channels)], 1)
+        with model.autocast(precision):
+            return EncodedFrames(*model.predictor.forward_image(batch)["backbone_fpn"])
 
 
 def with_compiled_encoder(model: Sam2Model) -> Sam2Model:

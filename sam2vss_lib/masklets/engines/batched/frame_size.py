@@ -13,11 +13,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.masklets.rows import encode_masks
-
 #: logits at the frame's size held at once, in bytes, or those of one mask: as many as fit the
 #: caches of a CPU, and as many as keep a GPU busy
 _PART_BYTES = {"cpu": 2 << 20, "cuda": 1 << 30}
+WHOLE = slice(None), slice(None)  # all rows and columns
 _BITS = 0x0102040810204080  # gathers the lowest bits of eight bytes in the highest byte
 
 
@@ -96,6 +95,14 @@ def overlaps(packed: Tensor) -> NDArray[np.float64]:
     return (shared / (areas[:, None] + areas - shared).clamp_min(1)).cpu().numpy()
 
 
+def occupied(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The rows and columns of an (H, W) mask outside of which there is nothing."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 class VisibleParts:
     """What `visible.visible_parts` gives of some masklets, whose logits come a few at a time.
 
@@ -109,38 +116,47 @@ class VisibleParts:
         self._place[named] = first
         self._top: tuple[Tensor, Tensor] | None = None  # (H, W) largest logit, and whose it is
 
-    def add(self, start: int, logits: Tensor) -> None:
-        """Take in logits (m, H, W), of which the first is number `start`."""
+    def add(
+        self,
+        start: int,
+        logits: Tensor,
+        within: tuple[slice, slice] = WHOLE,
+    ) -> None:
+        """Take in logits (m, H, W), of which the first is number `start`.
+
+        Outside of the rows and columns that they are within, none is positive.
+        """
         places = self._place[start : start + len(logits)]
         kept = np.flatnonzero(places < self._count)
         if not len(kept):
             return
+        if self._top is None:
+            nobody = torch.full(self._size, self._count, dtype=torch.int32, device=logits.device)
+            self._top = logits.new_zeros(self._size), nobody
+        best, owner = (whole[within] for whole in self._top)
+        logits = logits[:, *within]
         if len(kept) < len(logits):
             logits = logits[torch.from_numpy(kept).to(logits.device)]
         index = torch.from_numpy(places[kept].astype(np.int32)).to(logits.device)[:, None, None]
-        best = logits.amax(0)
+        highest = logits.amax(0)
         # argmax promises nothing about ties, and prompts' logits are mostly equal on their frame
-        place = torch.where(logits == best, index, self._count).amin(0)
-        if self._top is not None:
-            old, owner = self._top
-            place = torch.where(
-                best > old, place, torch.where(best == old, place.minimum(owner), owner)
-            )
-            best = best.maximum(old)
-        self._top = best, place
+        place = torch.where(logits == highest, index, self._count).amin(0)
+        tie = torch.where(highest == best, place.minimum(owner), owner)
+        owner.copy_(torch.where(highest > best, place, tie))
+        torch.maximum(best, highest, out=best)
 
-    def encoded(self, hidden: NDArray[np.bool_] | None = None) -> list[bytes]:
-        """Run lengths of the n disjoint masks, without pixels that something else hides, (H, W)."""
+    def owners(self, hidden: NDArray[np.bool_] | None = None) -> Tensor:
+        """(H, W) int32 which of the n is seen at a pixel, n where none is.
+
+        None is seen where something else hides it, (H, W).
+        """
         if self._top is None:
-            return []
-        best, place = self._top
-        owner = place.masked_fill(best <= 0, self._count).cpu()
+            return torch.full(self._size, self._count, dtype=torch.int32)
+        best, owner = self._top
+        gone = best <= 0
         if hidden is not None:
-            owner = owner.masked_fill(torch.from_numpy(hidden), self._count)
-        found: list[bytes] = []
-        for part in in_parts(torch.arange(self._count, dtype=torch.int32), self._size):
-            found += encode_masks((owner == part[:, None, None]).numpy())
-        return found
+            gone |= torch.from_numpy(hidden).to(gone.device)
+        return owner.masked_fill(gone, self._count)
 
 
 def parts_at_frame_size(logits: Tensor, size_px: Sequence[int]) -> Iterator[tuple[int, Tensor]]:

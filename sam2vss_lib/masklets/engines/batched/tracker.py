@@ -51,8 +51,13 @@ class TrackedFrame(NamedTuple):
     objects: NDArray[np.int64]  # (m,) indices among the masks given, ascending
     low: Tensor  # (k, 1, h, w) float32 logits
     rows: NDArray[np.int64]  # (m,) which are each object's: 0 to m - 1, unless some were merged
-    object_score: NDArray[np.float32]  # (m,) logit of the object being present
+    presence: Tensor  # (k,) float32 logits of objects being present, on the model's device
     size_px: tuple[int, int]  # (H, W) of the frame
+
+    @property
+    def object_score(self) -> NDArray[np.float32]:
+        """(m,) logit of each object being present, for which the device is waited for."""
+        return self.presence.cpu().numpy()[self.rows]
 
     @property
     def logits(self) -> Tensor:
@@ -141,7 +146,7 @@ class WindowTracker:
             objects = np.flatnonzero(lengths > offset)
             rows = np.searchsorted(followed, leaders[objects])
             height, width = masks.shape[1:]
-            yield TrackedFrame(offset, objects, low, rows, scores[rows], (height, width))
+            yield TrackedFrame(offset, objects, low, rows, scores, (height, width))
             if self._merge_iou is not None:
                 taken_for = np.arange(len(masks))
                 parts = parts_at_frame_size(low, masks.shape[1:])
@@ -153,7 +158,7 @@ class WindowTracker:
 
     def _frame(
         self, offset: int, features: EncodedFrames, masks: Masks, chunks: Sequence[Chunk]
-    ) -> tuple[NDArray[np.int64], Tensor, NDArray[np.float32], list[Chunk]]:
+    ) -> tuple[NDArray[np.int64], Tensor, Tensor, list[Chunk]]:
         """All chunks on one frame: objects, low logits, scores, and the chunks afterwards."""
         waiting, done, logits, scores = list(chunks), [], [], []
         while waiting:
@@ -172,9 +177,10 @@ class WindowTracker:
             done.append(Chunk(chunk.objects, chunk.lengths, memories))
         objects = np.concatenate([chunk.objects for chunk in done])
         order = np.argsort(objects)
-        found, present = torch.cat(logits), torch.cat(scores).cpu().numpy()[order]
+        found, present = torch.cat(logits), torch.cat(scores)
         if (order != np.arange(len(order))).any():
-            found = found[torch.from_numpy(order)]
+            index = torch.from_numpy(order).to(found.device)
+            found, present = found[index], present[index]
         return objects[order], found, present, done
 
     def _step(

@@ -14,12 +14,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.datasets.labels import Labels
+from sam2vss_lib.masklets.engines.batched.drawn import Drawn
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
 from sam2vss_lib.masklets.engines.batched.grid import propose, select
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
-from sam2vss_lib.masklets.engines.visible import visible_parts
-from sam2vss_lib.masklets.rows import encode_masks, mask_areas, mask_columns
-from sam2vss_lib.masklets.runs import decode_runs
+from sam2vss_lib.masklets.rows import encode_masks, mask_areas, run_columns
+from sam2vss_lib.masklets.runs import decode_runs, encode_runs
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.metrics import MetricSuite
@@ -117,8 +117,9 @@ def _tracking(
 
 
 def _stored(masks: Mask) -> Any:
-    logits = torch.from_numpy(masks).float() - 0.5
-    return mask_columns(masks), encode_masks(visible_parts(logits).numpy())
+    logits = torch.from_numpy(masks)[:, None].float() - 0.5
+    drawn, (seen,) = Drawn(logits, masks.shape[1:], [np.arange(len(masks))]).runs()
+    return run_columns(drawn), encode_runs(seen)
 
 
 def _refined(rles: list[bytes], base: Labels, num_classes: int) -> Labels:

@@ -15,19 +15,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.masklets.engines.batched import clip as clip_module
-from sam2vss_lib.masklets.engines.batched import frame_size
+from sam2vss_lib.masklets.engines.batched import drawn, frame_size
 from sam2vss_lib.masklets.engines.batched.clip import write_clip
+from sam2vss_lib.masklets.engines.batched.drawn import changes
 from sam2vss_lib.masklets.engines.batched.frame_size import (
+    WHOLE,
     PackedMasks,
     VisibleParts,
     at_frame_size,
+    occupied,
     pack,
     parts_at_frame_size,
 )
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.engines.visible import visible_parts
-from sam2vss_lib.masklets.rows import encode_masks
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.store import MaskletStore
@@ -37,12 +38,13 @@ from tests.masklets.engines.batched.test_tracker import scene
 side = st.integers(1, 7)
 
 
-def visible_in_parts(logits: torch.Tensor, rows: np.ndarray, counts: Sequence[int]) -> list[bytes]:
+def visible_in_parts(logits: torch.Tensor, rows: np.ndarray, counts: Sequence[int]) -> torch.Tensor:
     top, start = VisibleParts(rows, (logits.shape[1], logits.shape[2])), 0
     for part in logits.split(list(counts)):
-        top.add(start, part)
+        where = occupied((part > 0).any(0).numpy())
+        top.add(start, part, where if start % 2 else WHOLE)
         start += len(part)
-    return top.encoded()
+    return top.owners() == torch.arange(len(rows))[:, None, None]
 
 
 @given(st.data())
@@ -52,8 +54,8 @@ def test_visible_parts_do_not_depend_on_how_logits_come(data: st.DataObject) -> 
     logits = torch.from_numpy(data.draw(hnp.arrays(np.float32, shape, elements=few)))
     rows = np.array(data.draw(st.lists(st.integers(0, len(logits) - 1), min_size=1)))
     counts = [1] * len(logits) if data.draw(st.booleans()) else [len(logits)]
-    expected = encode_masks(visible_parts(logits[torch.from_numpy(rows)]).numpy())
-    assert visible_in_parts(logits, rows, counts) == expected
+    expected = visible_parts(logits[torch.from_numpy(rows)])
+    assert torch.equal(visible_in_parts(logits, rows, counts), expected)
 
 
 @given(hnp.arrays(np.bool_, st.tuples(side, side, side)))
@@ -106,12 +108,11 @@ def test_memory_is_bounded_whatever_the_number_of_masklets(
     store, tracker = MaskletStore(tmp_path), WindowTracker(demo_model, max_objects_per_batch=4)
     together: list[int] = []
 
-    def encoded(masks: np.ndarray) -> list[bytes]:
-        together.append(len(masks))
-        return encode_masks(masks)
+    def counted(maps: torch.Tensor, *others: Any) -> torch.Tensor:
+        together.append(len(maps))
+        return changes(maps, *others)
 
-    for module in (clip_module, frame_size):
-        monkeypatch.setattr(module, "encode_masks", encoded)
+    monkeypatch.setattr(drawn, "changes", counted)
     metadata = {**METADATA, "clip": "clip", "frames": 2}
     with Largest() as largest, store.writer("clip", metadata) as writer:
         write_clip(clip, {settings: writer}, tracker)

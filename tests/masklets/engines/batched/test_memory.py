@@ -106,7 +106,7 @@ def test_windows_are_released_when_done(
             objects = np.flatnonzero(lengths > offset)
             logits = torch.from_numpy(masks[objects])[:, None].float() - 0.5
             parts.show(logits)
-            rows, scores = np.arange(len(objects)), np.zeros(len(objects), np.float32)
+            rows, scores = np.arange(len(objects)), torch.zeros(len(objects))
             yield TrackedFrame(offset, objects, logits, rows, scores, masks.size_px)
 
     monkeypatch.setattr(engine_clip, "_open_window", opened)

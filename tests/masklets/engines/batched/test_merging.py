@@ -11,7 +11,6 @@ from sam2vss_lib.masklets.engines.batched.chunks import first_alike
 from sam2vss_lib.masklets.engines.batched.frame_size import overlaps, pack
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.engines.visible import visible_parts
-from sam2vss_lib.masklets.rows import encode_masks
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from tests.masklets.engines.batched.test_frame_size import visible_in_parts
 from tests.masklets.engines.batched.test_tracker import encoded, scene, some_masks
@@ -70,8 +69,8 @@ def test_copies_of_an_object_are_followed_once(demo_model: Sam2Model, batch: int
 
 def test_visible_parts_of_copies_go_to_the_first() -> None:
     logits, rows = torch.randn(3, 6, 7), np.array([2, 0, 2, 1, 0])
-    expected = encode_masks(visible_parts(logits[torch.from_numpy(rows)]).numpy())
-    assert visible_in_parts(logits, rows, [3]) == expected
+    expected = visible_parts(logits[torch.from_numpy(rows)])
+    assert torch.equal(visible_in_parts(logits, rows, [3]), expected)
 
 
 def test_objects_to_be_merged_end_together(demo_model: Sam2Model) -> None:

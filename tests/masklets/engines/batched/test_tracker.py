@@ -235,7 +235,7 @@ def test_each_object_has_a_window_of_its_own_length(
                 np.zeros(1, np.int64),
                 part.low[part.objects == index],
                 np.zeros(1, np.int64),
-                part.object_score[part.objects == index],
+                part.presence[part.objects == index],
                 part.size_px,
             )
             for part in found[:length]
