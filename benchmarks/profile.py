@@ -11,9 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.inputs import demo_clip, matrix_rate_flops
 from benchmarks.windows import into_new_store
-from sam2vss_lib.masklets.engines.batched import clip, drawn, frame_size, frames
-from sam2vss_lib.masklets.engines.batched.drawn import Drawn
-from sam2vss_lib.masklets.engines.batched.frame_size import VisibleParts
+from sam2vss_lib.masklets.engines.batched import clip, frames
+from sam2vss_lib.masklets.engines.batched.drawing import drawn, frame_size
+from sam2vss_lib.masklets.engines.batched.drawing.drawn import Drawn
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import VisibleParts
 from sam2vss_lib.masklets.engines.batched.heads import Heads
 from sam2vss_lib.masklets.engines.batched.memory.reader import MemoryReader
 from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.datasets.labels import Labels
-from sam2vss_lib.masklets.engines.batched.drawn import Drawn
+from sam2vss_lib.masklets.engines.batched.drawing.drawn import Drawn
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import above, parts_at_frame_size
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
-from sam2vss_lib.masklets.engines.batched.frame_size import above, parts_at_frame_size
 from sam2vss_lib.masklets.engines.batched.frames import encoded_frames
 from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
 from sam2vss_lib.masklets.filling.prompting import Prompter

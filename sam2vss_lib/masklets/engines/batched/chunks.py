@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.masklets.engines.batched.frame_size import overlaps
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import overlaps
 from sam2vss_lib.masklets.engines.batched.memory.memories import Memories
 from sam2vss_lib.masklets.sam2 import Sam2Model
 

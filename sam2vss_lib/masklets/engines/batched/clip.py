@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.masklets.engines.batched.drawn import Drawn, OnItsWay
+from sam2vss_lib.masklets.engines.batched.drawing.drawn import Drawn, OnItsWay
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import PackedMasks
+from sam2vss_lib.masklets.engines.batched.drawing.handover import Handover
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
-from sam2vss_lib.masklets.engines.batched.frame_size import PackedMasks
 from sam2vss_lib.masklets.engines.batched.frames import Frame, encoded_frames
 from sam2vss_lib.masklets.engines.batched.grid import Candidates, propose, survivors
-from sam2vss_lib.masklets.engines.batched.handover import Handover
 from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
 from sam2vss_lib.masklets.rows import run_columns
 from sam2vss_lib.masklets.runs import encode_runs

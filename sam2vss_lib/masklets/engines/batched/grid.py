@@ -16,8 +16,7 @@ from sam2.utils.amg import build_point_grid
 from torch import Tensor
 from torchvision.ops.boxes import batched_nms
 
-from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
-from sam2vss_lib.masklets.engines.batched.frame_size import (
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import (
     PackedMasks,
     above,
     at_frame_size,
@@ -25,6 +24,7 @@ from sam2vss_lib.masklets.engines.batched.frame_size import (
     in_parts,
     pack,
 )
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
 from sam2vss_lib.masklets.engines.batched.point_decoder import PointDecoder
 from sam2vss_lib.masklets.proposals import Proposals, passes_iou, passes_stability
 from sam2vss_lib.masklets.sam2 import Sam2Model

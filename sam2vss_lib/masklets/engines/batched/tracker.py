@@ -21,14 +21,14 @@ from sam2vss_lib.masklets.engines.batched.chunks import (
     without,
 )
 from sam2vss_lib.masklets.engines.batched.coverage import check_covered
-from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, with_compiled_encoder
-from sam2vss_lib.masklets.engines.batched.frame_size import (
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import (
     PackedMasks,
     at_frame_size,
     in_parts,
     pack,
     parts_at_frame_size,
 )
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, with_compiled_encoder
 from sam2vss_lib.masklets.engines.batched.given import GIVEN_LOGIT, given_logits, given_masks
 from sam2vss_lib.masklets.engines.batched.heads import Heads
 from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach

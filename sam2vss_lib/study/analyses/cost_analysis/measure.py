@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.datasets.labels import Labels
-from sam2vss_lib.masklets.engines.batched.drawn import Drawn
+from sam2vss_lib.masklets.engines.batched.drawing.drawn import Drawn
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
 from sam2vss_lib.masklets.engines.batched.grid import propose, select
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker

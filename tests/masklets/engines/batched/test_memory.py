@@ -14,8 +14,8 @@ from PIL import Image
 from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engines.batched import clip as engine_clip
 from sam2vss_lib.masklets.engines.batched import frames as engine_frames
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import PackedMasks
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
-from sam2vss_lib.masklets.engines.batched.frame_size import PackedMasks
 from sam2vss_lib.masklets.engines.batched.frames import encoded_frames
 from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
 from sam2vss_lib.masklets.sam2 import Sam2Model

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.engines.batched.chunks import first_alike
-from sam2vss_lib.masklets.engines.batched.frame_size import overlaps, pack
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import overlaps, pack
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.engines.visible import visible_parts
 from sam2vss_lib.masklets.sam2 import Sam2Model
-from tests.masklets.engines.batched.test_frame_size import visible_in_parts
+from tests.masklets.engines.batched.drawing.test_frame_size import visible_in_parts
 from tests.masklets.engines.batched.test_tracker import encoded, scene, some_masks
 
 SIZE = (120, 160)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from sam2vss_lib.masklets.engines.batched import drawn, frame_size
-from sam2vss_lib.masklets.engines.batched.drawn import Drawn
-from sam2vss_lib.masklets.engines.batched.frame_size import at_frame_size
+from sam2vss_lib.masklets.engines.batched.drawing import drawn, frame_size
+from sam2vss_lib.masklets.engines.batched.drawing.drawn import Drawn
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import at_frame_size
 from sam2vss_lib.masklets.engines.visible import visible_parts
 from sam2vss_lib.masklets.rows import encode_masks
 from sam2vss_lib.masklets.runs import encode_runs

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2vss_lib.masklets.engines.batched.frame_size import (
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import (
     WHOLE,
     VisibleParts,
     above,

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from sam2vss_lib.errors import DataError
-from sam2vss_lib.masklets.engines.batched import handover
-from sam2vss_lib.masklets.engines.batched.handover import Handover
+from sam2vss_lib.masklets.engines.batched.drawing import handover
+from sam2vss_lib.masklets.engines.batched.drawing.handover import Handover
 
 
 def test_jobs_are_done_in_order_by_another_thread() -> None:

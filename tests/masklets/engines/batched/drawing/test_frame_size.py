@@ -15,10 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.masklets.engines.batched import drawn, frame_size
 from sam2vss_lib.masklets.engines.batched.clip import write_clip
-from sam2vss_lib.masklets.engines.batched.drawn import changes
-from sam2vss_lib.masklets.engines.batched.frame_size import (
+from sam2vss_lib.masklets.engines.batched.drawing import drawn, frame_size
+from sam2vss_lib.masklets.engines.batched.drawing.drawn import changes
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import (
     WHOLE,
     PackedMasks,
     VisibleParts,
