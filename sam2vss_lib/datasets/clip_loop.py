@@ -1,6 +1,7 @@
 """A stage's loop over clips, which other processes may be going through at the same time."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -26,19 +27,56 @@ def each_clip(
     Returns:
         Number of clips whose outputs were there.
     """
-    reused, left = 0, [*dataset]
+    reused = 0
     with _tidy(outs):
-        for wait in (False, True):
-            clips, left = left, list[Clip]()
-            for clip in clips:
-                with _held(clip, outs, wait=wait) as mine:
-                    if mine:
-                        reused += work(clip)
-                if mine:
-                    progress(clip.name)
-                else:
-                    left.append(clip)
+        for clip, held_clip in _in_turn(dataset, outs):
+            with held_clip:
+                reused += work(clip)
+            progress(clip.name)
     return reused
+
+
+def each_clip_overlapping(
+    dataset: Dataset,
+    outs: Sequence[Path],
+    work: Callable[[Clip, ExitStack], object],
+    progress: Callable[[str], None],
+) -> None:
+    """As `each_clip`, but a clip's outputs are finished by a thread while the next is begun.
+
+    What that takes is left on the stack that `work` gets, whose contexts end in the thread, or with
+    the error where work has one. An error in the thread is raised at the next clip's end.
+    """
+    with _tidy(outs), ThreadPoolExecutor(1, "finishing") as pool:
+        earlier: Future[None] | None = None
+        for clip, held_clip in _in_turn(dataset, outs):
+            with held_clip:
+                work(clip, held_clip)
+                finished = pool.submit(_finish, held_clip.pop_all(), clip.name, progress)
+            if earlier is not None:
+                earlier.result()
+            earlier = finished
+        if earlier is not None:
+            earlier.result()
+
+
+def _finish(stack: ExitStack, name: str, progress: Callable[[str], None]) -> None:
+    stack.close()
+    progress(name)
+
+
+def _in_turn(dataset: Dataset, outs: Sequence[Path]) -> Iterator[tuple[Clip, ExitStack]]:
+    """Clips with what holds them; first those that nobody else is at."""
+    left = [*dataset]
+    for wait in (False, True):
+        clips, left = left, list[Clip]()
+        for clip in clips:
+            stack = ExitStack()
+            if stack.enter_context(_held(clip, outs, wait=wait)):
+                yield clip, stack
+            else:
+                stack.close()
+                left.append(clip)
 
 
 @contextmanager

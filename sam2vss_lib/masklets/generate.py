@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2vss_lib.datasets import Clip, Dataset
-from sam2vss_lib.datasets.clip_loop import each_clip
+from sam2vss_lib.datasets.clip_loop import each_clip_overlapping
 from sam2vss_lib.masklets.plan import engine_key, passes
 from sam2vss_lib.masklets.registry import ENGINES, MaskletEngine
 from sam2vss_lib.masklets.sam2 import Sam2Model
@@ -100,7 +100,7 @@ def generate_shared(
         settings = next(one for one in outs if engine_key(one) == key)
         return ENGINES[settings.engine].load()(model, settings, max_objects_per_batch)
 
-    def work(clip: Clip) -> bool:
+    def work(clip: Clip, finishing: ExitStack) -> None:
         frames_sha256 = clip.frames_sha256()
         made_from = {s: inputs_of(clip, model, s, frames_sha256) for s in outs}
         missing: list[MaskletSettings] = []
@@ -118,15 +118,15 @@ def generate_shared(
                     s: stack.enter_context(stores[s].writer(clip.name, made_from[s])) for s in group
                 }
                 run.work += engine(engine_key(group[0])).write_clip(clip, writers)
+                finishing.callback(stack.pop_all().close)
             for settings, writer in writers.items():
                 done = run.by_settings[settings]
                 done.frames += clip.num_frames
                 done.masklets += writer.masklets
                 done.object_frames += writer.rows
                 done.seconds_by_clip[clip.name] = time.perf_counter() - started
-        return not missing
 
-    each_clip(dataset, [store.root for store in stores.values()], work, progress)
+    each_clip_overlapping(dataset, [store.root for store in stores.values()], work, progress)
     return run
 
 

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from sam2vss_lib.datasets import Clip, Dataset, open_dataset
-from sam2vss_lib.datasets.clip_loop import each_clip
+from sam2vss_lib.datasets.clip_loop import each_clip, each_clip_overlapping
 from sam2vss_lib.errors import DataError
 from sam2vss_lib.storage.files import held
 
@@ -103,3 +106,60 @@ def test_a_lock_dies_with_its_process(dataset: Dataset, tmp_path: Path) -> None:
     done: list[str] = []
     each_clip(dataset, [tmp_path], lambda clip: False, done.append)
     assert done == [clip.name for clip in dataset]
+
+
+def test_a_clips_end_overlaps_the_next_ones_beginning(dataset: Dataset, tmp_path: Path) -> None:
+    """The first is finished only after the second was begun, and both before the loop is left."""
+    second_begun, done = threading.Event(), list[str]()
+    first = dataset.clips[0].name
+
+    def work(clip: Clip, finishing: ExitStack) -> None:
+        if clip.name != first:
+            second_begun.set()
+            return
+        finishing.callback(lambda: done.append(str(second_begun.wait(timeout=60))))
+        assert not is_free(clip)
+
+    def is_free(clip: Clip) -> bool:
+        with held(tmp_path / ".locks" / clip.name, wait=False) as mine:
+            return mine
+
+    each_clip_overlapping(dataset, [tmp_path], work, done.append)
+    assert done == ["True", *(clip.name for clip in dataset)]
+    assert not (tmp_path / ".locks").exists()
+
+
+def test_what_fails_at_a_clips_end_is_raised(dataset: Dataset, tmp_path: Path) -> None:
+    def fail() -> None:
+        raise DataError("disk: full")
+
+    with pytest.raises(DataError, match="disk: full"):
+        each_clip_overlapping(
+            dataset, [tmp_path / "out"], lambda _, stack: stack.callback(fail), lambda clip: None
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_error_ends_the_contexts_of_its_clip_and_lets_the_one_before_be_finished(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    ends: list[object] = []
+
+    @contextmanager
+    def watched() -> Generator[None]:
+        try:
+            yield
+        except DataError:
+            ends.append("error")
+            raise
+        ends.append("whole")
+
+    def work(clip: Clip, finishing: ExitStack) -> None:
+        finishing.enter_context(watched())
+        if clip.name != dataset.clips[0].name:
+            raise DataError(clip.name)
+
+    with pytest.raises(DataError):
+        each_clip_overlapping(dataset, [tmp_path / "out"], work, lambda clip: None)
+    assert sorted(ends, key=str) == ["error", "whole"]
+    assert not (tmp_path / "out").exists()
