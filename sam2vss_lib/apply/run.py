@@ -16,7 +16,8 @@ from sam2vss_lib.apply.progress import Progress, watched, watched_folder
 from sam2vss_lib.apply.source import Source, look_at, open_source
 from sam2vss_lib.datasets import GENERATED, Dataset
 from sam2vss_lib.masklets.generate import generate_masklets
-from sam2vss_lib.masklets.sam2 import DEMO, Sam2Model, load_sam2
+from sam2vss_lib.masklets.registry import ENGINES, MaskletModel
+from sam2vss_lib.masklets.sam2 import DEMO
 from sam2vss_lib.masklets.store import MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.refine import refine
@@ -93,7 +94,8 @@ def apply(job: Job, say: Callable[[str], None] = print) -> Outcome:
     is_finished(job.out, made_from)  # refuses another source's
     planned = plan(job, source)
     say(planned)
-    model = load_sam2(job.checkpoint, device=job.processor, config=job.config)
+    engine = ENGINES[job.masklets.engine]
+    model = engine.load_model(job.checkpoint, device=job.processor, config=job.config)
     segmentor = None if job.model is None else load_segmentor(job.model, job.processor)
     mark_started(job.out, made_from)
 
@@ -168,7 +170,7 @@ def _base(
     return folder
 
 
-def _track(job: Job, dataset: Dataset, model: Sam2Model, progress: Progress) -> None:
+def _track(job: Job, dataset: Dataset, model: MaskletModel, progress: Progress) -> None:
     with progress.stage("masklets") as (frame, clip):
         generate_masklets(
             watched(dataset, frame),

@@ -27,6 +27,7 @@ from sam2vss_lib.cli.options import (
 )
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.masklets.filling.settings import FillSettings
+from sam2vss_lib.masklets.registry import ENGINES
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.segmentors.settings import InferenceOptions
 from sam2vss_lib.storage.targets import check_folder
@@ -161,10 +162,10 @@ def tracking(
 ) -> ClipWork[MaskletRun]:
     """The stage with its model loaded; arguments as of the command."""
     from sam2vss_lib.masklets.generate import generate_masklets
-    from sam2vss_lib.masklets.sam2 import load_sam2
     from sam2vss_lib.validation import resolve_device
 
-    model = load_sam2(checkpoint, device=resolve_device(device), config=config)
+    engine = ENGINES[settings.engine]
+    model = engine.load_model(checkpoint, device=resolve_device(device), config=config)
     return partial(
         generate_masklets,
         model=model,
@@ -188,15 +189,15 @@ def _filling(
 ) -> ClipWork[FillRun]:
     from sam2vss_lib.datasets.labels import MAX_CLASSES
     from sam2vss_lib.masklets.filling.fill import fill_masklets
-    from sam2vss_lib.masklets.sam2 import load_sam2
     from sam2vss_lib.masklets.store import MaskletStore
     from sam2vss_lib.predictions.folder import PredictionFolder
     from sam2vss_lib.validation import resolve_device
 
     base = PredictionFolder(predictions, MAX_CLASSES, label_offset) if predictions else None
+    engine = ENGINES[settings.engine]
     return partial(
         fill_masklets,
-        model=load_sam2(checkpoint, device=resolve_device(device), config=config),
+        model=engine.load_model(checkpoint, device=resolve_device(device), config=config),
         masklets=settings,
         settings=filling,
         source=MaskletStore(source) if source else None,

@@ -13,10 +13,9 @@ from typing import Any
 from sam2vss_lib.datasets import Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip_overlapping
 from sam2vss_lib.masklets.plan import engine_key, passes
-from sam2vss_lib.masklets.registry import ENGINES, MaskletEngine
-from sam2vss_lib.masklets.sam2 import Sam2Model
+from sam2vss_lib.masklets.registry import ENGINES, MaskletEngine, MaskletModel
 from sam2vss_lib.masklets.settings import MaskletSettings
-from sam2vss_lib.masklets.store import MaskletStore
+from sam2vss_lib.masklets.store import MODEL, MaskletStore
 from sam2vss_lib.masklets.work import Work
 
 
@@ -53,7 +52,7 @@ class SharedRun:
 
 def generate_masklets(
     dataset: Dataset,
-    model: Sam2Model,
+    model: MaskletModel,
     settings: MaskletSettings,
     out: str | Path,
     *,
@@ -81,7 +80,7 @@ def generate_masklets(
 
 def generate_shared(
     dataset: Dataset,
-    model: Sam2Model,
+    model: MaskletModel,
     outs: Mapping[MaskletSettings, Path],
     *,
     max_objects_per_batch: int | None = None,
@@ -131,7 +130,7 @@ def generate_shared(
 
 
 def inputs_of(
-    clip: Clip, model: Sam2Model, settings: MaskletSettings, frames_sha256: str
+    clip: Clip, model: MaskletModel, settings: MaskletSettings, frames_sha256: str
 ) -> dict[str, Any]:
     """What the masklets of a clip are made from, as their file records it."""
     return {
@@ -142,4 +141,5 @@ def inputs_of(
         "clip": clip.name,
         "frames": clip.num_frames,
         "frames_sha256": frames_sha256,
+        **({MODEL: dict(model.made_with)} if model.made_with else {}),
     }

@@ -2,9 +2,9 @@
 
 import logging
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -12,10 +12,13 @@ from typing import Any, cast
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from sam2vss_lib.datasets.manifests import CheckpointFacts, load_checkpoints_manifest
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.masklets.checkpoints import checkpoint_folder
+from sam2vss_lib.masklets.hugging_face.layout import sam2_of_transformers
+from sam2vss_lib.masklets.hugging_face.networks import HUB
 from sam2vss_lib.storage.files import sha256_file, sha256_json
 from sam2vss_lib.storage.state_dicts import read_state_dict
 
@@ -47,6 +50,7 @@ class Sam2Model:
     checkpoint_sha256: str  # of the weights file
     config_sha256: str  # of the configuration, overrides included
     device: torch.device
+    made_with: Mapping[str, str] = field(default_factory=dict)  # as of `MaskletModel`: nothing more
 
     def autocast(self, precision: str) -> AbstractContextManager[Any]:
         """Context in which the model runs with `precision` ("float32" or "bfloat16")."""
@@ -85,7 +89,9 @@ def load_sam2(
 
     Args:
         checkpoint: `demo`, the name of an official checkpoint (`sam2.1_hiera_large`, ...; see
-            `data_manifests/checkpoints.yaml`), or a path to a `.pt` or `.safetensors` file.
+            `data_manifests/checkpoints.yaml`), a path to a `.pt` or `.safetensors` file, or a
+            `Sam2VideoModel` of transformers: its folder, or `hf:` and its name on the hub, of which
+            the local cache must have it.
         device: where to put the model.
         config: needed only for files with unofficial names: a configuration of the sam2 package
             (`configs/sam2.1/sam2.1_hiera_t.yaml`), which gets the overrides of sam2's own video
@@ -100,27 +106,40 @@ def load_sam2(
         SettingsError: an unknown checkpoint name, configuration or device.
         DataError: the weights are missing, unreadable, or do not fit the configuration.
     """
-    weights, facts = _find_weights(str(checkpoint))
-    source, packaged = _find_config(weights, facts, config)
-    try:
-        node = cast(DictConfig, OmegaConf.load(source))
-        node = OmegaConf.merge(node.get("model", node), _STOCK_OVERRIDES if packaged else {})
-        model = build_model(cast(DictConfig, node))
-        identity = sha256_json(OmegaConf.to_container(node, resolve=True))
-    except Exception as error:  # YAML, OmegaConf, Hydra and sam2 itself each have their own
-        raise SettingsError(f"{source}: not a SAM2 configuration ({first_line(error)})") from None
+    if str(checkpoint).startswith(HUB) or Path(checkpoint).is_dir():
+        if config is not None:
+            raise SettingsError(f"--config {config}: not for {checkpoint}, which says what it is")
+        name, folder, node, state, digest = sam2_of_transformers(str(checkpoint))
+        model, identity = _build(node, folder)
+        _load_weights(model, state, folder, folder)
+    else:
+        weights, facts = _find_weights(str(checkpoint))
+        source, packaged = _find_config(weights, facts, config)
+        model, identity = _build(source, source, _STOCK_OVERRIDES if packaged else {})
+        _load_weights(model, read_state_dict(weights), weights, source)
+        name, digest = facts.name if facts is not None else weights.name, sha256_file(weights)
+        if facts is not None and facts.sha256 not in (None, digest):
+            _log.warning("%s: not the published file of this name, its SHA-256 differs", weights)
     model.fill_hole_area = 0
-    _load_weights(model, weights, source)
-    digest = sha256_file(weights)
-    if facts is not None and facts.sha256 not in (None, digest):
-        _log.warning("%s: not the published file of this name, its SHA-256 differs", weights)
     try:
         device = torch.device(device)
         model = model.float().to(device).eval()
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(f"device {device}: cannot be used here ({first_line(error)})") from None
-    name = facts.name if facts is not None else weights.name
     return Sam2Model(name, model, digest, identity, device)
+
+
+def _build(
+    config: DictConfig | Path, source: Path, overrides: Mapping[str, Any] | None = None
+) -> tuple[Any, str]:
+    """The model of a configuration or of a file that holds one, and the configuration's hash."""
+    try:
+        node = cast(DictConfig, OmegaConf.load(config) if isinstance(config, Path) else config)
+        node = OmegaConf.merge(node.get("model", node), dict(overrides or {}))
+        model = build_model(cast(DictConfig, node))
+        return model, sha256_json(OmegaConf.to_container(node, resolve=True))
+    except Exception as error:  # YAML, OmegaConf, Hydra and sam2 itself each have their own
+        raise SettingsError(f"{source}: not a SAM2 configuration ({first_line(error)})") from None
 
 
 def _find_weights(checkpoint: str) -> tuple[Path, CheckpointFacts | None]:
@@ -140,8 +159,8 @@ def _find_weights(checkpoint: str) -> tuple[Path, CheckpointFacts | None]:
         facts = next((entry for entry in manifest.values() if entry.file == path.name), None)
     else:
         raise SettingsError(
-            f"unknown checkpoint {checkpoint!r}: give one of {', '.join(manifest)}, or a path that "
-            f"ends in {', '.join(_SUFFIXES)}"
+            f"unknown checkpoint {checkpoint!r}: give one of {', '.join(manifest)}, a path that "
+            f"ends in {', '.join(_SUFFIXES)}, or a folder or {HUB}NAME of transformers"
         )
     if not path.is_file():
         raise DataError(f"{path}: no such checkpoint file; {hint}")
@@ -168,9 +187,8 @@ def _find_config(
     raise SettingsError(f"unknown configuration {wanted!r}: no such file, none in sam2 either")
 
 
-def _load_weights(model: Any, weights: Path, source: Path) -> None:
+def _load_weights(model: Any, state: Mapping[str, Tensor], weights: Path, source: Path) -> None:
     """Put weights into a model; every tensor must be there with the right shape, and no other."""
-    state = read_state_dict(weights)
     expected = {name: value.shape for name, value in model.state_dict().items()}
     found = {name: value.shape for name, value in state.items()}
     if wrong := [n for n in expected | found if expected.get(n) != found.get(n)]:

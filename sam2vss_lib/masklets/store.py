@@ -26,6 +26,7 @@ MaskColumn = Literal["rle", "rle_visible"]
 _TEXTS = ("settings_sha256", "checkpoint_sha256", "clip")
 _OPTIONAL_TEXTS = ("config_sha256", "frames_sha256")  # ours, not of the format
 FILL = "fill"  # what was added where nothing covered is made from; a dict
+MODEL = "model"  # what a model of another package is, beside its weights; a dict
 _REDO = "move it away and run sam2vss masklets again"
 
 
@@ -111,7 +112,8 @@ class MaskletStore(ClipFiles):
         Returns:
             `settings` (dict), `frames` (their number), and the texts `settings_sha256`,
             `checkpoint_sha256` and `clip`; `config_sha256` and `frames_sha256` where the file has
-            them, as all of ours do; and `fill` (dict) where `fill_masklets` made it.
+            them, as all of ours do; `fill` (dict) where `fill_masklets` made it; and `model` (dict)
+            where its masklets follow from more than weights, as with those of transformers.
 
         Raises:
             DataError: missing or unreadable file, or one of another format version.
@@ -127,8 +129,7 @@ class MaskletStore(ClipFiles):
                 raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}")
             stored: dict[str, Any] = {key: text[key] for key in _TEXTS}
             stored |= {key: text[key] for key in _OPTIONAL_TEXTS if key in text}
-            if FILL in text:
-                stored[FILL] = json.loads(text[FILL])
+            stored |= {key: json.loads(text[key]) for key in (FILL, MODEL) if key in text}
             stored["settings"], stored["frames"] = json.loads(text["settings"]), int(text["frames"])
             return stored
         except KeyError as error:

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.isam2.encoders.base import Encoder
-from sam2vss_lib.segmentors.hugging_face.folder import model_folder
 from sam2vss_lib.segmentors.hugging_face.loading import load_hugging_face
 from sam2vss_lib.segmentors.hugging_face.segmentor import recorded
 from sam2vss_lib.storage.files import read_json, sha256_file, sha256_json
+from sam2vss_lib.storage.hugging_face import model_folder
 
 #: mean and deviation of the colours (values 0..1) of most published models
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -8,18 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.segmentors.hugging_face.classes import own_classes
-from sam2vss_lib.segmentors.hugging_face.folder import (
+from sam2vss_lib.segmentors.hugging_face.segmentor import HuggingFaceSegmentor, VideomtSegmentor
+from sam2vss_lib.segmentors.settings import InferenceOptions
+from sam2vss_lib.storage.hugging_face import (
     OFFLINE,
+    check_weights,
     configs_sha256,
     model_folder,
     model_name,
     reading,
     weights_sha256,
 )
-from sam2vss_lib.segmentors.hugging_face.segmentor import HuggingFaceSegmentor, VideomtSegmentor
-from sam2vss_lib.segmentors.settings import InferenceOptions
 
 _OTHER_OUTPUTS = ("detr",)  # its masks have other names, and its post-processing other rules
 _TASK = "the task is semantic"  # as OneFormer was told in its training
@@ -54,7 +55,7 @@ def load_hugging_face(
         network, report = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-    _check_weights(network, report, folder)
+    check_weights(network, report, folder)
     config = network.config
     with reading(folder):
         processor, inputs = _processor(config, folder)
@@ -106,26 +107,6 @@ def _kind(folder: Path) -> Any:
             "such as SegFormer, UperNet, DPT, BEiT, Mask2Former, OneFormer, EoMT or VidEoMT"
         )
     return kinds[0]
-
-
-def _check_weights(network: Any, report: Any, folder: Path) -> None:
-    """Refuse a network that has random or broken weights in it.
-
-    Raises:
-        DataError: weights are missing, of another shape, or not finite.
-    """
-    # what is counted in training alone is no weight
-    lacking = {key for key in report["missing_keys"] if not key.startswith("criterion.")}
-    lacking |= {str(key[0]) for key in report["mismatched_keys"]}
-    if lacking:
-        first = min(lacking)
-        raise DataError(
-            f"{folder}: {len(lacking)} weights are missing or of another shape, such as {first}; "
-            "download the model again"
-        )
-    for key, value in network.named_parameters():
-        if not bool(value.isfinite().all()):
-            raise DataError(f"{folder}: {key} has values that are not finite; give trained weights")
 
 
 def _processor(config: Any, folder: Path) -> tuple[Any, dict[str, Tensor]]:

@@ -74,13 +74,15 @@ def propose(
     Features are the frame's, in the "image" resizing. `loosest` says grid and precision, and
     thresholds no stricter than any of the settings that the candidates are for.
     """
+    side_px = model.predictor.image_size
     if points_xy is None:
-        points_xy = build_point_grid(loosest.points_per_side) * np.array(size_px[::-1])
+        points = grid_points(loosest, size_px, side_px)
+    else:
+        points = model_points(points_xy, size_px, side_px)
 
     def decoded() -> Iterator[tuple[Tensor, Tensor]]:
         decoder = PointDecoder(model.predictor, features)
-        points = model_points(points_xy, size_px, model)
-        for batch in points.split(loosest.points_per_batch):
+        for batch in points.to(model.device).split(loosest.points_per_batch):
             prompted = decoder.decode(batch)
             passed = passes_iou(prompted.predicted_iou, loosest.pred_iou_thresh)
             yield decoder.masks(prompted, passed), prompted.predicted_iou[passed]
@@ -135,12 +137,16 @@ def select(
     return found, index.cpu().numpy()
 
 
-def model_points(
-    points_xy: NDArray[np.float64], size_px: tuple[int, int], model: Sam2Model
-) -> Tensor:
-    """(..., 2) float32 points in pixels of the model's input, rounded where stock rounds."""
+def grid_points(settings: MaskletSettings, size_px: tuple[int, int], side_px: int) -> Tensor:
+    """(n, 2) float32 points of the settings' grid on a frame, as `model_points` gives them."""
+    points_xy = build_point_grid(settings.points_per_side) * np.array(size_px[::-1])
+    return model_points(points_xy, size_px, side_px)
+
+
+def model_points(points_xy: NDArray[np.float64], size_px: tuple[int, int], side_px: int) -> Tensor:
+    """(..., 2) float32 points in pixels of a model's input, rounded where stock rounds."""
     points = torch.from_numpy(points_xy).float() / torch.from_numpy(np.array(size_px[::-1]))
-    return (points * model.predictor.image_size).to(model.device)
+    return points * side_px
 
 
 def _stable(

@@ -34,7 +34,8 @@ def propose_segments(
     prompts_xy = np.concatenate([np.array(boxes, float), points_xy], 1).reshape(-1, 3, 2)
 
     def decoded() -> Iterator[tuple[Tensor, Tensor]]:
-        points = model_points(prompts_xy, (height, width), model)
+        points = model_points(prompts_xy, (height, width), model.predictor.image_size)
+        points = points.to(model.device)
         for start in range(0, len(masks), loosest.points_per_batch):
             some = slice(start, start + loosest.points_per_batch)
             logits, predicted_iou = _decode(model, features, masks[some], points[some])

@@ -105,3 +105,23 @@ def reading(folder: Path) -> Generator[None]:
         logging.set_verbosity(verbosity)
         if has_bar:
             logging.enable_progress_bar()
+
+
+def check_weights(network: Any, report: Any, folder: Path) -> None:
+    """Refuse a network that has random or broken weights in it.
+
+    Raises:
+        DataError: weights are missing, of another shape, or not finite.
+    """
+    # what is counted in training alone is no weight
+    lacking = {key for key in report["missing_keys"] if not key.startswith("criterion.")}
+    lacking |= {str(key[0]) for key in report["mismatched_keys"]}
+    if lacking:
+        first = min(lacking)
+        raise DataError(
+            f"{folder}: {len(lacking)} weights are missing or of another shape, such as {first}; "
+            "download the model again"
+        )
+    for key, value in network.named_parameters():
+        if not bool(value.isfinite().all()):
+            raise DataError(f"{folder}: {key} has values that are not finite; give trained weights")

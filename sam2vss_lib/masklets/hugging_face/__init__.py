@@ -1,0 +1,1 @@
+"""Video models of `transformers` that follow what is prompted, and SAM2 in its layout and ours."""
