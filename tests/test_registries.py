@@ -128,7 +128,7 @@ def test_engine_from_outside_makes_masklets(tiny_vspw: Path) -> None:
 @pytest.mark.usefixtures("toys")
 def test_unknown_names_are_answered_with_those_from_outside_too(tiny_vspw: Path) -> None:
     for said, command, *options in (
-        ("engine 'none'; known are: batched, stock, left-half", "masklets", "--engine=none"),
+        (f"engine 'none'; known are: {', '.join(ENGINES)}", "masklets", "--engine=none"),
         (f"vote 'none'; known are: {', '.join(VOTES)}", "refine", "--vote=none"),
     ):
         inputs = {"masklets": ["--checkpoint=demo"], "refine": ["--predictions=a", "--masklets=b"]}
@@ -156,4 +156,4 @@ def test_settings_take_what_is_registered_and_nothing_else(request: pytest.Fixtu
 def test_readme_lists_what_is_registered(kind: str, registry: Registry) -> None:
     line = re.search(rf"^- {kind}: (.*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
     assert line, f"README.md has no line '- {kind}: ...'"
-    assert re.findall(r"`([\w-]+)`", line[1]) == list(registry)
+    assert re.findall(r"`([\w:-]+)`", line[1]) == list(registry)

@@ -106,7 +106,7 @@ def load_sam2(
         SettingsError: an unknown checkpoint name, configuration or device.
         DataError: the weights are missing, unreadable, or do not fit the configuration.
     """
-    if str(checkpoint).startswith(HUB) or Path(checkpoint).is_dir():
+    if _is_of_transformers(str(checkpoint)):
         if config is not None:
             raise SettingsError(f"--config {config}: not for {checkpoint}, which says what it is")
         name, folder, node, state, digest = sam2_of_transformers(str(checkpoint))
@@ -127,6 +127,11 @@ def load_sam2(
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(f"device {device}: cannot be used here ({first_line(error)})") from None
     return Sam2Model(name, model, digest, identity, device)
+
+
+def _is_of_transformers(checkpoint: str) -> bool:
+    known = checkpoint in ("", *load_checkpoints_manifest())  # whatever a folder here is named
+    return not known and (checkpoint.startswith(HUB) or Path(checkpoint).is_dir())
 
 
 def _build(

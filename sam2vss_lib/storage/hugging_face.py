@@ -6,7 +6,7 @@ from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
-from sam2vss_lib.errors import DataError, first_line
+from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.storage.files import sha256_file, sha256_json
 
 _WEIGHTS = "model.safetensors"
@@ -87,6 +87,7 @@ def reading(folder: Path) -> Generator[None]:
 
     Raises:
         DataError: whatever `transformers` found.
+        SettingsError: a package that it would need is not there.
     """
     from transformers.utils import logging
 
@@ -97,6 +98,10 @@ def reading(folder: Path) -> Generator[None]:
         yield
     except DataError:
         raise
+    except ImportError as error:  # of what some networks are made of, such as timm
+        raise SettingsError(
+            f"{folder}: needs a package that is not installed ({first_line(error)})"
+        ) from None
     except Exception as error:  # configurations and weights of any kind can be wrong in many ways
         raise DataError(
             f"{folder}: not a usable transformers model ({first_line(error)}); download it again"

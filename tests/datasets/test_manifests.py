@@ -18,6 +18,7 @@ from sam2vss_lib.datasets.manifests import (
 )
 from sam2vss_lib.datasets.splits import read_split
 from sam2vss_lib.errors import DataError
+from sam2vss_lib.masklets.registry import ENGINES
 from sam2vss_lib.predictions.importers.formats import FORMATS
 from sam2vss_lib.segmentors.registry import segmentor_names
 from sam2vss_lib.storage.places import manifest_path
@@ -177,3 +178,16 @@ def test_native_systems_can_be_loaded_by_name():
             for backbone in facts["configs"]:
                 assert facts["native"] + backbone.removeprefix("MiT-B") in names
         assert facts["predictions"] in FORMATS
+
+
+def test_video_models_have_an_engine_and_a_place():
+    listed = yaml.safe_load(manifest_path("models.yaml").read_text(encoding="utf-8"))
+    models: list[dict[str, Any]] = listed["masklet_models"]
+    ours = {name for name in ENGINES if name.startswith("transformers:")}
+    assert {facts["engine"] for facts in models} == ours
+    for facts in models:
+        assert facts.keys() == models[0].keys()
+        assert facts["repositories"].keys() == facts["commits"].keys()
+        assert all(re.fullmatch(r"[\w-]+/[\w.-]+", name) for name in facts["repositories"].values())
+        assert all(re.fullmatch("[0-9a-f]{40}", c) for c in facts["commits"].values() if c)
+        assert {"config.json", "model.safetensors"} <= {*facts["files"]}

@@ -36,8 +36,6 @@ from sam2vss_lib.masklets.writer import ClipWriter
 
 Features: TypeAlias = Any  # of a frame, as a model makes and reads them
 Track: TypeAlias = Any  # some objects on their way through a window, with what is remembered
-#: objects that are started together: memories are written for them at once, where a model can
-_OBJECTS = 16
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +50,11 @@ class VideoModel(MaskletModel, Protocol):
     @property
     def device(self) -> torch.device:
         """Where it is."""
+        ...
+
+    @property
+    def objects_at_once(self) -> int:
+        """Objects of a track at most; 1 of a model that works on each by itself."""
         ...
 
     def autocast(self, precision: str) -> AbstractContextManager[Any]:
@@ -90,7 +93,8 @@ class PromptedEngine:
         self, model: VideoModel, settings: MaskletSettings, max_objects_per_batch: int | None
     ) -> None:
         self._model, self._settings = model, settings
-        self._objects = max_objects_per_batch or _OBJECTS
+        most = model.objects_at_once
+        self._objects = min(max_objects_per_batch or most, most)
 
     def write_clip(self, clip: Clip, writers: Mapping[MaskletSettings, ClipWriter]) -> Work:
         """Compute a clip's masklets window by window; the last window may be shorter."""

@@ -20,6 +20,10 @@ from sam2vss_lib.storage.hugging_face import configs_sha256, reading
 Features: TypeAlias = dict[str, list[Tensor]]  # of a frame, as sessions keep them
 Session: TypeAlias = Any  # a `Sam2VideoInferenceSession` or another class's
 _PROCESSORS = {"Sam3TrackerVideoModel": "Sam3TrackerVideoProcessor"}
+#: objects whose memories are written at once, some 50 MB each at 1024 px; all else is done object by
+#: object in these classes, and in EdgeTAM's that too
+_OBJECTS_AT_ONCE = {"EdgeTamVideoModel": 1}
+_MANY = 16
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class SessionModel:
     checkpoint_sha256: str
     config_sha256: str  # of the configurations of network and processor
     device: torch.device
+    objects_at_once: int
     made_with: Mapping[str, str]  # class, weights by name, and version of transformers
 
     @property
@@ -147,6 +152,7 @@ def _load(
         found.checkpoint_sha256,
         config_sha256,
         device,
+        _OBJECTS_AT_ONCE.get(kind, _MANY),
         {"class": kind, "weights": found.name, "transformers": transformers.__version__},
     )
 

@@ -68,7 +68,7 @@ class StudySettings(NotebookSettings, MaskletSettings, frozen=True):
     checkpoint: str = Field(
         "demo",
         description="SAM2 model: demo, the name of an official checkpoint such as "
-        "sam2.1_hiera_large, or the path of a file.",
+        "sam2.1_hiera_large, the path of a file, or a model of transformers: FOLDER or hf:NAME.",
         json_schema_extra={"paper": "left open"},
     )
     preset: Literal["exact", "fast"] = Field(

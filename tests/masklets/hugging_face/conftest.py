@@ -106,6 +106,33 @@ def sam3_tracker_video(side_px: int = 112) -> tuple[Any, Any]:
     return hf.Sam3TrackerVideoModel(config), processor
 
 
+def whole_sam3(side_px: int = 112) -> Any:
+    """SAM 3 with its detector, of which the tracker is a part."""
+    layers: dict[str, Any] = {
+        "hidden_size": _WIDTH,
+        "num_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    words: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "vocab_size": 100,
+    }
+    detector = hf.Sam3Config(
+        vision_config=_sam3_vision(side_px),
+        text_config=words,
+        geometry_encoder_config=layers,
+        detr_encoder_config=layers,
+        detr_decoder_config={**layers, "num_queries": 4},
+        mask_decoder_config={"hidden_size": _WIDTH, "num_attention_heads": 2},
+    )
+    tracker = sam3_tracker_video(side_px)[0].config
+    return hf.Sam3VideoModel(hf.Sam3VideoConfig(detector_config=detector, tracker_config=tracker))
+
+
 KINDS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "Sam2VideoModel": sam2_video,
     "EdgeTamVideoModel": edgetam_video,
