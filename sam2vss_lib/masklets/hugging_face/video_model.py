@@ -20,8 +20,8 @@ from sam2vss_lib.storage.hugging_face import configs_sha256, reading
 Features: TypeAlias = dict[str, list[Tensor]]  # of a frame, as sessions keep them
 Session: TypeAlias = Any  # a `Sam2VideoInferenceSession` or another class's
 _PROCESSORS = {"Sam3TrackerVideoModel": "Sam3TrackerVideoProcessor"}
-#: objects whose memories are written at once, some 50 MB each at 1024 px; all else is done object by
-#: object in these classes, and in EdgeTAM's that too
+#: objects whose memories are written at once, some 50 MB each at 1024 px; all else is done one by
+#: one in these classes, and in EdgeTAM's that too
 _OBJECTS_AT_ONCE = {"EdgeTamVideoModel": 1}
 _MANY = 16
 

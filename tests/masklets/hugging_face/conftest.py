@@ -91,12 +91,13 @@ def _sam3_vision(side_px: int) -> Any:
 
 
 def sam3_tracker_video(side_px: int = 112) -> tuple[Any, Any]:
+    sizes: dict[str, Any] = {"image_size": side_px}
     config = hf.Sam3TrackerVideoConfig(
         vision_config=_sam3_vision(side_px),
         prompt_encoder_config={"hidden_size": _WIDTH},
         mask_decoder_config=_DECODER,
-        image_size=side_px,
         memory_attention_feed_forward_hidden_size=_WIDTH,
+        **sizes,
         **_MEMORY,
     )
     size = {"height": side_px, "width": side_px}
@@ -152,6 +153,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             torch.manual_seed(5)
             network, processor = KINDS[kind]()
             with torch.no_grad():  # fresh weights of these are all zeros, or give masks of noise
+                places = network.prompt_encoder.shared_embedding.positional_embedding
+                network.shared_image_embedding.positional_embedding.copy_(places)  # as published
                 for name, value in network.named_parameters():
                     if value.ndim > 1:
                         value.normal_(std=0.15 if "embed" in name else 0.08)

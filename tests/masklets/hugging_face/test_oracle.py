@@ -40,14 +40,14 @@ FRAMES, WINDOW, SIDE = 8, 8, 256
 WANTED: dict[str, Any] = {"points_per_side": 8, "window": WINDOW}
 #: what transformers does otherwise -> mean IoU to ours with it alone, at least and at most
 DIFFERENCES = {
-    # its own processor resizes: bilinear, where sam2 has Pillow's bicubic for videos
-    "frames": (0.97, 0.9999),
+    # its own processor resizes: bilinear, where sam2 has Pillow's bicubic to track
+    "frames": (0.99, 0.9999),
     # made of the mask that was given; sam2's is of the mask's logits at a quarter of the size
-    "first memory": (0.9, 0.999),
+    "first memory": (0.95, 0.99),
     # and of its pixels as 0 and 1; those of the demo are the sigmoid of logits
-    "binary": (0.9, 0.999),
+    "binary": (0.95, 0.99),
     # made of the best of three masks; sam2's is of the single one
-    "first pointer": (0.999, 0.999999),
+    "first pointer": (0.999, 0.99999),
 }
 
 
@@ -99,21 +99,26 @@ def made(dataset: Dataset, model: Any, settings: MaskletSettings, out: Path) -> 
 def ours(
     held_out: Dataset, demo_model: Sam2Model, tmp_path_factory: pytest.TempPathFactory
 ) -> list[NDArray[np.bool_]]:
-    settings = MaskletSettings(share_anchor_encoding=True, **WANTED)
-    return made(held_out, demo_model, settings, tmp_path_factory.mktemp("ours") / "store")
+    out = tmp_path_factory.mktemp("ours") / "store"
+    return made(held_out, demo_model, MaskletSettings(**WANTED), out)
 
 
 class Alike(SessionModel):
-    """Reads the pixels that our engine reads."""
+    """Reads the pixels that our engine reads: as stock sam2, others to propose than to track."""
 
     def encode(self, frame: NDArray[np.uint8]) -> Any:
-        found = self.network.get_image_features(
-            model_input(frame, SIDE, "video")[None], return_dict=True
-        )
+        found = [
+            self.network.get_image_features(model_input(frame, SIDE, how)[None], return_dict=True)
+            for how in ("video", "image")
+        ]
         return {
-            "vision_feats": found.fpn_hidden_states,
-            "vision_pos_embeds": found.fpn_position_encoding,
+            "vision_feats": found[0].fpn_hidden_states,
+            "vision_pos_embeds": found[0].fpn_position_encoding,
+            "of_image": found[1].fpn_hidden_states,
         }
+
+    def decode_points(self, features: Any, points: Any) -> Any:
+        return super().decode_points({"vision_feats": features["of_image"]}, points)
 
 
 def as_sam2(model: SessionModel, *left: str) -> SessionModel:
@@ -177,7 +182,9 @@ def measured(
 
 
 def test_the_same_masks_without_the_differences(measured: Measure) -> None:
-    assert measured() >= 0.9999
+    found = measured()
+    print(f"none: {found:.7f}")
+    assert found >= 0.9999
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES)
@@ -191,7 +198,7 @@ def test_what_each_difference_takes_away(difference: str, measured: Measure) -> 
 def test_as_transformers_has_it(measured: Measure) -> None:
     found = measured(*DIFFERENCES)
     print(f"all: {found:.5f}")
-    assert 0.95 <= found <= 0.999
+    assert 0.95 <= found <= 0.99
 
 
 def test_our_engines_read_it_back(

@@ -67,3 +67,12 @@ def test_masklets_refine_evaluate(kind: str, saved: Saved, demo: Path, tmp_path:
     out = tmp_path / "metrics.json"
     done("evaluate", *data, "--predictions", refined, "--out", out)
     assert 0 <= json.loads(out.read_text())["metrics"]["mIoU"] <= 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bfloat16(kind: str, saved: Saved, demo: Path, tmp_path: Path) -> None:
+    data = ("--dataset", demo / "data", "--device", "cpu", "--max-clips", 1)
+    model = ("--engine", f"transformers:{kind}", "--checkpoint", saved(kind), "--window", 3)
+    done("masklets", *data, *model, *LOOSE, "--precision", "bfloat16", "--out", tmp_path)
+    clip = open_dataset(demo / "data", "val").clips[0]
+    assert MaskletStore(tmp_path).open(clip).table["area"].to_numpy().any()
