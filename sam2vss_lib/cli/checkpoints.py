@@ -45,7 +45,7 @@ def checkpoints_fetch(
 ) -> None:
     """Fetch weights, continuing what was begun; in place only when their SHA-256 is right.
 
-    A base model of the Hugging Face hub, hf:NAME, goes into the local Hugging Face cache.
+    A model of the Hugging Face hub, hf:NAME, goes into the local Hugging Face cache.
     """
     from sam2vss_lib.masklets.checkpoints import fetch_checkpoint
     from sam2vss_lib.storage.downloads import Connection

@@ -17,11 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2vss_lib.datasets import Clip
-from sam2vss_lib.masklets.engines.batched.frame_size import (
-    VisibleParts,
-    above,
-    parts_at_frame_size,
-)
+from sam2vss_lib.masklets.engines.batched.drawing.drawn import Drawn
 from sam2vss_lib.masklets.engines.batched.grid import (
     grid_points,
     select,
@@ -29,7 +25,8 @@ from sam2vss_lib.masklets.engines.batched.grid import (
 )
 from sam2vss_lib.masklets.proposals import Proposals, passes_iou
 from sam2vss_lib.masklets.registry import MaskletModel
-from sam2vss_lib.masklets.rows import encode_masks, rle_columns
+from sam2vss_lib.masklets.rows import run_columns
+from sam2vss_lib.masklets.runs import encode_runs
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.masklets.work import Work
 from sam2vss_lib.masklets.writer import ClipWriter
@@ -118,13 +115,10 @@ class PromptedEngine:
                     work.image_encodings += 1
                 low, presence = self._step(tracks, offset, features)
                 work.object_frames += len(low)
-                rles, top = list[bytes](), VisibleParts(np.arange(len(low)), clip.size)
-                for start, logits in parts_at_frame_size(low, clip.size):
-                    rles += encode_masks(above(logits).cpu().numpy())
-                    top.add(start, logits)
+                masks, (seen,) = Drawn(low, clip.size, [np.arange(len(low))]).runs()
                 writer.add(
-                    rle_columns(rles, *clip.size),
-                    top.encoded(),
+                    run_columns(masks),
+                    encode_runs(seen),
                     window=window,
                     anchor=anchor,
                     frame=anchor + offset,

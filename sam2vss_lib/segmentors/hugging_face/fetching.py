@@ -1,4 +1,4 @@
-"""A base model from the Hugging Face hub into its local cache, where loading looks for it."""
+"""A model from the Hugging Face hub into its local cache, where loading looks for it."""
 
 from pathlib import Path
 
