@@ -21,7 +21,8 @@ from transformers.models.sam2_video import modeling_sam2_video
 
 from sam2vss_lib.datasets import Dataset, open_dataset
 from sam2vss_lib.datasets.demo import DEMO_SPLITS, DemoSplit, write_demo
-from sam2vss_lib.masklets.engines.batched.encoder import model_input
+from sam2vss_lib.masklets.engines.batched.encoder import encode, model_input
+from sam2vss_lib.masklets.engines.batched.grid import propose, select
 from sam2vss_lib.masklets.engines.prompted import PromptedEngine
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.hugging_face.layout import (
@@ -124,7 +125,7 @@ class Alike(SessionModel):
 def as_sam2(model: SessionModel, *left: str) -> SessionModel:
     """The model without the differences, but for those that are left."""
     network = model.network
-    first, encode, decode = (
+    first, remember, decode = (
         network._use_mask_as_output,
         network._encode_new_memory,
         network._single_frame_forward,
@@ -141,7 +142,7 @@ def as_sam2(model: SessionModel, *left: str) -> SessionModel:
 
     def memory(*arguments: Any, is_mask_from_pts: bool, **rest: Any) -> Any:
         binary = is_mask_from_pts and "binary" in left
-        return encode(*arguments, is_mask_from_pts=binary, **rest)
+        return remember(*arguments, is_mask_from_pts=binary, **rest)
 
     network._use_mask_as_output, network._encode_new_memory = first_frame, memory
     kind = SessionModel if "frames" in left else Alike
@@ -179,6 +180,24 @@ def measured(
         return mean_iou(ours, theirs)
 
     return measure
+
+
+def test_the_same_features_and_proposals(
+    converted: Path, demo_model: Sam2Model, held_out: Dataset
+) -> None:
+    model = as_sam2(load_sam2_video(str(converted)))
+    clip, settings = held_out.clips[0], MaskletSettings(engine=ENGINE, **WANTED)
+    frame = clip.frame(0)
+    features = encode(demo_model, [model_input(frame, SIDE, "image")])
+    with torch.inference_mode():
+        theirs = model.encode(frame)
+    for a, b in zip(features, theirs["of_image"], strict=True):
+        torch.testing.assert_close(b.permute(1, 2, 0), a.flatten(2), atol=1e-5, rtol=1e-5)
+    wanted, _ = select(propose(demo_model, features, clip.size, settings), settings)
+    found = PromptedEngine(model, settings, None)._propose(theirs, clip.size)  # pyright: ignore[reportPrivateUsage]
+    np.testing.assert_allclose(found.predicted_iou, wanted.predicted_iou, atol=1e-5)
+    np.testing.assert_allclose(found.stability, wanted.stability, atol=1e-3)
+    assert _iou(found.masks, wanted.masks).min() > 0.999
 
 
 def test_the_same_masks_without_the_differences(measured: Measure) -> None:

@@ -33,9 +33,9 @@ def done(*arguments: str | Path | float) -> Result:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two clips of 5 frames, and base predictions of them."""
+    """Two clips of 6 frames, and base predictions of them."""
     root = tmp_path_factory.mktemp("stages")
-    write_demo(root / "data", {"val": DemoSplit(first_seed=5, clips=2, frames=5)})
+    write_demo(root / "data", {"val": DemoSplit(first_seed=5, clips=2, frames=6)})
     data = ("--dataset", root / "data", "--device", "cpu")
     done("segment", *data, "--model", "segformer-micro", "--out", root / "base")
     return root
@@ -45,7 +45,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_masklets_refine_evaluate(kind: str, saved: Saved, demo: Path, tmp_path: Path) -> None:
     data = ("--dataset", demo / "data", "--device", "cpu")
     store, refined = tmp_path / "masklets", tmp_path / "refined"
-    model = ("--engine", f"transformers:{kind}", "--checkpoint", saved(kind), "--window", 4)
+    model = ("--engine", f"transformers:{kind}", "--checkpoint", saved(kind), "--window", 5)
     masklets = ("masklets", *data, *model, *LOOSE, "--max-objects-per-batch", 4, "--out", store)
     done(*masklets)
     assert "2 of them reused" in done(*masklets).stdout
@@ -58,7 +58,7 @@ def test_masklets_refine_evaluate(kind: str, saved: Saved, demo: Path, tmp_path:
         "transformers": transformers.__version__,
     }
     windows = [[part.frame for part in window] for window in stored.windows()]
-    assert windows == [[0, 1, 2, 3], [4]]
+    assert windows == [[0, 1, 2, 3, 4], [5]]
     assert stored.table["area"].to_numpy().any()
     scores = stored.table["object_score"].to_numpy()
     assert np.isfinite(scores).all()
