@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 import sam2vss_lib.apply.run
+import sam2vss_lib.masklets.sam2
 from sam2vss_lib.datasets import VOID, open_dataset
 from sam2vss_lib.predictions.folder import PredictionFolder
 from tests.apply.conftest import CLASSES, FRAMES, apply
@@ -88,7 +89,7 @@ def test_the_plan_is_said_before_anything_is_made(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sam2vss_lib.apply.run, "load_sam2", stop)
+    monkeypatch.setattr(sam2vss_lib.masklets.sam2, "load_sam2", stop)
     out = tmp_path / "out"
     done = apply(clip_root, "--model", "segformer-micro", "--out", out)
     assert done.exit_code == 130
