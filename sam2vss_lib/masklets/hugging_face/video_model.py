@@ -98,12 +98,12 @@ class SessionModel:
         )
         return session
 
-    def step(self, session: Session, offset: int, features: Features) -> tuple[Tensor, Tensor]:
-        """The n objects on the session's next frame: (n, 1, h, w) logits, (n,) presence logits."""
-        session.cache.cache_vision_features(offset, features)
-        found = self.network(session, frame_idx=offset)
+    def step(self, track: Session, offset: int, features: Features) -> tuple[Tensor, Tensor]:
+        """The n objects of a session on its next frame: (n, 1, h, w) logits, (n,) presence logits."""
+        track.cache.cache_vision_features(offset, features)
+        found = self.network(track, frame_idx=offset)
         past = offset - self.network.num_maskmem + 1
-        for outputs in session.output_dict_per_obj.values():
+        for outputs in track.output_dict_per_obj.values():
             # only what later frames read is kept, so that memory does not grow with the window
             for kept in outputs.values():
                 for name in ("pred_masks", "high_res_masks"):
