@@ -99,7 +99,7 @@ class SessionModel:
         return session
 
     def step(self, track: Session, offset: int, features: Features) -> tuple[Tensor, Tensor]:
-        """The n objects of a session on its next frame: (n, 1, h, w) logits, (n,) presence logits."""
+        """The n objects on the next frame: (n, 1, h, w) logits, (n,) logits of being present."""
         track.cache.cache_vision_features(offset, features)
         found = self.network(track, frame_idx=offset)
         past = offset - self.network.num_maskmem + 1
