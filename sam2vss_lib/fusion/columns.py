@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2vss_lib.datasets.labels import Labels
+from sam2vss_lib.datasets.labels import VOID, Labels
 from sam2vss_lib.fusion.disputed import Disputed, Values
 
 _LEAST_SHARE = 0.02  # of a masklet's votes, added to both sides of a ratio
@@ -46,26 +46,27 @@ def outline(disputed: Disputed) -> Values:
     A fragment that continues a region of its class is rather right than one that lies in the other.
     """
     height, width = disputed.top.shape
-    parts = np.full((height + 2, width + 2), -1, np.int32)
-    parts[disputed.rows + 1, disputed.columns + 1] = disputed.fragment
-    labels = np.full((height + 2, width + 2), 255, np.uint8)
+    across = width + 2  # with an edge around
+    labels = np.full((height + 2, across), VOID)
     labels[1:-1, 1:-1] = disputed.base_labels
-    own, others = np.zeros(len(disputed.places)), np.zeros(len(disputed.places))
-    for down, right in ((0, 1), (1, 0), (0, -1), (-1, 0)):
-        beside = disputed.rows + 1 + down, disputed.columns + 1 + right
-        outside = parts[beside] != disputed.fragment
-        label = labels[beside]
-        own += outside & (label == disputed.base)
-        own -= outside & (label == disputed.vote)
-        others += outside
-    sums = (np.bincount(disputed.fragment, values) for values in (own, others))
-    balance, length = sums
+    labels = labels.ravel()
+    place = (disputed.rows + 1) * across + disputed.columns + 1
+    parts = np.full(labels.size, -1, np.int32)
+    parts[place] = disputed.fragment
+    balance, length = np.zeros((2, len(disputed.fragment_px)))
+    for step in (1, across, -1, -across):
+        sides = np.flatnonzero(parts[place + step] != disputed.fragment)
+        label, own = labels[place[sides] + step], disputed.fragment[sides]
+        towards = (label == disputed.base[sides]).view(np.int8)
+        towards -= label == disputed.vote[sides]
+        balance += np.bincount(own, towards, len(balance))
+        length += np.bincount(own, minlength=len(length))
     return (balance / np.maximum(length, 1))[disputed.fragment].astype(np.float32)
 
 
 def fragment_size(disputed: Disputed) -> Values:
     """Log of the fragment's share of the masklet on this frame."""
-    size = np.bincount(disputed.fragment)[disputed.fragment]
+    size = disputed.fragment_px[disputed.fragment]
     area = disputed.window.parts[disputed.index].values("area")[disputed.masklet]
     return np.log(size / np.maximum(area, 1)).astype(np.float32)
 

@@ -40,13 +40,13 @@ class Disputed:
 
     @cached_property
     def vote_labels(self) -> Labels:
-        """What the window vote would label, (H, W) uint8; the base model's where none votes."""
-        return np.where(self.top >= 0, self.classes[self.top], self.base_labels)
+        """What the window vote would paint, (H, W) uint8; void where none votes."""
+        return np.append(self.classes, np.uint8(VOID)).take(self.top)  # -1 is the last
 
     @cached_property
     def covered(self) -> NDArray[np.bool_]:
         """(H, W) pixels with a prediction, under masklets that vote."""
-        return (self.top >= 0) & (self.base_labels != VOID)
+        return (self.vote_labels != VOID) & (self.base_labels != VOID)
 
     @cached_property
     def agreed(self) -> NDArray[np.bool_]:
@@ -84,19 +84,24 @@ class Disputed:
         return self.classes[self.masklet]
 
     @cached_property
-    def group(self) -> NDArray[np.int64]:
-        """One number, (k,), for masklet, base model's class and vote: a dispute through time."""
-        return (self.masklet.astype(np.int64) << 16) | (self.base.astype(np.int64) << 8) | self.vote
+    def group(self) -> NDArray[np.int32]:
+        """One number, (k,), for masklet, hence its vote, and base: a dispute through time."""
+        return self.masklet << 8 | self.base
 
     @cached_property
     def fragment(self) -> NDArray[np.intp]:
         """Number of each pixel's fragment, (k,): a connected part of a dispute."""
         return connected(self.rows, self.columns, self.group)
 
+    @cached_property
+    def fragment_px(self) -> NDArray[np.intp]:
+        """Pixels of every fragment."""
+        return np.bincount(self.fragment)
+
     def over_fragments(self, values: NDArray[np.floating]) -> Values:
         """Means over the fragments of values, (k,), at each pixel again."""
-        counts = np.bincount(self.fragment)
-        return (np.bincount(self.fragment, values) / counts)[self.fragment].astype(np.float32)
+        sums = np.bincount(self.fragment, values)
+        return (sums / self.fragment_px)[self.fragment].astype(np.float32)
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from sam2vss_lib.refinement.window import Window
 
 _FIRM = 2.0  # log-ratio over a fragment, in nats, from which on a base model is sure
 _COLOUR_EVERY = 2  # frames
+_NEAR = 2  # frames before and behind that make a score steady
 
 
 @dataclass
@@ -23,7 +24,7 @@ class FrameEvidence:
     """What is known of the k disputed pixels of one frame."""
 
     places: NDArray[np.intp]  # (k,) in the frame, row-major, ascending
-    group: NDArray[np.int64]  # (k,) one number for each dispute of the window
+    group: NDArray[np.int32]  # (k,) one number for each dispute of the window
     base: Labels  # (k,) what the base model says
     masklet: NDArray[np.int32]  # (k,) which is on top
     columns: dict[str, Values]  # (k,) each
@@ -98,21 +99,26 @@ def steady(
     if not frames:
         return []
     groups = np.concatenate([frame.group for frame in frames])
-    kinds, kind = np.unique(groups, return_inverse=True)
-    total = np.bincount(kind, np.concatenate(scores), len(kinds))
-    mean = total / np.maximum(np.bincount(kind, minlength=len(kinds)), 1)
-    by_frame = np.split(mean[kind], np.cumsum([len(frame.group) for frame in frames])[:-1])
-    found = list[NDArray[np.float64]]()
+    total, size = np.bincount(groups, np.concatenate(scores)), np.bincount(groups)
+    mean = total / np.maximum(size, 1)
+    summed = [values.astype(np.float64) for values in scores]
+    count = [np.ones(len(values)) for values in scores]
+    place_px = 1 + max((int(frame.places[-1]) for frame in frames if len(frame.places)), default=0)
+    numbers = np.full(place_px, -1, np.int32)  # of one frame's disputed pixels, by place
     for index, frame in enumerate(frames):
-        summed, count = scores[index].astype(np.float64), np.ones(len(frame.places))
-        for other in range(max(index - 2, 0), min(index + 3, len(frames))):
+        numbers[frame.places] = np.arange(len(frame.places))
+        for other in range(max(index - _NEAR, 0), index):
             near = frames[other]
-            if other == index or not len(near.places):
-                continue
-            place = np.searchsorted(near.places, frame.places).clip(max=len(near.places) - 1)
-            same = (near.places[place] == frame.places) & (near.group[place] == frame.group)
-            summed[same] += scores[other][place[same]]
-            count[same] += 1
-        near_mean = summed / count
-        found.append(0.5 * scores[index] + 0.35 * near_mean + 0.15 * by_frame[index])
-    return found
+            here = numbers[near.places]
+            there = np.flatnonzero(here >= 0)
+            there = there[near.group[there] == frame.group[here[there]]]
+            here = here[there]
+            summed[index][here] += scores[other][there]
+            summed[other][there] += scores[index][here]
+            count[index][here] += 1
+            count[other][there] += 1
+        numbers[frame.places] = -1
+    return [
+        0.5 * scores[index] + 0.35 * (summed[index] / count[index]) + 0.15 * mean[frame.group]
+        for index, frame in enumerate(frames)
+    ]

@@ -21,15 +21,28 @@ def connected(
     """
     if not len(rows):
         return np.zeros(0, np.intp)
-    places = np.full((int(rows.max()) + 3, int(columns.max()) + 3), -1)  # with an empty edge
-    places[rows + 1, columns + 1] = np.arange(len(rows))
+    across = int(columns.max()) + 3  # with an empty edge
+    place = (rows.astype(np.intp) + 1) * across + columns + 1
+    # side by side in a row and of one group: what follows is about these runs
+    begins = np.ones(len(rows), np.bool_)
+    begins[1:] = (place[1:] != place[:-1] + 1) | (groups[1:] != groups[:-1])
+    run = np.cumsum(begins) - 1
+    first, last = place[begins], place[np.append(begins[1:], True)]
+    owner = np.full((int(rows.max()) + 3) * across, -1, np.int32)
+    owner[place] = run
+    group, every = groups[begins], np.arange(len(first))
     some, others = list[NDArray[np.intp]](), list[NDArray[np.intp]]()
-    for down, right in ((0, 1), (1, -1), (1, 0), (1, 1)):
-        beside = places[rows + 1 + down, columns + 1 + right]
-        joined = np.flatnonzero((beside >= 0) & (groups[beside] == groups))
-        some.append(joined)
-        others.append(beside[joined])
+    for one, beside in (
+        (every, last + 1),
+        (run, place + across),
+        (every, first + across - 1),
+        (every, last + across + 1),
+    ):
+        other = owner[beside]
+        joined = np.flatnonzero((other >= 0) & (group[other] == group[one]))
+        some.append(one[joined])
+        others.append(other[joined])
     one, other = np.concatenate(some), np.concatenate(others)
-    touching = coo_array((np.ones(len(one), np.bool_), (one, other)), (len(rows), len(rows)))
+    touching = coo_array((np.ones(len(one), np.bool_), (one, other)), (len(first), len(first)))
     _, part = connected_components(touching, directed=False)
-    return part.astype(np.intp)  # numbered by their first pixels
+    return part.astype(np.intp)[run]  # numbered by their first pixels
