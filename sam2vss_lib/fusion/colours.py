@@ -1,5 +1,7 @@
 """How well a pixel's colour suits a class, and how well the masklet that it lies under."""
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,19 +38,25 @@ class ColourModels:
         `top` are the masklets on top, (H, W) indices.
         """
         some = np.s_[::_STEP_PX, ::_STEP_PX]
-        counted = agreed[some]
-        bins = colour_bins(frame[some][counted])
+        counted = np.flatnonzero(agreed[some])
+        bins = colour_bins(frame[some].reshape(-1, 3).take(counted, 0))
         for counts, owner in zip(self._counts, (labels, top), strict=True):
-            place = owner[some][counted].astype(np.intp) * BINS + bins
+            place = owner[some].take(counted) * np.intp(BINS) + bins
             counts += np.bincount(place, minlength=counts.size).reshape(counts.shape)
 
     def log_ratio(
         self, base: Labels, masklet: NDArray[np.int32], bins: NDArray[np.intp]
     ) -> NDArray[np.float32]:
         """Log-likelihood of each of k colours under its class, minus that under its masklet."""
-        of_class, of_masklet = (_log_shares(counts) for counts in self._counts)
-        ratio = of_class[base, bins] - of_masklet[masklet, bins]
+        of_class, of_masklet = self._log_shares
+        ratio = of_class.take(base * np.intp(BINS) + bins)
+        ratio -= of_masklet.take(masklet * np.intp(BINS) + bins)
         return np.clip(ratio, -_FARTHEST, _FARTHEST)
+
+    @cached_property
+    def _log_shares(self) -> list[NDArray[np.float32]]:
+        """Of classes and masklets, asked for once all is counted."""
+        return [_log_shares(counts) for counts in self._counts]
 
 
 def _log_shares(counts: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -55,7 +55,8 @@ def compare(
         for index, part in enumerate(window.parts):
             if part.frame not in labels:
                 continue
-            voted, own = window.painted(index, evidence.classes), window.labels(index)
+            known, own = evidence.frames[index].voted, window.labels(index)
+            voted = window.painted(index, evidence.classes, known)
             labels[part.frame][WINDOW_VOTE] = voted
             for key, places in kept.items():
                 labels[part.frame][key] = voted.copy()

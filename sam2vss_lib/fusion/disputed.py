@@ -12,7 +12,7 @@ from sam2vss_lib.datasets.labels import VOID, Labels
 from sam2vss_lib.fusion.probabilities import corners, log_probability
 from sam2vss_lib.metrics.fragments import connected
 from sam2vss_lib.refinement.painting import painters
-from sam2vss_lib.refinement.window import Window
+from sam2vss_lib.refinement.window import Changes, Window
 
 Values = NDArray[np.float32]
 
@@ -54,9 +54,17 @@ class Disputed:
         return self.covered & (self.vote_labels == self.base_labels)
 
     @cached_property
+    def changes(self) -> Changes:
+        """What painting the votes changes."""
+        changed = (self.vote_labels != VOID) & (self.vote_labels != self.base_labels)
+        places = np.flatnonzero(changed)
+        return Changes(places, self.vote_labels.take(places))
+
+    @cached_property
     def places(self) -> NDArray[np.intp]:
         """The disputed pixels, (k,) in row-major order, ascending."""
-        return np.flatnonzero(self.covered & ~self.agreed)
+        changed = self.changes.places
+        return changed[self.base_labels.take(changed) != VOID]
 
     @cached_property
     def rows(self) -> NDArray[np.intp]:
@@ -71,17 +79,17 @@ class Disputed:
     @cached_property
     def masklet(self) -> NDArray[np.int32]:
         """The masklet on top of each pixel, (k,)."""
-        return self.top.ravel()[self.places]
+        return self.top.take(self.places)
 
     @cached_property
     def base(self) -> Labels:
         """What the base model says, (k,)."""
-        return self.base_labels.ravel()[self.places]
+        return self.base_labels.take(self.places)
 
     @cached_property
     def vote(self) -> Labels:
         """What the masklet has voted for, (k,)."""
-        return self.classes[self.masklet]
+        return self.classes.take(self.masklet)
 
     @cached_property
     def group(self) -> NDArray[np.int32]:
@@ -101,7 +109,7 @@ class Disputed:
     def over_fragments(self, values: NDArray[np.floating]) -> Values:
         """Means over the fragments of values, (k,), at each pixel again."""
         sums = np.bincount(self.fragment, values)
-        return (sums / self.fragment_px)[self.fragment].astype(np.float32)
+        return (sums / self.fragment_px).take(self.fragment).astype(np.float32)
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:
@@ -131,4 +139,4 @@ class Disputed:
     @cached_property
     def pixels(self) -> NDArray[np.uint8]:
         """Colours, (k, 3)."""
-        return self.image[self.rows, self.columns]
+        return self.image.reshape(-1, 3).take(self.places, 0)

@@ -12,7 +12,7 @@ from sam2vss_lib.fusion.columns import COLOUR, COLUMNS, PROBABILITY
 from sam2vss_lib.fusion.disputed import Disputed, Values
 from sam2vss_lib.fusion.probabilities import expected_errors_px
 from sam2vss_lib.refinement.counting import winning_classes
-from sam2vss_lib.refinement.window import Window
+from sam2vss_lib.refinement.window import Changes, Window
 
 _FIRM = 2.0  # log-ratio over a fragment, in nats, from which on a base model is sure
 _COLOUR_EVERY = 2  # frames
@@ -28,6 +28,7 @@ class FrameEvidence:
     base: Labels  # (k,) what the base model says
     masklet: NDArray[np.int32]  # (k,) which is on top
     columns: dict[str, Values]  # (k,) each
+    voted: Changes  # what the window vote changes, also where the base model says nothing
 
 
 @dataclass
@@ -61,7 +62,7 @@ def gather(window: Window, wanted: Iterable[str]) -> WindowEvidence:
                 colours.add(disputed.image, disputed.agreed, disputed.base_labels, disputed.top)
             bins.append(colour_bins(disputed.pixels))
         own = disputed.places, disputed.group, disputed.base, disputed.masklet
-        frames.append(FrameEvidence(*own, found))
+        frames.append(FrameEvidence(*own, found, disputed.changes))
     if COLOUR in wanted:
         for frame, pixels in zip(frames, bins, strict=True):
             frame.columns[COLOUR] = colours.log_ratio(frame.base, frame.masklet, pixels)
@@ -103,21 +104,17 @@ def steady(
     mean = total / np.maximum(size, 1)
     summed = [values.astype(np.float64) for values in scores]
     count = [np.ones(len(values)) for values in scores]
-    place_px = 1 + max((int(frame.places[-1]) for frame in frames if len(frame.places)), default=0)
-    numbers = np.full(place_px, -1, np.int32)  # of one frame's disputed pixels, by place
-    for index, frame in enumerate(frames):
-        numbers[frame.places] = np.arange(len(frame.places))
-        for other in range(max(index - _NEAR, 0), index):
-            near = frames[other]
-            here = numbers[near.places]
-            there = np.flatnonzero(here >= 0)
-            there = there[near.group[there] == frame.group[here[there]]]
-            here = here[there]
-            summed[index][here] += scores[other][there]
-            summed[other][there] += scores[index][here]
-            count[index][here] += 1
-            count[other][there] += 1
-        numbers[frame.places] = -1
+    last_place = max((int(frame.places[-1]) for frame in frames if len(frame.places)), default=0)
+    group_at, score_at = np.full(last_place + 1, -1, np.int32), np.zeros(last_place + 1)
+    for other, near in enumerate(frames):
+        group_at[near.places], score_at[near.places] = near.group, scores[other]
+        for index in range(max(other - _NEAR, 0), min(other + _NEAR + 1, len(frames))):
+            if index != other:
+                places = frames[index].places
+                same = group_at.take(places) == frames[index].group
+                summed[index] += same * score_at.take(places)
+                count[index] += same
+        group_at[near.places] = -1
     return [
         0.5 * scores[index] + 0.35 * (summed[index] / count[index]) + 0.15 * mean[frame.group]
         for index, frame in enumerate(frames)

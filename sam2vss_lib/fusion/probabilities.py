@@ -50,13 +50,16 @@ def log_probability(
 
     Probabilities are (C, h, w), classes (k,).
     """
+    height, width = probabilities.shape[1:]
+    values = probabilities.ravel()
+    above, below = (classes * np.intp(height * width) + row * width for row in (at.top, at.bottom))
 
     def read(row: NDArray[np.intp], column: NDArray[np.intp]) -> NDArray[np.float32]:
-        return probabilities[classes, row, column].astype(np.float32)
+        return values.take(row + column).astype(np.float32)
 
-    above = read(at.top, at.left) * (1 - at.across) + read(at.top, at.right) * at.across
-    below = read(at.bottom, at.left) * (1 - at.across) + read(at.bottom, at.right) * at.across
-    return np.log(above * (1 - at.down) + below * at.down + _LEAST)
+    high = read(above, at.left) * (1 - at.across) + read(above, at.right) * at.across
+    low = read(below, at.left) * (1 - at.across) + read(below, at.right) * at.across
+    return np.log(high * (1 - at.down) + low * at.down + _LEAST)
 
 
 def middles(

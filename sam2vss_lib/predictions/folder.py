@@ -25,6 +25,8 @@ from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.storage.files import atomic_path, read_json
 from sam2vss_lib.storage.records import RECORD_NAME, mark_finished, mark_started
 
+_ONE_BITS = np.float16(1).view(np.uint16)
+
 
 def list_labels(folder: Path) -> Images:
     """List the label images of a folder, which may be missing.
@@ -187,8 +189,10 @@ class PredictionFolder:
     def _check_probabilities(self, array: NDArray[Any], path: Path, hint: str) -> None:
         if array.dtype != np.float16 or array.ndim != 3 or array.shape[0] != self.num_classes:
             problem = f"holds {array.dtype} {array.shape}, not float16 ({self.num_classes}, h, w)"
-        # Written so that a NaN fails the comparison.
-        elif array.size == 0 or not (array.min() >= 0 and array.max() <= 1):
+        # Written so that a NaN fails the comparison; as bits, 0..1 come first, and halves are slow.
+        elif array.size == 0 or not (
+            array.view(np.uint16).max() <= _ONE_BITS or (array.min() >= 0 and array.max() <= 1)
+        ):
             problem = "holds values outside 0..1, or none"
         else:
             return

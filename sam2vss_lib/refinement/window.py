@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,14 @@ from sam2vss_lib.refinement.settings import FusionSettings, Overlap
 from sam2vss_lib.refinement.trust import Trust
 from sam2vss_lib.validation import resolve_device
 
-_KEPT_FRAMES = 5  # of which the labels are kept: rules may look at frames near in time
+_KEPT_PX = 2**24  # of labels that are kept, so that most windows are read once
+
+
+class Changes(NamedTuple):
+    """What painting changes in the labels of a frame."""
+
+    places: NDArray[np.intp]  # (c,) in row-major order
+    labels: Labels  # (c,)
 
 
 @dataclass
@@ -51,11 +59,12 @@ class Window:
         return resolve_device(self.wanted_device)
 
     def labels(self, index: int) -> Labels:
-        """The base model's labels of a frame, (H, W) uint8; those of a few frames are kept."""
+        """The base model's labels of a frame, (H, W) uint8; those of some frames are kept."""
         if index not in self._read:
-            if len(self._read) >= _KEPT_FRAMES:
+            labels = self.predictions.read(self.clip, self.parts[index].frame)
+            if len(self._read) >= max(_KEPT_PX // labels.size, 5):  # rules look at frames around
                 del self._read[next(iter(self._read))]
-            self._read[index] = self.predictions.read(self.clip, self.parts[index].frame)
+            self._read[index] = labels
         return self._read[index]
 
     def probabilities(self, index: int) -> NDArray[np.float16] | None:
@@ -72,9 +81,14 @@ class Window:
         """Pixels of each class under each masklet on all frames of the window, (n, C)."""
         return sum((self.votes(index) for index in range(1, len(self))), self.votes(0))
 
-    def painted(self, index: int, classes: Labels) -> Labels:
+    def painted(self, index: int, classes: Labels, known: Changes | None = None) -> Labels:
         """A frame's labels, (H, W) uint8, with every masklet in its class (Eq. 1).
 
-        Classes are (n,) uint8; masklets of class 255 paint nothing.
+        Classes are (n,) uint8; masklets of class 255 paint nothing. A rule that knows already what
+        painting changes says it.
         """
-        return paint_frame(self.labels(index), self.parts[index], classes, self.overlap)
+        if known is None:
+            return paint_frame(self.labels(index), self.parts[index], classes, self.overlap)
+        labels = self.labels(index).copy()
+        np.put(labels, known.places, known.labels)
+        return labels

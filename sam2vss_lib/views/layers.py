@@ -24,6 +24,7 @@ from sam2vss_lib.views.palette import (
 Picture = NDArray[np.uint8]
 NO_MASKLET = -1
 _FILL = 130  # opacity of a masklet inside its outline, of 255
+_MUCH_NATS, _FAINTEST = 4.0, 0.15  # evidence that is fully opaque, and how opaque the least is
 
 
 def colour_labels(labels: Labels, num_classes: int) -> Picture:
@@ -87,6 +88,20 @@ def decision_layer(base: Labels, voted: Labels, refined: Labels) -> Picture:
     differ = (voted != VOID) & (base != VOID) & (voted != base)
     kinds = differ * (1 + (refined == voted).view(np.uint8))
     return np.stack([np.zeros(4, np.uint8), _opaque(ORANGE), _opaque(PURPLE)])[kinds]
+
+
+def evidence_layer(
+    size: tuple[int, ...], places: NDArray[np.intp], excess: NDArray[np.floating]
+) -> Picture:
+    """What is known of k disputed pixels of a frame of this size, at their places in it.
+
+    Evidence above the margin, in nats, speaks for the base model and is orange, that below for the
+    vote and is purple: the denser the more there is.
+    """
+    layer = np.zeros((size[0] * size[1], 4), np.uint8)
+    layer[places, :3] = np.stack([rgb(PURPLE), rgb(ORANGE)])[(excess > 0).view(np.uint8)]
+    layer[places, 3] = np.round(255 * np.clip(np.abs(excess) / _MUCH_NATS, _FAINTEST, 1))
+    return layer.reshape(*size, 4)
 
 
 def boundary_layer(labels: Labels, radius_px: int) -> Picture:

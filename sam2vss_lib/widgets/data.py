@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -78,6 +78,7 @@ class ExplorerData:
         self.memory = FrameMemory()
         self._refined = Bounded[Refined](64 * MIB, _refined_bytes)
         self._stores = Bounded[ClipStores](2, lambda _: 1)
+        self.evidence = Bounded[list[Any]](1, lambda _: 1)  # of the window that was asked for last
         self._probabilities = Bounded[NDArray[np.float16] | None](1, lambda _: 1)
 
     @cached_property

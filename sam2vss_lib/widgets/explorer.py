@@ -10,11 +10,13 @@ import ipywidgets as widgets
 import numpy as np
 
 from sam2vss_lib.metrics.protocol import MetricSettings
+from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.views.layers import Picture
 from sam2vss_lib.widgets.cache import Bounded
 from sam2vss_lib.widgets.canvas import Canvas
 from sam2vss_lib.widgets.controls import BASE, Controls
 from sam2vss_lib.widgets.data import ExplorerData, Scene, Shown
+from sam2vss_lib.widgets.evidence import NO_GATE
 from sam2vss_lib.widgets.measures import ClipMeasures, Curve, lives
 from sam2vss_lib.widgets.pictures import (
     LAYERS,
@@ -140,7 +142,8 @@ class Explorer(widgets.VBox):
             }
             canvas.names = [name for name, _ in sides.values()]
         if self._is_new("choice", (scene.clip, choice)):
-            self.remark.value = self.data.opened(scene.clip, choice).remark(choice)
+            gate = f" {NO_GATE}" if VOTES.find(choice.vote).weighs else ""
+            self.remark.value = self.data.opened(scene.clip, choice).remark(choice) + gate
         if self._is_new("pixel", (state, canvas.pixel)):
             drawn, canvas.info = True, ""
             if canvas.pixel:

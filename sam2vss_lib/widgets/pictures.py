@@ -14,6 +14,7 @@ from sam2vss_lib.views import layers
 from sam2vss_lib.views.layers import Picture
 from sam2vss_lib.views.palette import label_colours
 from sam2vss_lib.widgets.data import ExplorerData, Scene, Shown
+from sam2vss_lib.widgets.evidence import evidence_of
 from sam2vss_lib.widgets.stores import Choice
 
 #: layers by name and title, from below; the frame itself lies under all of them
@@ -24,6 +25,7 @@ LAYERS: Mapping[str, str] = {
     "confidence": "Low confidence",
     "masklets": "Masklets",
     "decided": "Who decided",
+    "evidence": "Evidence of adaptive",
     "changes": "Changed pixels",
     "boundary": "Boundary band",
 }
@@ -62,6 +64,12 @@ def layer_view(data: ExplorerData, scene: Scene, shown: Shown, name: str) -> Pic
             top = painters(refined.part, shown.overlap, refined.classes)
             voted = np.where(top < 0, VOID, refined.classes[top]).astype(np.uint8)
             return layers.decision_layer(data.labels(scene), voted, refined.labels)
+        case "evidence":
+            found = evidence_of(data, scene, shown) if isinstance(shown, Choice) else None
+            if found is None:
+                return None
+            places, excess = found.frame.places, found.score - found.margin
+            return layers.evidence_layer(data.clip(scene.clip).size, places, excess)
         case "changes":
             before, after = data.labels(scene), data.labels(scene, shown)
             return layers.change_layer(before, after, data.truth(scene))

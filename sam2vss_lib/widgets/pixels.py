@@ -15,6 +15,7 @@ from sam2vss_lib.refinement.painting import priority_of
 from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.views.layers import NO_MASKLET
 from sam2vss_lib.widgets.data import ExplorerData, Scene
+from sam2vss_lib.widgets.evidence import evidence_of
 from sam2vss_lib.widgets.stores import Choice
 
 Counts = dict[int, int]  # class -> pixels, those with none left out, most first
@@ -55,6 +56,7 @@ class PixelFacts:
     candidates: tuple[Candidate, ...]  # the first is on top
     scores: dict[int, float] | None  # class -> probability, None where the base model gives none
     history: tuple[Moment, ...]  # of the window's frames; empty unless it was asked for
+    evidence: dict[str, float] | None  # for the base model, in nats; None where none is weighed
 
 
 def pixel_facts(
@@ -62,9 +64,12 @@ def pixel_facts(
 ) -> PixelFacts:
     """Look at the pixel in column x of row y.
 
-    With `window` the other frames of the window are looked at too, which takes longer.
+    With `window` the other frames of the window are looked at too, which takes longer; the evidence
+    is of all of them, so that without it that of votes which weigh it is told alone.
     """
     x, y = xy
+    weighed = window or VOTES.find(choice.vote).weighs
+    evidence = evidence_of(data, scene, choice) if weighed else None
     truth, refined, scores = (
         data.truth(scene),
         data.refined(scene, choice),
@@ -79,6 +84,7 @@ def pixel_facts(
         _candidates(data, scene, choice, x, y, window),
         None if scores is None else _scores(scores, x, y, refined.labels.shape),
         _history(data, scene, choice, x, y) if window else (),
+        None if evidence is None else evidence.at(y * refined.labels.shape[1] + x),
     )
 
 

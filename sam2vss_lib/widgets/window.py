@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.masklets.store import FrameMasklets
 from sam2vss_lib.refinement.counting import count_votes
-from sam2vss_lib.refinement.window import Window
+from sam2vss_lib.refinement.window import Changes, Window
 from sam2vss_lib.widgets.cache import MIB, Bounded
 
 
@@ -63,9 +63,9 @@ class ChosenWindow(Window):
         key = *self.key, self.base, self.stored[index].frame
         return self.memory.votes.get(key, count)[self.chosen].astype(np.int64)
 
-    def painted(self, index: int, classes: Labels) -> Labels:
+    def painted(self, index: int, classes: Labels, known: Changes | None = None) -> Labels:
         """See `Window.painted`; nothing where it is not wanted."""
         if self.wanted is not None and index != self.wanted:
             return np.zeros((0, 0), np.uint8)
         self.classes[index] = classes
-        return super().painted(index, classes)
+        return super().painted(index, classes, known)

@@ -10,6 +10,7 @@ from sam2vss_lib.datasets.labels import VOID
 from sam2vss_lib.views.layers import NO_MASKLET
 from sam2vss_lib.views.palette import label_colours
 from sam2vss_lib.widgets.data import ExplorerData
+from sam2vss_lib.widgets.evidence import MARGIN
 from sam2vss_lib.widgets.pixels import Counts, PixelFacts
 
 _MOST = 4  # classes of a masklet or of a pixel's scores
@@ -35,9 +36,10 @@ def hint_text(data: ExplorerData, facts: PixelFacts) -> str:
     top = facts.candidates[0] if facts.candidates else None
     masklet = "no masklet" if top is None else f"masklet {top.masklet}"
     truth = "" if facts.truth is None else f", truth {class_name(data, facts.truth)}"
+    weighed = "" if facts.evidence is None else f", evidence {[*facts.evidence.values()][-1]:+.1f}"
     return (
         f"({facts.x}, {facts.y}) {masklet}: {class_name(data, facts.base)} → "
-        f"{class_name(data, facts.refined)}{truth}"
+        f"{class_name(data, facts.refined)}{truth}{weighed}"
     )
 
 
@@ -66,6 +68,14 @@ def pixel_html(data: ExplorerData, facts: PixelFacts, frame: int) -> str:
         best = list(facts.scores.items())[:_MOST]
         scores = ", ".join(f"{_named(data, label)} {score:.2f}" for label, score in best)
         parts.append(f"<div>class probabilities: {scores}</div>")
+    if facts.evidence is not None:
+        *terms, (steady, total) = facts.evidence.items()
+        said = ", ".join(f"{name.replace('_', ' ')} {value:+.2f}" for name, value in terms)
+        who = "the base model" if total > MARGIN else "the window vote"
+        parts.append(
+            f"<div>evidence for the base model, in nats: {said}; {steady} {total:+.2f}, margin "
+            f"{MARGIN:g}: adaptive takes {who}'s label</div>"
+        )
     if facts.history:
         parts += [_strip(data, facts, name, frame) for name in ("base", "refined")]
         tops = [m.masklet for m in facts.history if m.masklet != NO_MASKLET]

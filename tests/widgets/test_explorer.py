@@ -77,6 +77,14 @@ def test_a_threshold_changes_labels_numbers_and_what_is_said(explorer: Explorer)
     assert explorer.canvas.status == ""
 
 
+def test_that_the_gate_is_not_applied_is_said(explorer: Explorer) -> None:
+    said = "The gate decides on whole clips and is not applied here"
+    assert said not in explorer.remark.value
+    explorer.controls.all["vote"].value = "adaptive"
+    explorer.draw()
+    assert said in explorer.remark.value
+
+
 def test_a_picked_pixel_is_told_of(explorer: Explorer) -> None:
     explorer.canvas.pixel, explorer.canvas.hover = [160, 120], [5, 6]
     explorer.draw()

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from sam2vss_lib.refinement.settings import Overlap
+from sam2vss_lib.views.palette import ORANGE, PURPLE, rgb
 from sam2vss_lib.widgets.data import ExplorerData, Scene
+from sam2vss_lib.widgets.evidence import MARGIN
+from sam2vss_lib.widgets.pictures import layer_view
 from sam2vss_lib.widgets.pixels import pixel_facts
 from sam2vss_lib.widgets.stores import Choice
+from sam2vss_lib.widgets.wording import hint_text, pixel_html
 from tests.widgets.conftest import LOOSE, World, settings_at
 
 PIXELS = ((0, 0), (160, 120), (319, 239), (80, 200), (200, 60), (121, 33))
@@ -84,3 +88,31 @@ def test_without_any_masklet_the_base_prediction_is_told(world: World) -> None:
     facts = pixel_facts(data, scene, Choice.of(settings_at(1.0, 0.2)), (5, 100))
     assert facts.candidates == facts.history == ()
     assert facts.base == facts.refined
+
+
+@pytest.mark.parametrize("vote", ["frame", "adaptive"])
+def test_evidence_is_what_the_adaptive_vote_decides_by(world: World, vote: str) -> None:
+    data, choice = world.data(LOOSE), Choice.of(LOOSE, vote)
+    scene = Scene(world.dataset.clips[0].name, "Coarse", 1)
+    voted, adaptive = (
+        data.labels(scene, choice._replace(vote=rule)) for rule in ("masklet", "adaptive")
+    )
+    base = data.labels(scene)
+    disputed = (voted != base) & (base != 255)
+    layer = layer_view(data, scene, choice, "evidence")
+    assert layer is not None
+    assert np.array_equal(layer[..., 3] > 0, disputed)
+    for y, x in [*np.argwhere(disputed)[::997], (0, 0)]:
+        facts = pixel_facts(data, scene, choice, (int(x), int(y)))
+        if not disputed[y, x]:
+            assert facts.evidence is None
+            continue
+        assert facts.evidence is not None
+        kept = facts.evidence["steady in time"] > MARGIN
+        assert kept == (adaptive[y, x] == base[y, x])
+        assert layer[y, x, :3].tolist() == rgb(ORANGE if kept else PURPLE).tolist()
+        who = "the base model" if kept else "the window vote"
+        assert f"adaptive takes {who}'s label" in pixel_html(data, facts, 1)
+        quick = pixel_facts(data, scene, choice, (int(x), int(y)), window=False)
+        assert quick.evidence == (facts.evidence if vote == "adaptive" else None)
+        assert (", evidence " in hint_text(data, quick)) == (vote == "adaptive")

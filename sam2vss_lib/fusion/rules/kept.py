@@ -29,10 +29,10 @@ def keep_base(
     limit = margin if window.fusion.margin is None else window.fusion.margin
     evidence = gather(window, wanted)
     kept = kept_places(evidence, score, limit, in_time=in_time)
-    for index, places in enumerate(kept):
-        labels = window.painted(index, evidence.classes)
+    for index, (frame, places) in enumerate(zip(evidence.frames, kept, strict=True)):
+        labels = window.painted(index, evidence.classes, frame.voted)
         if labels.size:  # a window may want some of its frames only
-            labels.ravel()[places] = window.labels(index).ravel()[places]
+            np.put(labels, places, window.labels(index).take(places))
         yield labels
 
 

@@ -10,7 +10,7 @@ from sam2vss_lib.refinement.window import Window
 def window_vote(window: Window) -> Iterator[Labels]:
     """Refined labels, (H, W) uint8, frame by frame.
 
-    Every frame is read twice, so that memory does not grow with the window.
+    Frames of long windows are read twice, so that memory does not grow with the window.
     """
     classes = winning_classes(window.all_votes)
     for index in range(len(window)):

@@ -17,7 +17,7 @@ from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.painting import painters
 from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.refinement.settings import RefineSettings
-from sam2vss_lib.refinement.window import Window
+from sam2vss_lib.refinement.window import Changes, Window
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.study.analyses.failure_atlas.causes import (
     CAUSES,
@@ -127,7 +127,7 @@ class _Watched(Window):
         super().__post_init__()
         self.painters: dict[int, tuple[Labels, NDArray[np.int32]]] = {}  # by frame of the window
 
-    def painted(self, index: int, classes: Labels) -> Labels:
+    def painted(self, index: int, classes: Labels, known: Changes | None = None) -> Labels:
         """See `Window`; it is found first who paints, then in which class."""
         top = painters(self.parts[index], self.overlap, classes)
         self.painters[index] = classes, top
