@@ -63,8 +63,7 @@ class Job:
         if VOTES[self.refinement.vote].needs_others:
             rule = f"--vote {self.refinement.vote}"
             raise SettingsError(f"{rule}: asks several base models; run it by sam2vss refine")
-        if (arbiter := self.refinement.arbiter) is not None and not Path(arbiter).is_file():
-            raise FileFault(arbiter, "no such arbiter", "make it by sam2vss fusion fit")
+        self.refinement.arbiter_path()
         if self.predictions is not None and not self.predictions.is_dir():
             hint = "give --predictions a folder of label PNGs"
             raise FileFault(self.predictions, "no such folder", hint)

@@ -16,6 +16,7 @@ from sam2vss_lib.cli.options import (
     SplitOptions,
     in_study,
     print_result,
+    warn_of_demo_arbiter,
     with_masklet_settings,
 )
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -73,6 +74,7 @@ def apply_command(
     from sam2vss_lib.apply.run import apply
 
     check_folder(out)
+    warn_of_demo_arbiter(refinement, source)
     job = Job(
         source,
         out,

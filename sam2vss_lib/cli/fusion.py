@@ -11,6 +11,7 @@ from sam2vss_lib.cli.options import (
     JsonOption,
     OffsetOption,
     clip_bar,
+    prediction_folders,
     print_result,
     require_folders,
 )
@@ -46,14 +47,11 @@ def fit(
     from sam2vss_lib.fusion.arbiter import check_place
     from sam2vss_lib.fusion.fit import fit_arbiter
     from sam2vss_lib.masklets.store import MaskletStore
-    from sam2vss_lib.predictions.folder import PredictionFolder
 
     check_place(out)
     dataset = options.open()
-    for folder in predictions:
-        require_folders(predictions=folder)
+    bases = prediction_folders(predictions, dataset, label_offset)
     require_folders(masklets=masklets)
-    bases = [PredictionFolder(one, dataset.num_classes, label_offset) for one in predictions]
     with clip_bar(dataset, "fit", 2 * len(bases)) as tick:
         arbiter = fit_arbiter(dataset, bases, MaskletStore(masklets), settings, progress=tick)
     arbiter.save(out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +19,13 @@ from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.approximations import Approximations, preset_values
 from sam2vss_lib.masklets.settings import MaskletSettings
 from sam2vss_lib.parallel.ray_workers import RayPool, map_on_ray
+from sam2vss_lib.storage.places import GENERATED
 from sam2vss_lib.study.settings import BaseSystem, StudySettings, profile_notebooks
 
 if TYPE_CHECKING:
     from sam2vss_lib.datasets import Dataset
+    from sam2vss_lib.predictions.folder import PredictionFolder
+    from sam2vss_lib.refinement.settings import FusionSettings
 
 #: gives a command, whose first argument they are, the options of masklets
 with_masklet_settings = with_settings(
@@ -132,6 +135,31 @@ def require_folders(**folders: Path) -> None:
     for option, folder in folders.items():
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder (--{option})")
+
+
+def prediction_folders(
+    paths: Iterable[Path], dataset: Dataset, label_offset: int
+) -> list[PredictionFolder]:
+    """The predictions of several base models.
+
+    Raises:
+        DataError: a folder is not there.
+    """
+    from sam2vss_lib.predictions.folder import PredictionFolder
+
+    for folder in (paths := list(paths)):
+        require_folders(predictions=folder)
+    return [PredictionFolder(one, dataset.num_classes, label_offset) for one in paths]
+
+
+def warn_of_demo_arbiter(settings: FusionSettings, source: str) -> None:
+    """Say on stderr that the embedded arbiter is not for this source, if it is not."""
+    if settings.has_demo_arbiter and source not in GENERATED:
+        typer.echo(
+            f"warning: --arbiter demo is for generated clips alone, not for {source}; use --vote "
+            "adaptive, or fit an arbiter on labels of your own (sam2vss fusion fit)",
+            err=True,
+        )
 
 
 def _assignment(text: str) -> tuple[str, Any]:

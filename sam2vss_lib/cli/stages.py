@@ -15,10 +15,12 @@ from sam2vss_lib.cli.options import (
     JsonOption,
     OffsetOption,
     StageOptions,
+    prediction_folders,
     print_clips,
     print_result,
     require_folders,
     run_stage,
+    warn_of_demo_arbiter,
 )
 from sam2vss_lib.refinement.settings import RefineSettings
 from sam2vss_lib.storage.targets import check_folder
@@ -44,14 +46,11 @@ def refine_command(
     json_output: JsonOption = False,
 ) -> None:
     """Give every masklet the class most frequent under it in a base model's predictions."""
-    from sam2vss_lib.predictions.folder import PredictionFolder
-
     check_folder(out)
     dataset = stage.open()
-    for folder in predictions:
-        require_folders(predictions=folder)
+    warn_of_demo_arbiter(settings, stage.dataset)
+    bases = prediction_folders(predictions, dataset, label_offset)
     require_folders(masklets=masklets)
-    bases = [PredictionFolder(one, dataset.num_classes, label_offset) for one in predictions]
     work = partial(_refining, bases, masklets, replace(bases[0], root=out), settings, stage.device)
     pool = stage.pool(may_use_gpu=stage.device.startswith("cuda"))
     print_clips(out, dataset, sum(run_stage(dataset, work, pool, "refine")), json_output)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.fusion.columns import COLOUR, COLUMNS
 from sam2vss_lib.fusion.disputed import Values
+from sam2vss_lib.refinement.settings import arbiter_path
 from sam2vss_lib.storage.files import atomic_path, sha256_file
 from sam2vss_lib.storage.targets import check_file
 
@@ -76,14 +77,12 @@ class Arbiter:
 
 
 def load_arbiter(path: str | Path) -> Arbiter:
-    """Read an arbiter; the last few are kept.
+    """Read an arbiter, by its file or `demo`; the last few are kept.
 
     Raises:
         DataError: it is missing, or no arbiter that this program can use.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such arbiter; {_REDO}")
+    path = arbiter_path(str(path))
     return _load(path, sha256_file(path))
 
 
@@ -96,7 +95,7 @@ def check_place(path: Path) -> None:
     check_file(path)
     if path.exists() and path.stat().st_size:
         try:
-            load_arbiter(path)
+            _load(path, sha256_file(path))
         except DataError:
             raise SettingsError(f"{path}: holds no earlier arbiter; use another name") from None
 

@@ -116,11 +116,11 @@ def check_predictions(predictions: PredictionFolder, clip: Clip) -> None:
 
 
 def _arbiter(settings: RefineSettings) -> dict[str, str]:
-    if settings.arbiter is None:
+    """What a record says of the arbiter, if there is one."""
+    if (path := settings.arbiter_path()) is None:
         return {}
-    if not (path := Path(settings.arbiter)).is_file():
-        raise DataError(f"{path}: no such arbiter; make it by sam2vss fusion fit")
-    return {"arbiter_sha256": sha256_file(path)}
+    demo = {"arbiter": "demo: for generated clips alone"} if settings.has_demo_arbiter else {}
+    return {"arbiter_sha256": sha256_file(path), **demo}
 
 
 def _labels_sha256(predictions: PredictionFolder, clip: Clip) -> str:

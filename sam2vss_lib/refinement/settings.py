@@ -1,11 +1,14 @@
 """How masklets vote, how their overlaps are resolved, and when the base model is believed."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from sam2vss_lib.datasets.faults import FileFault
 from sam2vss_lib.refinement.registry import VOTES
 
+_DEMO_ARBITER = "demo"
 Vote = Annotated[str, AfterValidator(VOTES.checked)]
 Overlap = Literal["area", "predicted_iou", "stability", "logit"]
 OnTop = Annotated[
@@ -39,8 +42,36 @@ class FusionSettings(BaseModel):
         "no trust.",
     )
     arbiter: str | None = Field(
-        default=None, description="File of `sam2vss fusion fit`, for the vote `learned`."
+        default=None,
+        description="File of `sam2vss fusion fit`, for the vote `learned`; demo is the embedded "
+        "one, fitted on generated clips: for those alone, it knows nothing of real video.",
     )
+
+    def arbiter_path(self) -> Path | None:
+        """The file of the arbiter, if there is to be one.
+
+        Raises:
+            DataError: it is not there.
+        """
+        return None if self.arbiter is None else arbiter_path(self.arbiter)
+
+    @property
+    def has_demo_arbiter(self) -> bool:
+        """Whether it is the embedded one."""
+        return self.arbiter == _DEMO_ARBITER
+
+
+def arbiter_path(name: str) -> Path:
+    """The file of an arbiter, `demo` being the embedded one.
+
+    Raises:
+        DataError: it is not there.
+    """
+    embedded = Path(__file__).parents[1] / "fusion" / "demo" / "arbiter.safetensors"
+    path = embedded if name == _DEMO_ARBITER else Path(name)
+    if not path.is_file():
+        raise FileFault(path, "no such arbiter", "make it by sam2vss fusion fit")
+    return path
 
 
 class RefineSettings(FusionSettings):

@@ -21,6 +21,7 @@ class Trust:
     covered_px: int = 0  # pixels under masklets that vote
     expected_px: float = 0.0  # errors that the base model expects under masklets
     has_probabilities: bool = True
+    margin: float | None = None  # of the rule, in nats
 
     @property
     def change_ratio(self) -> float:
@@ -45,14 +46,15 @@ class Trust:
         return self.change_ratio * self.firm_share <= _MOST_DOUBT
 
     def facts(self, *, gated: bool) -> dict[str, Any]:
-        """The gate's numbers and its decision, JSON-able."""
+        """The gate's numbers and its decision, and the rule's margin, JSON-able."""
         numbers = (
             {"change_ratio": self.change_ratio, "firm_share": self.firm_share}
             if self.has_probabilities
             else {"changed_share": self.changed_share}
         )
         rounded = {name: round(value, 4) for name, value in numbers.items()}
-        return {"trusted": self.trusted or not gated, "gate": gated, **rounded}
+        found = {"trusted": self.trusted or not gated, "gate": gated, **rounded}
+        return found if self.margin is None else found | {"margin": self.margin}
 
 
 def reason(facts: dict[str, Any]) -> str:

@@ -59,6 +59,21 @@ def test_no_arbiter_is_said_in_one_line(tmp_path: Path) -> None:
         RefineSettings(vote="frame", arbiter="x")
 
 
+def test_the_embedded_arbiter_is_for_the_demo_and_says_so(tiny_vspw: Path, tmp_path: Path) -> None:
+    card = load_arbiter("demo").card
+    assert card["dataset"]["split"] == "fit"
+    assert "generated clips alone" in card["note"]
+    Case(tiny_vspw, tmp_path, 0)
+    Case(tiny_vspw, tmp_path, 1, "second")
+    command = ["refine", "--dataset", str(tiny_vspw), "--predictions", str(tmp_path / "base")]
+    command += ["--masklets", str(tmp_path / "masklets"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*command, "--vote", "learned", "--arbiter", "demo"])
+    assert done.exit_code == 0, done.output
+    assert done.stderr.startswith("warning: --arbiter demo is for generated clips alone, not for")
+    record = json.loads((tmp_path / "out" / "first" / "made_from.json").read_text())
+    assert record["arbiter"] == "demo: for generated clips alone"
+
+
 def test_temperature_is_found_where_probabilities_were_sharpened(
     tiny_vspw: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from sam2vss_lib.datasets import VOID
 from sam2vss_lib.errors import DataError, SettingsError
+from sam2vss_lib.fusion.rules.adaptive import MARGIN
 from sam2vss_lib.predictions.folder import PredictionFolder
 from sam2vss_lib.refinement.refine import refine
 from sam2vss_lib.refinement.settings import RefineSettings
@@ -46,6 +47,9 @@ def test_labels_alone_leave_the_other_evidence(
     facts = facts_of(tmp_path / "out" / "first")
     assert 0 <= facts["changed_share"] <= 1
     assert "firm_share" not in facts
+    assert facts["margin"] == 0.5
+    case.refined(tmp_path / "own", vote="adaptive")
+    assert facts_of(tmp_path / "own" / "first")["margin"] == MARGIN
 
 
 @pytest.mark.parametrize("vote", ["fragment", "adaptive"])

@@ -89,19 +89,19 @@ class Miniature:
         for split, part in (("val", val), ("train", train)):
             names = "\n".join(clip.name for clip in part)
             (self._roots["vspw"] / f"{split}.txt").write_text(names)
-        self._fakes: dict[str, dict[str, Any]] = {}
+        self.fakes: dict[str, dict[str, Any]] = {}
         for profile in self._roots:
             predictions = folder / f"predictions_{profile}"
             predictions.mkdir()
             for seed, system in enumerate(load_profile(profile)["base_systems"]):
                 guesses = degraded(val, seed, void=profile == "vipseg")
                 fake = fake_system(system, predictions, guesses)
-                self._fakes[system["predictions"]] = fake
+                self.fakes[system["predictions"]] = fake
 
     def study(self, profile: str, only: str, out: Path | None = None, **settings: Any) -> Path:
         """Run notebooks of a profile, all with the same base systems, by the command line."""
         out = out or self.out
-        systems = [self._fakes[s["predictions"]] for s in base_systems(profile, only[:2])]
+        systems = [self.fakes[s["predictions"]] for s in base_systems(profile, only[:2])]
         places = {"dataset": str(self._roots[profile]), "base_systems": systems}
         every = SMALL | places | settings
         changes = [f"--set={name}={json.dumps(value)}" for name, value in every.items()]
@@ -183,6 +183,18 @@ def test_every_row_of_the_table_has_values_or_a_reason(out: Path, notebook: str)
     # Table 2 prints its refined rows without their backbones
     assert unseen <= {name.rsplit(" ", 1)[0] for name in covered}
     assert len(unseen) == (4 if table == 2 else 0)
+
+
+def test_profile_vspw_has_a_row_of_the_adaptive_vote(miniature: Miniature, tmp_path: Path):
+    profile = load_profile("vspw", "01")
+    system = miniature.fakes[profile["base_systems"][0]["predictions"]]
+    miniature.study("vspw", "01", tmp_path, base_systems=[system], votes=profile["votes"])
+    rows = {row["method"]: row for row in read(tmp_path, "01", "result.json")["rows"]}
+    own = [*(f"SAM2-SegFormer{of}" for of in ("", " (window vote)", " (adaptive vote)"))]
+    assert [name for name in rows if name.startswith("SAM2-SegFormer")] == own
+    for name in own:  # of labels alone: probabilities are read where a folder has them
+        assert_measured(rows[name])
+    assert not any(rows[own[2]]["paper"].values())
 
 
 def test_table_3_is_whole_but_for_encoders_that_are_not_there(independent: Path):

@@ -27,6 +27,7 @@ def keep_base(
     settings' margin, else the one given. `score` takes a frame's evidence in the columns `wanted`.
     """
     limit = margin if window.fusion.margin is None else window.fusion.margin
+    window.trust.margin = limit
     evidence = gather(window, wanted)
     kept = kept_places(evidence, score, limit, in_time=in_time)
     for index, (frame, places) in enumerate(zip(evidence.frames, kept, strict=True)):

@@ -23,6 +23,9 @@ _STAGES = {
     "refine": ("label maps", ("label map", "masklets"), ("label map",)),
     "evaluate": ("label maps", ("label map", "label map"), ()),  # and as large a ground truth
     "features": ("frames", ("frame", "masklets"), ()),
+    "evidence": ("label maps", ("frame", "label map", "masklets"), ()),
+    "weigh": ("label maps", ("frame", "label map", "masklets"), ()),
+    "fill": ("frames", ("frame", "masklets"), ("masklets",)),
     "paint": ("label maps", ("masklets",), ("label map",)),
 }
 

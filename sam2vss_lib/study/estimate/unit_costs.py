@@ -22,7 +22,10 @@ from sam2vss_lib.study.stages import Study
 from sam2vss_lib.validation import validated
 
 _Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_LOGGED = ("segment", "refine", "evaluate", "features", "paint")
+#: stages as logs and as the estimate name them
+_LOGGED = {one: one for one in ("segment", "refine", "evaluate", "features", "paint")} | {
+    "evidence to fit on": "evidence", "weigh evidence": "weigh", "fill masklets": "fill",
+}  # fmt: skip
 _SAMPLE = 30  # files of every store, however many it has
 
 
@@ -113,10 +116,17 @@ def _logged(provenance: Any) -> Iterator[tuple[str, float]]:
     measured = [one for one in provenance["stages"] if one["clips"] and not one["reused"]]
     with suppress(SettingsError):  # the data set may be gone
         for line in (one for one in measured if one["stage"] in _LOGGED):
-            settings, stage = _settings(provenance), line["stage"]
-            lengths = clip_lengths(settings, settings.split)[0][: line["clips"]]
+            settings, stage = _settings(provenance), _LOGGED[line["stage"]]
+            split, system = settings.split, line["key"].rpartition("-")[0]
+            if stage == "evidence":
+                split = provenance["settings"]["fit_split"]
+            elif stage == "weigh" and not any(
+                cost_name(system) == cost_name(one.label) for one in settings.base_systems
+            ):  # on other data
+                continue
+            lengths = clip_lengths(settings, split)[0][: line["clips"]]
             if stage == "segment":
-                stage += line["key"].rpartition("-")[0]
+                stage += system
             elif stage == "features":
                 lengths = -(-lengths // provenance["settings"]["feature_frame_stride"])
             yield cost_name(stage), line["seconds"] / float(lengths.sum())

@@ -1,6 +1,6 @@
 """What a study's notebooks ask of every clip, as pieces of work that several of them share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,16 +14,25 @@ from sam2vss_lib.datasets.manifests import load_datasets_manifest
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.run.planning import Plans, planned_settings, wanted_masklets
-from sam2vss_lib.study.settings import IndependentSettings, StudySettings
+from sam2vss_lib.study.settings import (
+    BaseSystem,
+    BeyondSettings,
+    IndependentSettings,
+    StudySettings,
+)
 from sam2vss_lib.study.stages.context import open_split
 
 
 class Piece(NamedTuple):
     """What is computed of a clip once, however many notebooks ask for it."""
 
-    stage: str  # masklets, segment: LABEL, refine, evaluate, features or paint
+    stage: str  # masklets, segment: LABEL, refine, ... as in `_STAGES` of the estimate
     name: tuple[object, ...]  # what tells it from others of the stage
     every: int = 1  # n-th frame of the clip
+
+
+#: data set, split, every n-th frame, the first clips, and what is asked of each of them
+_Part = tuple[str, str, int, int | None, tuple[Piece, ...]]
 
 
 class ClipWork(NamedTuple):
@@ -43,13 +52,13 @@ def study_workload(plans: Plans, clips: int | None, frames: int | None) -> list[
     splits: dict[tuple[str, str, int], tuple[NDArray[np.int64], str]] = {}
     users: dict[tuple[str, str, int], list[tuple[int | None, tuple[Piece, ...]]]] = {}
     for one in planned_settings(plans).values():
-        for split, step, limit, pieces in _asked(one):
-            lengths, source = clip_lengths(one, split)
-            if split == one.split and (clips or frames):
+        for dataset, split, step, limit, pieces in _asked(one):
+            lengths, source = clip_lengths(one.model_copy(update={"dataset": dataset}), split)
+            if (dataset, split) == (one.dataset, one.split) and (clips or frames):
                 lengths = np.resize(frames or lengths, clips or len(lengths))
                 source = f"{len(lengths):,} clips of {lengths.mean():.4g} frames, on paper"
-            splits[one.dataset, split, step] = -(-lengths // step), source
-            users.setdefault((one.dataset, split, step), []).append((limit, pieces))
+            splits[dataset, split, step] = -(-lengths // step), source
+            users.setdefault((dataset, split, step), []).append((limit, pieces))
     work: list[ClipWork] = []
     for place, (lengths, source) in splits.items():
         # cut where a notebook's clips end: all clips of a part get the same work
@@ -90,8 +99,11 @@ def clip_lengths(settings: StudySettings, split: str) -> tuple[NDArray[np.int64]
     return frames // clips + (np.arange(clips) < frames % clips), f"{said}, taken as equally long"
 
 
-def _asked(settings: StudySettings) -> Iterator[tuple[str, int, int | None, tuple[Piece, ...]]]:
-    """A notebook's splits, every n-th frame, the first clips, and what it asks of each of them."""
+def _asked(settings: StudySettings) -> Iterator[_Part]:
+    """The parts of a notebook's data."""
+    if isinstance(settings, BeyondSettings):
+        yield from _beyond(settings)
+        return
     systems, votes, maps = settings.base_systems, settings.votes, list[Piece]()
     masklets = wanted_masklets(settings)
     pieces = [Piece("masklets", (one,)) for one in masklets]
@@ -105,7 +117,13 @@ def _asked(settings: StudySettings) -> Iterator[tuple[str, int, int | None, tupl
         there = tuple(Piece("features", (one.encoder, trained)) for one in encoders)
         there += (Piece("masklets", (trained,)),)
         if encoders:
-            yield settings.train_split, settings.train_frame_step, settings.train_clips, there
+            yield (
+                settings.dataset,
+                settings.train_split,
+                settings.train_frame_step,
+                settings.train_clips,
+                there,
+            )
         for one in encoders:
             pieces.append(Piece("features", (one.encoder, settings.masklets), stride))
             # a map for every seed and for the true classes, alone and over the base system's
@@ -115,4 +133,30 @@ def _asked(settings: StudySettings) -> Iterator[tuple[str, int, int | None, tupl
     pieces += [Piece(f"segment: {one.label}", ()) for one in systems if one.segmentor] + maps
     evaluated = (*(one.label for one in systems), *maps)
     pieces += [Piece("evaluate", (one, settings.max_clips)) for one in evaluated]
-    yield settings.split, 1, settings.max_clips, (*pieces,)
+    yield settings.dataset, settings.split, 1, settings.max_clips, (*pieces,)
+
+
+def _beyond(settings: BeyondSettings) -> Iterator[_Part]:
+    """What rules beyond the paper are fitted on, measured on, and tried on besides.
+
+    One pass over the evidence scores all rules; those that need none are refined and evaluated.
+    """
+    systems, masklets = settings.base_systems, Piece("masklets", (settings.masklets,))
+
+    def segments(of: Sequence[BaseSystem]) -> tuple[Piece, ...]:
+        return tuple(Piece(f"segment: {one.label}", ()) for one in of if one.segmentor)
+
+    fitted = tuple(Piece("evidence", (one.label,)) for one in systems)
+    yield settings.dataset, settings.fit_split, 1, None, (masklets, *segments(systems), *fitted)
+    votes = ["frame", "soft", *(["ensemble"] if len(systems) > 1 else [])]
+    maps = [Piece("refine", (one.label, vote)) for one in systems for vote in votes]
+    pieces = [masklets, Piece("fill", ()), *segments(systems), *maps]
+    pieces += [Piece("evaluate", (one,)) for one in maps]
+    pieces += [Piece("refine", (one.label, "adaptive")) for one in systems]  # for the gate's table
+    pieces += [Piece("weigh", (one.label, on)) for one in systems for on in ("grid", "filled")]
+    yield settings.dataset, settings.split, 1, settings.max_clips, (*pieces,)
+    for other in settings.other_data:
+        pieces = [Piece("weigh", (other.label,))]
+        pieces += [masklets] if other.masklets is None else []
+        pieces += segments(systems[:1]) if other.predictions is None else ()
+        yield other.dataset, other.split, 1, None, (*pieces,)

@@ -96,6 +96,25 @@ def test_classified_masklets_are_painted_for_every_seed(tmp_path: Path):
     assert {one.every for one in measured.asked[0] if one.stage == "features"} == {4}
 
 
+def test_what_goes_beyond_the_paper_counts_its_own_passes(tmp_path: Path):
+    plans = plan_study(find_notebooks("09"), "beyond", tmp_path, {"max_clips": 3})
+    fitted, measured, other = (Counter(one.stage for one in part.asked[0]) for part in
+                               sorted(study_workload(plans, None, None), key=_on_what))  # fmt: skip
+    models = {f"segment: {one}": 1 for one in (
+        "SegFormer micro", "SegFormer mini", "CFFM micro", "TV3S micro")}  # fmt: skip
+    assert fitted == {"masklets": 1, "evidence": 4, **models}
+    # frame, soft and ensemble vote are evaluated, adaptive only says what its gate found; the
+    # evidence is gone through once with the masklets of the grid and once with the filled ones
+    assert measured == {
+        "masklets": 1, "fill": 1, "refine": 16, "evaluate": 12, "weigh": 8, **models,
+    }  # fmt: skip
+    assert other == {"masklets": 1, "weigh": 1, "segment: SegFormer micro": 1}
+
+
+def _on_what(work: ClipWork) -> int:
+    return ["demo fit", "demo val-wide", "demo-b val"].index(work.source.partition(",")[0])
+
+
 def test_published_sizes_stand_in_for_a_data_set_that_is_not_there(tmp_path: Path):
     def lengths(dataset: str, split: str = "val") -> tuple[list[int], str]:
         found = clip_lengths(SETTINGS.model_copy(update={"dataset": dataset}), split)
