@@ -1,6 +1,6 @@
 """Masklets painted in their classes, and which of them is on top where they overlap (Eq. 1)."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from sam2vss_lib.masklets.runs import Runs
 from sam2vss_lib.masklets.store import FrameMasklets
 from sam2vss_lib.refinement.settings import Overlap
 
+_Number = TypeVar("_Number", bound=np.integer[Any])
+
 
 def paint(prediction: Labels, runs: Runs, classes: Labels, priority: NDArray[Any]) -> Labels:
     """Give every mask its class, and pixels under several masks that of highest priority (Eq. 1).
@@ -18,13 +20,26 @@ def paint(prediction: Labels, runs: Runs, classes: Labels, priority: NDArray[Any
     uint8, paint nothing; of equal priority, (n,) numbers, the later mask wins.
     """
     column = prediction.T.ravel()  # a copy
+    return _filled(column, runs, classes, _order(priority, classes))
+
+
+def _order(priority: NDArray[Any], classes: Labels | None) -> NDArray[np.intp]:
+    """Indices of the masks that paint, the lower first."""
+    order = priority.argsort(kind="stable")
+    return order if classes is None else order[classes[order] != VOID]
+
+
+def _filled(
+    column: NDArray[_Number], runs: Runs, values: NDArray[_Number], order: NDArray[np.intp]
+) -> NDArray[_Number]:
+    """Pixels column by column, which are written to, with masks in their values; (H, W)."""
     starts, stops = runs.starts.tolist(), runs.stops.tolist()
     last = np.cumsum(runs.counts).tolist()
-    for index in priority.argsort(kind="stable").tolist():
-        if (label := classes[index]) != VOID:
-            for run in range(last[index] - int(runs.counts[index]), last[index]):
-                column[starts[run] : stops[run]] = label
-    return np.ascontiguousarray(column.reshape(prediction.shape[::-1]).T)
+    for index in order.tolist():
+        value = values[index]
+        for run in range(last[index] - int(runs.counts[index]), last[index]):
+            column[starts[run] : stops[run]] = value
+    return np.ascontiguousarray(column.reshape(runs.size_px[::-1]).T)
 
 
 def paint_frame(
@@ -41,13 +56,9 @@ def painters(
 
     Masklets of class 255, (n,) uint8, paint nothing; without classes all of them paint.
     """
-    runs, past = _runs(part, overlap), VOID + 1  # numbers from here on are no labels
-    numbers: Any = np.arange(past, past + len(runs.counts), dtype=np.int32)
-    if classes is not None:
-        numbers[classes == VOID] = VOID
-    nobody: Any = np.full(runs.size_px, past - 1, np.int32)
-    painted: Any = paint(nobody, runs, numbers, priority_of(part, overlap))
-    return painted - np.int32(past)
+    runs, order = _runs(part, overlap), _order(priority_of(part, overlap), classes)
+    nobody = np.full(runs.size_px[0] * runs.size_px[1], -1, np.int32)
+    return _filled(nobody, runs, np.arange(len(runs.counts), dtype=np.int32), order)
 
 
 def _runs(part: FrameMasklets, overlap: Overlap) -> Runs:
