@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.views.layers import NO_MASKLET, masklet_ids
 from sam2vss_lib.widgets.cache import MIB, Bounded
 from sam2vss_lib.widgets.stores import Choice, ClipStores, OpenedMasklets
-from sam2vss_lib.widgets.window import ChosenWindow, FrameMemory
+from sam2vss_lib.widgets.window import ChosenWindow, Evidence, FrameMemory, weighed
 
 
 class Scene(NamedTuple):
@@ -78,7 +78,7 @@ class ExplorerData:
         self.memory = FrameMemory()
         self._refined = Bounded[Refined](64 * MIB, _refined_bytes)
         self._stores = Bounded[ClipStores](2, lambda _: 1)
-        self.evidence = Bounded[list[Any]](1, lambda _: 1)  # of the window that was asked for last
+        self._evidence = Bounded[list[Evidence]](1, lambda _: 1)  # of a window
         self._probabilities = Bounded[NDArray[np.float16] | None](1, lambda _: 1)
 
     @cached_property
@@ -203,3 +203,18 @@ class ExplorerData:
         if refined.part is None:
             return np.full(refined.labels.shape, NO_MASKLET, np.int32)
         return masklet_ids(refined.part, choice.overlap, refined.classes)
+
+    def evidence(self, scene: Scene, choice: Choice) -> Evidence | None:
+        """What `adaptive` weighs on a frame, whichever vote is chosen; None without masklets."""
+        place = self.opened(scene.clip, choice).place(scene.frame)
+        if place is None:
+            return None
+        number, index = place
+
+        def weigh() -> list[Evidence]:
+            found = self.window(scene, choice)
+            return weighed(found[0]) if found is not None and found[0].chosen.any() else []
+
+        key = scene.at(number), choice._replace(vote="adaptive")
+        frames = self._evidence.get(key, weigh)
+        return frames[index] if frames else None

@@ -16,7 +16,6 @@ from sam2vss_lib.widgets.cache import Bounded
 from sam2vss_lib.widgets.canvas import Canvas
 from sam2vss_lib.widgets.controls import BASE, Controls
 from sam2vss_lib.widgets.data import ExplorerData, Scene, Shown
-from sam2vss_lib.widgets.evidence import NO_GATE
 from sam2vss_lib.widgets.measures import ClipMeasures, Curve, lives
 from sam2vss_lib.widgets.pictures import (
     LAYERS,
@@ -28,7 +27,7 @@ from sam2vss_lib.widgets.pictures import (
 )
 from sam2vss_lib.widgets.pixels import pixel_facts
 from sam2vss_lib.widgets.render import default_scene
-from sam2vss_lib.widgets.wording import LEGEND, hint_text, metrics_html, pixel_html
+from sam2vss_lib.widgets.wording import LEGEND, NO_GATE, hint_text, metrics_html, pixel_html
 
 _OPACITY = {"refined": 0.45, "changes": 0.8}  # of the layers that are seen at first
 _STILL_S = 0.25  # without a change until metrics are counted

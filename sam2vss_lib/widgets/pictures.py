@@ -14,7 +14,6 @@ from sam2vss_lib.views import layers
 from sam2vss_lib.views.layers import Picture
 from sam2vss_lib.views.palette import label_colours
 from sam2vss_lib.widgets.data import ExplorerData, Scene, Shown
-from sam2vss_lib.widgets.evidence import evidence_of
 from sam2vss_lib.widgets.stores import Choice
 
 #: layers by name and title, from below; the frame itself lies under all of them
@@ -65,7 +64,7 @@ def layer_view(data: ExplorerData, scene: Scene, shown: Shown, name: str) -> Pic
             voted = np.where(top < 0, VOID, refined.classes[top]).astype(np.uint8)
             return layers.decision_layer(data.labels(scene), voted, refined.labels)
         case "evidence":
-            found = evidence_of(data, scene, shown) if isinstance(shown, Choice) else None
+            found = data.evidence(scene, shown) if isinstance(shown, Choice) else None
             if found is None:
                 return None
             places, excess = found.frame.places, found.score - found.margin

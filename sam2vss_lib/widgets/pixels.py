@@ -15,7 +15,6 @@ from sam2vss_lib.refinement.painting import priority_of
 from sam2vss_lib.refinement.registry import VOTES
 from sam2vss_lib.views.layers import NO_MASKLET
 from sam2vss_lib.widgets.data import ExplorerData, Scene
-from sam2vss_lib.widgets.evidence import evidence_of
 from sam2vss_lib.widgets.stores import Choice
 
 Counts = dict[int, int]  # class -> pixels, those with none left out, most first
@@ -69,7 +68,7 @@ def pixel_facts(
     """
     x, y = xy
     weighed = window or VOTES.find(choice.vote).weighs
-    evidence = evidence_of(data, scene, choice) if weighed else None
+    evidence = data.evidence(scene, choice) if weighed else None
     truth, refined, scores = (
         data.truth(scene),
         data.refined(scene, choice),

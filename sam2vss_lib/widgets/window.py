@@ -1,4 +1,4 @@
-"""A window of masklets whose votes are kept, so that choosing among them is quick."""
+"""A window of masklets whose votes are kept, so that choosing among them is quick; its evidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2vss_lib.datasets.labels import Labels
+from sam2vss_lib.fusion.evidence import FrameEvidence, gather, steady
+from sam2vss_lib.fusion.rules.adaptive import MARGIN, WEIGHTS, score_of
 from sam2vss_lib.masklets.store import FrameMasklets
 from sam2vss_lib.refinement.counting import count_votes
 from sam2vss_lib.refinement.window import Changes, Window
@@ -69,3 +71,32 @@ class ChosenWindow(Window):
             return np.zeros((0, 0), np.uint8)
         self.classes[index] = classes
         return super().painted(index, classes, known)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What `adaptive` weighs on a frame, of k pixels where base model and window vote differ."""
+
+    frame: FrameEvidence
+    score: NDArray[np.floating]  # (k,) in nats, steady in time
+    margin: float = MARGIN  # above it the base model keeps its label
+
+    def at(self, place: int) -> dict[str, float] | None:
+        """The parts of a pixel's score and, last, the score; None where nothing is disputed."""
+        found = np.flatnonzero(self.frame.places == place)
+        if not len(found):
+            return None
+        columns = self.frame.columns
+        parts = {
+            name: float(weight * columns[name][found[0]])
+            for name, weight in WEIGHTS.items()
+            if name in columns
+        }
+        return {**parts, "steady in time": float(self.score[found[0]])}
+
+
+def weighed(window: Window) -> list[Evidence]:
+    """What `adaptive` weighs on each frame of a window."""
+    frames = gather(window, WEIGHTS).frames
+    scores = steady(frames, [score_of(WEIGHTS)(frame) for frame in frames])
+    return [*map(Evidence, frames, scores)]

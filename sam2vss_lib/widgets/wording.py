@@ -7,12 +7,17 @@ from html import escape
 from itertools import pairwise
 
 from sam2vss_lib.datasets.labels import VOID
+from sam2vss_lib.fusion.rules.adaptive import MARGIN
 from sam2vss_lib.views.layers import NO_MASKLET
 from sam2vss_lib.views.palette import label_colours
 from sam2vss_lib.widgets.data import ExplorerData
-from sam2vss_lib.widgets.evidence import MARGIN
 from sam2vss_lib.widgets.pixels import Counts, PixelFacts
 
+#: why labels in the explorer can differ from those of `refine`
+NO_GATE = (
+    "The gate decides on whole clips and is not applied here: refine keeps the base model's labels "
+    "of a clip whose masklets deserve no trust."
+)
 _MOST = 4  # classes of a masklet or of a pixel's scores
 LEGEND = "".join(
     f'<span><i class="swatch" style="background:var(--{colour})"></i>{text}</span>'

@@ -5,10 +5,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from sam2vss_lib.fusion.rules.adaptive import MARGIN
 from sam2vss_lib.refinement.settings import Overlap
 from sam2vss_lib.views.palette import ORANGE, PURPLE, rgb
 from sam2vss_lib.widgets.data import ExplorerData, Scene
-from sam2vss_lib.widgets.evidence import MARGIN
 from sam2vss_lib.widgets.pictures import layer_view
 from sam2vss_lib.widgets.pixels import pixel_facts
 from sam2vss_lib.widgets.stores import Choice
