@@ -55,13 +55,13 @@ def outline(disputed: Disputed) -> Values:
     parts[place] = disputed.fragment
     balance, length = np.zeros((2, len(disputed.fragment_px)))
     for step in (1, across, -1, -across):
-        sides = np.flatnonzero(parts[place + step] != disputed.fragment)
-        label, own = labels[place[sides] + step], disputed.fragment[sides]
-        towards = (label == disputed.base[sides]).view(np.int8)
-        towards -= label == disputed.vote[sides]
+        sides = np.flatnonzero(parts.take(place + step) != disputed.fragment)
+        label, own = labels.take(place[sides] + step), disputed.fragment.take(sides)
+        towards = (label == disputed.base.take(sides)).view(np.int8)
+        towards -= label == disputed.vote.take(sides)
         balance += np.bincount(own, towards, len(balance))
         length += np.bincount(own, minlength=len(length))
-    return (balance / np.maximum(length, 1))[disputed.fragment].astype(np.float32)
+    return (balance / np.maximum(length, 1)).take(disputed.fragment).astype(np.float32)
 
 
 def fragment_size(disputed: Disputed) -> Values:
@@ -147,7 +147,8 @@ COLUMNS: dict[str, Column] = {
 def _share_ratio(disputed: Disputed, votes: NDArray[np.int64]) -> Values:
     shares = votes / np.maximum(votes.sum(1, keepdims=True), 1) + _LEAST_SHARE
     logs = np.log(shares).astype(np.float32)
-    return logs[disputed.masklet, disputed.base] - logs[disputed.masklet, disputed.vote]
+    row = disputed.masklet * np.intp(logs.shape[1])
+    return logs.take(row + disputed.base) - logs.take(row + disputed.vote)
 
 
 def _of_masklet(disputed: Disputed, column: str) -> Values:

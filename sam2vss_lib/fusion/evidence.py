@@ -116,6 +116,6 @@ def steady(
                 count[index] += same
         group_at[near.places] = -1
     return [
-        0.5 * scores[index] + 0.35 * (summed[index] / count[index]) + 0.15 * mean[frame.group]
+        0.5 * scores[index] + 0.35 * (summed[index] / count[index]) + 0.15 * mean.take(frame.group)
         for index, frame in enumerate(frames)
     ]

@@ -38,11 +38,11 @@ def connected(
         (every, first + across - 1),
         (every, last + across + 1),
     ):
-        other = owner[beside]
-        joined = np.flatnonzero((other >= 0) & (group[other] == group[one]))
+        other = owner.take(beside)
+        joined = np.flatnonzero((other >= 0) & (group.take(other) == group.take(one)))
         some.append(one[joined])
-        others.append(other[joined])
+        others.append(other[joined].astype(np.intp))
     one, other = np.concatenate(some), np.concatenate(others)
     touching = coo_array((np.ones(len(one), np.bool_), (one, other)), (len(first), len(first)))
     _, part = connected_components(touching, directed=False)
-    return part.astype(np.intp)[run]  # numbered by their first pixels
+    return part.astype(np.intp).take(run)  # numbered by their first pixels
