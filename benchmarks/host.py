@@ -151,8 +151,8 @@ def _pipeline(clip: Clip, count: int, repeats: int) -> Comparison:
         return ready._masks, ready._seen
 
     def opened(clip: Clip, frame: Any, *others: Any) -> Any:
-        scores = (np.ones(count, np.float32),) * 2
-        member = engine._Member(settings, np.arange(count), *scores, _WINDOW)
+        score = np.ones(count, np.float32)
+        member = engine._Member(settings, np.arange(count), score, score, _WINDOW)
         parts = (
             TrackedFrame(
                 offset, np.arange(count), nothing.s4, np.arange(count), torch.ones(count), SIZE_PX
