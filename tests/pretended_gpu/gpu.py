@@ -44,5 +44,7 @@ def pretended_gpu() -> Generator[Stops]:
         # `module.to` puts new parameters in the place of the old, which cannot change their kind
         torch.__future__.set_overwrite_module_params_on_conversion(True)
         stack.callback(torch.__future__.set_overwrite_module_params_on_conversion, in_place)
+        # its batch norm is an operation that no CPU has
+        stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         stack.enter_context(PretendedMode())
         yield STOPS
