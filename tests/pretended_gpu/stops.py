@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Literal
 _ROOT = Path(__file__).resolve().parents[2]
 _HARNESS = Path(__file__).resolve().parent
 #: `read`: the host waits for an answer of the device. `upload`: a copy to the device that waits, as
-#: `.to(device)` does, until all earlier work is done. `queued`: one with `non_blocking`, no stop
-Kind = Literal["read", "upload", "queued"]
+#: `.to(device)` does, until all earlier work is done. `queued`: a copy with `non_blocking`, either
+#: way, for which nobody waits. `beside`: another thread than the main one waits
+Kind = Literal["read", "upload", "queued", "beside"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Stops:
 
     def add(self, kind: Kind, what: str) -> None:
         """Keep one, with the line that asks for it."""
+        if kind != "queued" and threading.current_thread() is not threading.main_thread():
+            kind = "beside"
         self.found.append(Stop(kind, what, _place()))
 
     def of(self, kind: Kind) -> list[Stop]:

@@ -11,11 +11,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.pretended_gpu.backward import backward
+from tests.pretended_gpu.copies import STOPS, arrive, begin
 from tests.pretended_gpu.rules import aten, check_devices, check_types, uploaded, waits
-from tests.pretended_gpu.stops import Stops
 
 DEVICE = torch.device("cuda", 0)
-STOPS = Stops()  # of all tensors
 #: with CUDA's tensors this would ask the card which of its kernels suits it
 _WHOLE = {aten.scaled_dot_product_attention.default}
 
@@ -72,23 +71,8 @@ class PretendedMode(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        # in the place of PyTorch's fake tensors: no driver is looked for, and `torch.tensor` with a
-        # device becomes a copy like any other
+        # in the place of PyTorch's fake tensors, for which no driver is looked for
         self._mode_key = torch._C._TorchDispatchModeKey.FAKE
-        self._lifted = False
-
-    def __enter__(self) -> PretendedMode:
-        """Operations are seen from now on."""
-        torch._C._ensureCUDADeviceGuardSet()
-        self._lifted = torch._C._only_lift_cpu_tensors()
-        torch._C._set_only_lift_cpu_tensors(True)
-        super().__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        """They are not seen any more."""
-        super().__exit__(*error)
-        torch._C._set_only_lift_cpu_tensors(self._lifted)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -125,35 +109,30 @@ def compute(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if _composite(func):  # what waits may be inside
         with PretendedMode():
             return func.decompose(*args, **kwargs)
-    on_host = [t for t in tensors if not isinstance(t, PretendedTensor)]
-    waiting = not kwargs.get("non_blocking", False)
-    if on_device and on_host:
-        check_devices(func, args, on_host)
+    host = [t for t in tensors if not isinstance(t, PretendedTensor)]
+    moves = func is aten._to_copy.default and (target == "cpu") == bool(on_device)
+    if on_device and host:
+        check_devices(func, args, host)
         if uploaded(func, args):
             STOPS.add("upload", f"{func} with indices of the CPU")
         if func is aten.copy_.default:
-            waiting = not (len(args) > 2 and args[2])
-            upload = args[0] is on_device[0]
-            _copied(func, "cuda" if upload else "cpu", waiting)
+            moves, target = True, "cuda" if args[0] is on_device[0] else "cpu"
     if on_device:
         check_types(func, on_device)
         if waits(func, args, kwargs):
             STOPS.add("read", str(func))
-    if (
-        func is aten._to_copy.default
-        and target is not None
-        and (target == "cpu") == bool(on_device)
-    ):
-        _copied(func, target, waiting)
+            arrive()
+    if moves and target is not None:
+        waiting = not (kwargs.get("non_blocking") or args[2:] == (True,))
+        if not waiting:
+            STOPS.add("queued", str(func))
+        else:
+            STOPS.add("read" if target == "cpu" else "upload", str(func))
+            arrive()
+        if target == "cpu" and not waiting:
+            assert func is aten._to_copy.default, "a copy into a tensor of the host: not pretended"
+            return begin(_on_cpu(func, args, kwargs, target))
     return _on_cpu(func, args, kwargs, target or "cuda")
-
-
-def _copied(func: Any, target: str, waiting: bool) -> None:
-    """Count a copy between the devices."""
-    if target == "cpu":
-        STOPS.add("read", str(func))
-    else:
-        STOPS.add("upload" if waiting else "queued", str(func))
 
 
 def _on_cpu(func: Any, args: Sequence[Any], kwargs: dict[str, Any], target: str) -> Any:

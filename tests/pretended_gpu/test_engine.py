@@ -11,8 +11,8 @@ from torch import Tensor
 
 from sam2vss_lib.masklets.approximations import EXACT
 from sam2vss_lib.masklets.engines.batched.chunks import first_alike
+from sam2vss_lib.masklets.engines.batched.drawing.frame_size import PackedMasks, pack
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
-from sam2vss_lib.masklets.engines.batched.frame_size import PackedMasks, pack
 from sam2vss_lib.masklets.engines.batched.given import given_logits, given_masks
 from sam2vss_lib.masklets.engines.batched.grid import propose, select
 from sam2vss_lib.masklets.engines.batched.heads import Heads

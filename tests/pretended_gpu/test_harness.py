@@ -1,6 +1,7 @@
 """The pretended GPU refuses and counts what CUDA refuses and waits for, and nothing else."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,22 @@ def test_every_copy_to_the_device_is_counted_apart(gpu: Stops, name: str, infere
     with torch.inference_mode(inference):
         UPLOADING[name](matrix())
     assert (len(gpu.of("upload")), len(gpu.of("read"))) == (1, 0), str(gpu)
+
+
+def test_a_copy_under_way_is_garbage_until_it_is_waited_for(gpu: Stops) -> None:
+    copy, event = matrix().to("cpu", non_blocking=True), torch.cuda.Event()
+    event.record()
+    assert copy.isnan().all()
+    assert not gpu.of("read")
+    event.synchronize()
+    assert torch.equal(copy, on_host(matrix()))
+    assert len(gpu.of("read")) == 1
+
+
+def test_threads_see_the_device_and_wait_beside_the_main_one(gpu: Stops) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: torch.ones(2, device="cuda").sum().item()).result() == 2
+    assert [stop.kind for stop in gpu.found] == ["beside"]
 
 
 def test_integers_have_no_products(gpu: Stops) -> None:

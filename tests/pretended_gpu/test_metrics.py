@@ -13,9 +13,10 @@ from tests.pretended_gpu.gpu import pretended_gpu
 from tests.pretended_gpu.stops import Stops
 from tests.pretended_gpu.tensors import on_gpu, on_host
 
-#: answers that a scored frame asks for: whether labels are in range, of both maps (2), pixels near
-#: boundaries, whose number the device alone knows (by radius too), windows (1), and the counts (1)
-READS_A_FRAME = 25
+#: answers that a scored frame waits for, with three radii: whether labels are in range, of both
+#: maps (2), counts of pairs of labels (4), pixels of masks, whose number the device alone knows
+#: (11), which labels there are (1), windows (1) and all counts (1)
+READS_A_FRAME = 20
 CLASSES = 20
 
 

@@ -70,7 +70,7 @@ def test_tv3s_carries_its_state_on_the_gpu(mode: Any) -> None:
         assert_same(predicted(load_segmentor(name, "cuda", options), frames(3)), expected)
 
 
-@pytest.mark.parametrize("name", DEMO_MODELS)
+@pytest.mark.parametrize("name", [name for name in DEMO_MODELS if "micro" in name])
 def test_bfloat16_labels_nearly_the_same(name: str) -> None:
     reduced = InferenceOptions(batch_frames=2, precision="bfloat16")
     with pretended_gpu():

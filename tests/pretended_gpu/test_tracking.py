@@ -13,21 +13,23 @@ from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
 from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
+from sam2vss_lib.masklets.filling.fill import fill_masklets
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
 from tests.masklets.common import read_plainly
+from tests.masklets.filling.conftest import FILL, OLD, write_old
 from tests.pretended_gpu.gpu import pretended_gpu
 from tests.pretended_gpu.stops import Kind, Stops
 from tests.pretended_gpu.tensors import on_host
 from tests.pretended_gpu.test_engine import boxes
 
 Frames = list[EncodedFrames]
-#: answers that the model step asks for between two frames: the scores of all objects, at once
-READS_A_FRAME = 1
-#: answers of a frame that is written: those scores, and the masks and visible parts
-READS_A_WRITTEN_FRAME = 3
-#: copies to the device for which it waits: which masklets are compared for the visible parts
+#: answers that the model step waits for between two frames
+READS_A_FRAME = 0
+#: answers that the thread of the model waits for on a frame that is written: another one does so
+READS_A_WRITTEN_FRAME = 0
+#: copies to the device for which it waits: which masklets are compared for their visible parts
 UPLOADS_A_WRITTEN_FRAME = 1
 LENGTHS = np.array([4, 2, 4, 3, 4, 4, 2])  # so that objects leave, and are put in order again
 SETTINGS = MaskletSettings(
@@ -78,14 +80,14 @@ def stops_by_frame(parts: Iterator[TrackedFrame], stops: Stops) -> list[Stops]:
     return [stops.taken() for _ in parts]
 
 
-def test_the_model_step_asks_for_one_answer_a_frame(
+def test_the_model_step_does_not_wait_between_frames(
     on_cuda: Sam2Model, features: Frames, gpu: Stops
 ) -> None:
     found = stops_by_frame(tracked(on_cuda, features), gpu)
     assert len(found) == 4
     for stops in found:
         assert len(stops.of("read")) <= READS_A_FRAME, str(stops)
-        assert not stops.of("upload"), str(stops)
+        assert not stops.of("upload") + stops.of("beside"), str(stops)
 
 
 @pytest.mark.parametrize("count", [1, 7])
@@ -134,3 +136,17 @@ def test_a_written_frame_makes_the_host_wait_so_often(
     """What two frames more of a window ask for; its anchor's proposals ask by themselves."""
     few, many = stores[1].values()
     assert len(many.of(kind)) - len(few.of(kind)) <= 2 * most, str(many)
+
+
+def test_a_fill_is_that_of_the_cpu(
+    on_cpu: Sam2Model, on_cuda: Sam2Model, world: Dataset, tmp_path: Path
+) -> None:
+    old = write_old(world, on_cpu, tmp_path / "old")
+    fill_masklets(world, on_cpu, OLD, FILL, old, tmp_path / "cpu")
+    with pretended_gpu():
+        fill_masklets(world, on_cuda, OLD, FILL, old, tmp_path / "cuda")
+    name = f"{world.clips[0].name}.parquet"
+    (expected, masks), (found, own) = (read_plainly(tmp_path / k / name) for k in ("cpu", "cuda"))
+    assert found["masklet"].tolist() == expected["masklet"].tolist()
+    assert (found["masklet"] > 1).any()
+    assert (own["rle"] == masks["rle"]).mean() > 0.9999
