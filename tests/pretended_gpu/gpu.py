@@ -14,6 +14,7 @@ slow, memory that runs out, other races, and what others do in C++ behind one op
 import threading
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -23,7 +24,7 @@ from tests.pretended_gpu.stops import Stops
 from tests.pretended_gpu.tensors import PretendedMode
 
 _FREE_BYTES = 8 << 30
-_THERE = {
+_THERE: dict[str, Any] = {
     "is_available": lambda: True,
     "is_bf16_supported": lambda *_: True,
     "is_current_stream_capturing": lambda: False,

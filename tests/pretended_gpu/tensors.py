@@ -23,7 +23,7 @@ class PretendedTensor(Tensor):
     """A tensor on the pretended device; `on_cpu` holds its values."""
 
     on_cpu: Tensor
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__: Any = torch._C._disabled_torch_function_impl
 
     @staticmethod
     def __new__(cls, on_cpu: Tensor) -> PretendedTensor:

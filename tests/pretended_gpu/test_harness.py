@@ -150,7 +150,7 @@ def test_threads_see_the_device_and_wait_beside_the_main_one(gpu: Stops) -> None
 
 def test_integers_have_no_products(gpu: Stops) -> None:
     with pytest.raises(NotImplementedError, match="int64"):
-        matrix().long() @ matrix().long().T
+        torch.mm(matrix().long(), matrix().long().T)
 
 
 def test_autocast_is_that_of_cuda(gpu: Stops) -> None:

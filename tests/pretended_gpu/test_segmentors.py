@@ -103,7 +103,7 @@ def test_the_scan_is_that_of_the_cpu() -> None:
     with pretended_gpu() as stops:
         there = {name: on_gpu(value) for name, value in given.items()}
         found = selective_scan(**there)
-        last = final_state(*(there[name] for name in ("x", "dt", "a", "b")), found[1] * 0)
+        last = final_state(there["x"], there["dt"], there["a"], there["b"], found[1] * 0)
         assert not stops.found
     for one, other in zip((*found, last), (y, end, end), strict=True):
         torch.testing.assert_close(on_host(one), other)

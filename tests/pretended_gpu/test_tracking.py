@@ -54,7 +54,7 @@ def tracked(
 def test_masks_are_those_of_the_cpu(
     on_cpu: Sam2Model, on_cuda: Sam2Model, features: Frames, approximations: dict[str, Any]
 ) -> None:
-    options = {"approximations": Approximations(**approximations)}
+    options: dict[str, Any] = {"approximations": Approximations(**approximations)}
     lengths = 4 if "merge_iou" in approximations else LENGTHS
     expected = list(tracked(on_cpu, features, lengths, **options))
     with pretended_gpu():
@@ -122,7 +122,8 @@ def test_stores_are_those_of_the_cpu(stores: tuple[Path, Any], world: Dataset) -
     name = f"{world.clips[0].name}.parquet"
     (expected, masks), (found, own) = (read_plainly(stores[0] / k / name) for k in ("cpu", "4"))
     values = [c for c in expected.columns if c not in ("rle", "rle_visible", *"xywh", "area")]
-    pd.testing.assert_frame_equal(found[values], expected[values], rtol=1e-2, atol=2e-2)
+    found, expected = found.filter(values), expected.filter(values)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-2, atol=2e-2)
     for column in ("rle", "rle_visible"):
         assert (own[column] == masks[column]).mean() > 0.9999
 
@@ -148,5 +149,5 @@ def test_a_fill_is_that_of_the_cpu(
     name = f"{world.clips[0].name}.parquet"
     (expected, masks), (found, own) = (read_plainly(tmp_path / k / name) for k in ("cpu", "cuda"))
     assert found["masklet"].tolist() == expected["masklet"].tolist()
-    assert (found["masklet"] > 1).any()
+    assert max(found["masklet"].tolist()) > 1
     assert (own["rle"] == masks["rle"]).mean() > 0.9999
