@@ -139,7 +139,7 @@ class _Epochs:
         settings, network = self._settings, self._network.train()
         order = rows[torch.randperm(len(rows)).to(rows.device)]
         batches = order.split(settings.batch_size)
-        total = 0.0
+        total = torch.zeros((), dtype=torch.float64, device=rows.device)
         for step, batch in enumerate(batches):
             done = (self._epoch + step / len(batches)) / settings.epochs
             for group in self._optimiser.param_groups:
@@ -149,11 +149,12 @@ class _Epochs:
             self._optimiser.zero_grad()
             loss.backward()
             self._optimiser.step()
-            total += loss.item() * len(batch)
+            total += loss.detach().double() * len(batch)  # a device is asked once, at the end
         self._epoch += 1
-        if not math.isfinite(total):
+        mean = total.item() / len(rows)
+        if not math.isfinite(mean):
             raise RunError(f"lr {settings.lr}: the loss is not finite any more; use a smaller one")
-        return total / len(rows)
+        return mean
 
     @torch.inference_mode()
     def validate(self, rows: Tensor) -> dict[str, float]:

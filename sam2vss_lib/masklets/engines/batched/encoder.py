@@ -70,7 +70,7 @@ def encode(
             side_px = model.predictor.image_size
             axes = pillows_order((batch.shape[1], batch.shape[2]), side_px)
             assert axes is not None, f"Pillow resizes {batch.shape[1:3]} in its own way"
-            values = torch.from_numpy(_VALUES).to(batch.device)
+            values = torch.from_numpy(_VALUES).to(batch.device, non_blocking=True)
             channels = resize_bicubic(batch, side_px, axes).unbind(3)
             batch = torch.stack([values[n][x.long()] for n, x in enumerate(channels)], 1)
         with model.autocast(precision):

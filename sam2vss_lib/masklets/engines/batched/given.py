@@ -14,7 +14,7 @@ GIVEN_LOGIT = 10.0  # stock's logit of a mask that was given: plus or minus this
 def given_masks(masks: NDArray[np.bool_], predictor: Any) -> Tensor:
     """(n, H, W) masks to (n, 1, S, S) float32 of zeros and ones."""
     size = (predictor.image_size,) * 2
-    x = torch.from_numpy(masks)[:, None].to(predictor.device).float()
+    x = torch.from_numpy(masks)[:, None].to(predictor.device, non_blocking=True).float()
     if x.shape[-2:] == size:
         return x
     x = F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)

@@ -161,7 +161,8 @@ def _stable(
     for low, scores in parts:
         x = at_frame_size(low, size_px)
         stability = count_pixels(above(x, offset)) / count_pixels(above(x, -offset))
-        stable = passes_stability(stability, loosest.stability_score_thresh)
+        # as indices: a device is asked once how many there are, not by every tensor
+        stable = passes_stability(stability, loosest.stability_score_thresh).nonzero()[:, 0]
         packed = pack(above(x).flatten(1))
         yield packed[stable], scores[stable], stability[stable], _boxes(x)[stable]
 

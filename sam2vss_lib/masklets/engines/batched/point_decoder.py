@@ -55,8 +55,11 @@ class PointDecoder:
         tokens, image = self._transform(prompt)
         decoder, first = self._decoder, int(self._decoder.pred_obj_scores)
         # presence and the single mask are not asked for
-        wanted = [first, *range(first + 2, first + 1 + decoder.num_mask_tokens)]
-        prompt, tokens = prompt[:, wanted], tokens[:, wanted]
+        after = first + 1 + decoder.num_mask_tokens
+        prompt, tokens = (
+            torch.cat([x[:, first : first + 1], x[:, first + 2 : after]], 1)
+            for x in (prompt, tokens)
+        )
         last = decoder.transformer.final_attn_token_to_image
         tokens = tokens + tokens_to_image(last, tokens + prompt, image + self._codes, image)
         tokens = decoder.transformer.norm_final_attn(tokens)

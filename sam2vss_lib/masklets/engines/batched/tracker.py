@@ -179,7 +179,7 @@ class WindowTracker:
         order = np.argsort(objects)
         found, present = torch.cat(logits), torch.cat(scores)
         if (order != np.arange(len(order))).any():
-            index = torch.from_numpy(order).to(found.device)
+            index = torch.from_numpy(order).to(found.device, non_blocking=True)
             found, present = found[index], present[index]
         return objects[order], found, present, done
 
@@ -198,9 +198,8 @@ class WindowTracker:
             pointers = None if last else self._heads.pointers_of_masks(given, features)
         else:
             age_units = torch.tensor([float(self.age_unit(n)) for n in chunk.lengths])
-            image = self._reader.read(
-                offset, features.s16, chunk.memories, age_units.to(self.model.device)
-            )
+            age_units = age_units.to(self.model.device, non_blocking=True)  # waits for nothing
+            image = self._reader.read(offset, features.s16, chunk.memories, age_units)
             low, pointers, scores = self._heads.decode(image, features)
         if last or pointers is None:
             return low, scores, chunk.memories

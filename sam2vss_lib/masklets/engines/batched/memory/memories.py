@@ -21,6 +21,9 @@ class Memories:
 
     def rows(self, index: slice | Tensor) -> Memories:
         """Some of the objects."""
+        if isinstance(index, Tensor) and self.pointers:  # copied once, not for every tensor
+            device = next(iter(self.pointers.values())).device
+            index = index.to(device, non_blocking=True)
         return Memories(
             {frame: x[index] for frame, x in self.maps.items()},
             {frame: x[index] for frame, x in self.pointers.items()},

@@ -76,7 +76,9 @@ class MemoryReader:
         """All memories that a frame reads: the first frame's map, later ones, pointers."""
         predictor, n = self._predictor, len(age_units)
         frames = self._reach.map_frames(frame)
-        times = predictor.maskmem_tpos_enc[[index for _, index in frames]].flatten(1, 2)
+        # a list of indices would be copied to the device, which waits for all that is under way
+        times = [predictor.maskmem_tpos_enc[index] for _, index in frames]
+        times = torch.stack(times).flatten(1, 2)
         codes = (self._map_codes + times).flatten(0, 1).expand(n, -1, -1)  # (n, k p, M)
         tokens = [memories.maps[t] for t, _ in frames]
         pixels = codes.shape[1]
@@ -85,7 +87,8 @@ class MemoryReader:
             pointers = torch.stack([memories.pointers[t] for t in past], 1)  # (n, f, C)
             split = pointers.shape[2] // predictor.mem_dim
             tokens.append(pointers.reshape(n, -1, predictor.mem_dim))
-            ages = age_units.new_tensor([frame - t for t in past])
+            ages = torch.tensor([float(frame - t) for t in past])
+            ages = ages.to(age_units.device, non_blocking=True)
             ages = self._time_codes(ages / age_units[:, None])
             codes = torch.cat([codes, ages.repeat_interleave(split, 1)], 1)
         values = torch.cat(tokens, 1)
