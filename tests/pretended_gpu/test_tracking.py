@@ -30,7 +30,7 @@ READS_A_FRAME = 0
 #: answers that the thread of the model waits for on a frame that is written: another one does so
 READS_A_WRITTEN_FRAME = 0
 #: copies to the device for which it waits: which masklets are compared for their visible parts
-UPLOADS_A_WRITTEN_FRAME = 1
+UPLOADS_A_WRITTEN_FRAME = 0
 LENGTHS = np.array([4, 2, 4, 3, 4, 4, 2])  # so that objects leave, and are put in order again
 SETTINGS = MaskletSettings(
     window=4, points_per_side=3, pred_iou_thresh=0.05, stability_score_thresh=0.05

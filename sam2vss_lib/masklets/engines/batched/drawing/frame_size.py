@@ -136,8 +136,9 @@ class VisibleParts:
         best, owner = (whole[within] for whole in self._top)
         logits = logits[:, *within]
         if len(kept) < len(logits):
-            logits = logits[torch.from_numpy(kept).to(logits.device)]
-        index = torch.from_numpy(places[kept].astype(np.int32)).to(logits.device)[:, None, None]
+            logits = logits[torch.from_numpy(kept).to(logits.device, non_blocking=True)]
+        index = torch.from_numpy(places[kept].astype(np.int32))[:, None, None]
+        index = index.to(logits.device, non_blocking=True)
         highest = logits.amax(0)
         # argmax promises nothing about ties, and prompts' logits are mostly equal on their frame
         place = torch.where(logits == highest, index, self._count).amin(0)
@@ -155,7 +156,7 @@ class VisibleParts:
         best, owner = self._top
         gone = best <= 0
         if hidden is not None:
-            gone |= torch.from_numpy(hidden).to(gone.device)
+            gone |= torch.from_numpy(hidden).to(gone.device, non_blocking=True)
         return owner.masked_fill(gone, self._count)
 
 
