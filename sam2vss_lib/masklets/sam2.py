@@ -63,7 +63,7 @@ class Sam2Model:
 def without_script_warning() -> Generator[None]:
     """Without torch's word that `torch.jit.script` is deprecated, which only sam2 can heed."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # its kind varies
         yield
 
 
