@@ -6,7 +6,8 @@ None of it leaves anything out; sums are taken in another order, so that last bi
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,6 +21,7 @@ from sam2vss_lib.masklets.sam2 import Sam2Model
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_log = logging.getLogger(__name__)
 
 
 def model_to_run(model: Sam2Model, how: Approximations) -> Sam2Model:
@@ -70,15 +72,37 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     return guarded
 
 
+def in_halves(run: Callable[[Tensor], R], rows: Tensor, what: str) -> Iterator[R]:
+    """What runs on all rows together or, where memory lacks for that, on one half, then the other.
+
+    Raises:
+        RunError: it lacks for a single one of `what` the rows are.
+    """
+    try:
+        found = run(rows)
+    except torch.OutOfMemoryError:
+        if len(rows) == 1:
+            raise RunError(
+                f"device {rows.device}: too little memory for {what}; use a smaller model, or a "
+                "device with more memory"
+            ) from None
+    else:
+        yield found
+        return
+    # not while the error is handled, which keeps alive what has been computed
+    _log.warning("out of memory: %d rows, of which one is %s, in halves", len(rows), what)
+    for half in rows.chunk(2):
+        yield from in_halves(run, half, what)
+
+
 def fixed_size(count: int) -> int:
     """The size of batch that so many objects run in: a power of two, or 16, 32, 48 and so on."""
     return -(-count // 16) * 16 if count > 8 else 1 << (count - 1).bit_length()
 
 
-def _without_compiler(error: Exception, setting: str) -> RunError:
-    return RunError(
-        f"torch.compile: {first_line(error)}; install a C++ compiler, or leave {setting} off"
-    )
+def _without_compiler(error: BackendCompilerFailed, setting: str) -> RunError:
+    cause = first_line(error.inner_exception)
+    return RunError(f"torch.compile: {cause}; install a C++ compiler, or leave {setting} off")
 
 
 class _ChannelsInnermost(nn.Module):

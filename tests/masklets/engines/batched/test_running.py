@@ -13,7 +13,9 @@ from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.errors import RunError, SettingsError
 from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
+from sam2vss_lib.masklets.engines.batched.grid import propose
 from sam2vss_lib.masklets.engines.batched.heads import Heads
+from sam2vss_lib.masklets.engines.batched.point_decoder import PointDecoder
 from sam2vss_lib.masklets.engines.batched.running import fixed_size, model_to_run
 from sam2vss_lib.masklets.engines.batched.tracker import TrackedFrame, WindowTracker
 from sam2vss_lib.masklets.generate import generate_masklets
@@ -79,6 +81,7 @@ def test_sizes_are_few_and_not_much_larger() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+@pytest.mark.filterwarnings("ignore:Torchinductor does not support code generation for complex")
 def test_a_compiled_step_gives_the_same_masks(
     demo_model: Sam2Model, features: list[EncodedFrames]
 ) -> None:
@@ -95,7 +98,9 @@ def test_a_step_without_a_compiler_is_said_in_one_line(
         return fail
 
     monkeypatch.setattr(torch, "compile", compiled)
-    with pytest.raises(RunError, match=r"^torch\.compile: .*or leave compile_step off$"):
+    with pytest.raises(
+        RunError, match=r"^torch\.compile: no g\+\+; .*, or leave compile_step off$"
+    ):
         tracked(demo_model, features, compile_step=True)
 
 
@@ -145,6 +150,40 @@ def test_attention_kernels_that_the_device_has_not_are_said_in_one_line(
     assert not list(tmp_path.glob("*.parquet"))
     with pytest.raises(SettingsError, match="'attention_backend'"):
         MaskletSettings.from_preset("exact", attention_backend="fast")
+
+
+def test_what_does_not_fit_runs_in_halves(
+    demo_model: Sam2Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Frames of the encoder and points of a grid, on a device where two are one too many."""
+    inputs = [model_input(frame, 256, "video") for frame in scene(SIZE)[:3]]
+    settings = MaskletSettings(points_per_side=2, pred_iou_thresh=0.1)
+    features = encode(demo_model, inputs)
+    expected = propose(demo_model, features.frame(0), SIZE, settings)
+    sizes, forward, decode = list[int](), demo_model.predictor.forward_image, PointDecoder.decode
+
+    def limited(run: Callable[[torch.Tensor], Any], batch: torch.Tensor) -> Any:
+        sizes.append(len(batch))
+        if len(batch) > most:
+            raise torch.OutOfMemoryError("pretended")
+        return run(batch)
+
+    monkeypatch.setattr(demo_model.predictor, "forward_image", lambda x: limited(forward, x))
+    monkeypatch.setattr(
+        PointDecoder, "decode", lambda self, x: limited(lambda some: decode(self, some), x)
+    )
+    most = 1
+    for ours, level in zip(encode(demo_model, inputs), features, strict=True):
+        torch.testing.assert_close(ours, level, rtol=1e-4, atol=1e-5)
+    found = propose(demo_model, features.frame(0), SIZE, settings)
+    torch.testing.assert_close(found.boxes_xyxy, expected.boxes_xyxy, rtol=0, atol=2)
+    assert sizes == [3, 2, 1, 1, 1, 4, 2, 1, 1, 2, 1, 1]
+    assert "out of memory" in caplog.text
+    most = 0
+    with pytest.raises(RunError, match=r"^device cpu: too little memory for an image's encoding; "):
+        encode(demo_model, inputs)
+    with pytest.raises(RunError, match=r"^device cpu: too little memory for a point; "):
+        propose(demo_model, features.frame(0), SIZE, settings)
 
 
 @pytest.mark.usefixtures("not_compiled")
