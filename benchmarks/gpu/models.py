@@ -17,7 +17,8 @@ def temporal(scale: Scale) -> Iterator[Case]:
     precisions = ("float32",) if scale.is_tiny else ("float32", "bfloat16")
 
     def rows(name: str, precision: str) -> Iterator[Comparison]:
-        segmentor = model_of(name, scale.device, InferenceOptions.model_validate({"precision": precision}))
+        options = InferenceOptions.model_validate({"precision": precision})
+        segmentor = model_of(name, scale.device, options)
         rng = np.random.default_rng(0)
         images = list(rng.integers(0, 256, (frames, *scale.size_px, 3), dtype=np.uint8))
         list(segmentor.predict_clip(iter(images)))  # warms up

@@ -208,12 +208,8 @@ class WindowTracker:
         memories = chunk.memories
         if offset == 0:
             some = in_parts(torch.from_numpy(chunk.objects), masks.shape[1:])
-            given = filled_up(
-                torch.cat(
-                    [given_masks(masks[part.numpy()], self.model.predictor) for part in some]
-                ),
-                size,
-            )
+            given = [given_masks(masks[part.numpy()], self.model.predictor) for part in some]
+            given = filled_up(torch.cat(given), size)
             low = given_logits(given)
             scores = (given.flatten(1).any(1, keepdim=True) * 2.0 - 1.0) * GIVEN_LOGIT
             pointers = None if last else self._heads.pointers_of_masks(given, features)

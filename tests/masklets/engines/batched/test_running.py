@@ -152,38 +152,31 @@ def test_attention_kernels_that_the_device_has_not_are_said_in_one_line(
         MaskletSettings.from_preset("exact", attention_backend="fast")
 
 
-def test_what_does_not_fit_runs_in_halves(
-    demo_model: Sam2Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_points_that_do_not_fit_run_in_halves(
+    demo_model: Sam2Model,
+    features: list[EncodedFrames],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Frames of the encoder and points of a grid, on a device where two are one too many."""
-    inputs = [model_input(frame, 256, "video") for frame in scene(SIZE)[:3]]
     settings = MaskletSettings(points_per_side=2, pred_iou_thresh=0.1)
-    features = encode(demo_model, inputs)
-    expected = propose(demo_model, features.frame(0), SIZE, settings)
-    sizes, forward, decode = list[int](), demo_model.predictor.forward_image, PointDecoder.decode
+    expected = propose(demo_model, features[0], SIZE, settings)
+    sizes, decode = list[int](), PointDecoder.decode
 
-    def limited(run: Callable[[torch.Tensor], Any], batch: torch.Tensor) -> Any:
-        sizes.append(len(batch))
-        if len(batch) > most:
+    def limited(self: PointDecoder, points: torch.Tensor) -> Any:
+        sizes.append(len(points))
+        if len(points) > most:
             raise torch.OutOfMemoryError("pretended")
-        return run(batch)
+        return decode(self, points)
 
-    monkeypatch.setattr(demo_model.predictor, "forward_image", lambda x: limited(forward, x))
-    monkeypatch.setattr(
-        PointDecoder, "decode", lambda self, x: limited(lambda some: decode(self, some), x)
-    )
+    monkeypatch.setattr(PointDecoder, "decode", limited)
     most = 1
-    for ours, level in zip(encode(demo_model, inputs), features, strict=True):
-        torch.testing.assert_close(ours, level, rtol=1e-4, atol=1e-5)
-    found = propose(demo_model, features.frame(0), SIZE, settings)
+    found = propose(demo_model, features[0], SIZE, settings)
     torch.testing.assert_close(found.boxes_xyxy, expected.boxes_xyxy, rtol=0, atol=2)
-    assert sizes == [3, 2, 1, 1, 1, 4, 2, 1, 1, 2, 1, 1]
+    assert sizes == [4, 2, 1, 1, 2, 1, 1]
     assert "out of memory" in caplog.text
     most = 0
-    with pytest.raises(RunError, match=r"^device cpu: too little memory for an image's encoding; "):
-        encode(demo_model, inputs)
     with pytest.raises(RunError, match=r"^device cpu: too little memory for a point; "):
-        propose(demo_model, features.frame(0), SIZE, settings)
+        propose(demo_model, features[0], SIZE, settings)
 
 
 @pytest.mark.usefixtures("not_compiled")
