@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -69,17 +70,28 @@ def model(name: str, device: torch.device) -> Sam2Model:
 @contextmanager
 def clips(scale: Scale, frames: int, count: int = 1) -> Generator[Dataset]:
     """Clips of so many frames in the scale's size: pictures of the demo, enlarged, as JPEG."""
-    with demo_clip(frames) as demo, TemporaryDirectory(prefix="sam2vss-bench-") as folder:
+    pictures = _pictures(scale.frames, scale.size_px)
+    with TemporaryDirectory(prefix="sam2vss-bench-") as folder:
         found: list[Clip] = []
         for number in range(count):
             names = tuple(f"{index:08d}.jpg" for index in range(frames))
             found.append(Clip(f"clip_{number}", Path(folder), names))
             found[-1].frame_path(0).parent.mkdir(parents=True)
             for index in range(frames):
-                picture = Image.fromarray(demo.clips[0].frame(index))
-                height, width = scale.size_px
-                picture.resize((width, height)).save(found[-1].frame_path(index), quality=90)
+                found[-1].frame_path(index).write_bytes(pictures[index % len(pictures)])
         yield Dataset(Path(folder), "val", tuple(found), None, None)
+
+
+@cache
+def _pictures(count: int, size_px: tuple[int, int]) -> list[bytes]:
+    """Files of the demo's frames in another size."""
+    found: list[bytes] = []
+    with demo_clip(count) as demo:
+        for index in range(count):
+            file, picture = BytesIO(), Image.fromarray(demo.clips[0].frame(index))
+            picture.resize(size_px[::-1]).save(file, "JPEG", quality=90)
+            found.append(file.getvalue())
+    return found
 
 
 @dataclass

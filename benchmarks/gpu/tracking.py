@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +13,9 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from benchmarks.agreement import Differences
 from benchmarks.gpu.cases import (
@@ -26,12 +29,14 @@ from benchmarks.gpu.cases import (
     watched,
 )
 from benchmarks.gpu.stock import optimized
+from benchmarks.host import logits
 from benchmarks.inputs import boxes, demo_clip
 from benchmarks.profile import watched_parts
 from sam2vss_lib.datasets import Dataset
 from sam2vss_lib.masklets.engines.batched import clip as engine
 from sam2vss_lib.masklets.engines.batched.drawing.frame_size import pack
 from sam2vss_lib.masklets.engines.batched.grid import Candidates
+from sam2vss_lib.masklets.engines.batched.heads import Decoded, Heads
 from sam2vss_lib.masklets.engines.stock.proposals import ProposalGenerator
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.proposals import Proposals
@@ -121,6 +126,34 @@ def given(masks: NDArray[np.bool_]) -> Generator[None]:
         yield
 
 
+@contextmanager
+def smooth_masks(sam2: Sam2Model, count: int) -> Generator[None]:
+    """What the decoder draws is computed and then replaced by blobs as rough as masks are.
+
+    Those of random weights are noise, whose run lengths take a hundred times the room.
+    """
+    side, decode = sam2.predictor.image_size, Heads.decode
+    blobs = F.interpolate(logits(count, 0), (side // 4, side // 4)).to(sam2.device)
+    blobs = blobs.repeat(2, 1, 1, 1)  # batches that are filled up have no more than that
+    heads, given_to = sam2.predictor._forward_sam_heads, iter(cycle(range(count)))
+
+    def ours(self: Heads, image: Tensor, features: Any) -> Decoded:
+        return decode(self, image, features)._replace(masks=blobs[: len(image)])
+
+    def stock(*arguments: Any, **named: Any) -> tuple[Any, ...]:
+        found = list(heads(*arguments, **named))
+        one = next(given_to)
+        found[3] = blobs[one : one + 1]
+        found[4] = F.interpolate(found[3], (side, side), mode="bilinear", align_corners=False)
+        return tuple(found)
+
+    with (
+        patch.object(Heads, "decode", ours),
+        patch.object(sam2.predictor, "_forward_sam_heads", stock),
+    ):
+        yield
+
+
 def fps(
     scale: Scale,
     sam2: Sam2Model,
@@ -138,6 +171,7 @@ def fps(
     """
     with (
         given(boxes(count, scale.size_px)),
+        smooth_masks(sam2, count),
         clips(scale, 3) as short,
         clips(scale, frames, clip_count) as dataset,
     ):
@@ -252,6 +286,7 @@ def parts(scale: Scale) -> Iterator[Case]:
         frames = max(3, scale.frames // 2)
         with (
             given(boxes(count, scale.size_px)),
+            smooth_masks(sam2, count),
             clips(scale, 3) as short,
             clips(scale, frames) as dataset,
         ):
