@@ -140,7 +140,8 @@ def gpu_words(found: BenchmarkFile) -> str:
     rows = [r for r in section.rows if r.unit == "frames/s" and r.objects and not r.other]
     lines = "\n".join(f"| {row.case} | {row.ours:.1f} |" for row in rows)
     return (
-        f"{section.machine.gpu}, from files to stored masklets, random weights, {section.date}; "
+        f"{section.machine.gpu}, from files to stored masklets of given boxes, random weights, "
+        f"{section.date}; "
         f"the paper reports {low} to {high} frames a second on an A100.\n\n"
         f"| model and objects | frames a second |\n|---|---|\n{lines}"
     )
