@@ -86,10 +86,11 @@ def clips(scale: Scale, frames: int, count: int = 1) -> Generator[Dataset]:
 def _pictures(count: int, size_px: tuple[int, int]) -> list[bytes]:
     """Files of the demo's frames in another size."""
     found: list[bytes] = []
+    height, width = size_px
     with demo_clip(count) as demo:
         for index in range(count):
             file, picture = BytesIO(), Image.fromarray(demo.clips[0].frame(index))
-            picture.resize(size_px[::-1]).save(file, "JPEG", quality=90)
+            picture.resize((width, height)).save(file, "JPEG", quality=90)
             found.append(file.getvalue())
     return found
 
