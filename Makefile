@@ -1,6 +1,11 @@
 # Everything here needs Python 3.11 or newer, git and make; the first target that runs code makes
 # .venv from requirements.lock. Another interpreter: make study PYTHON=python3.12
 PYTHON ?= python3
+# A version alone, as `make wheels` takes it, is that of another machine's Python.
+ifneq ($(filter 3.%,$(PYTHON)),)
+WHEELS_FOR := --python $(PYTHON)
+override PYTHON := python3
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -12,7 +17,7 @@ SOURCE_ONLY := antlr4-python3-runtime iopath sam2
 # The same masks everywhere: never compile sam2's optional CUDA hole filling (ours is pure torch).
 export SAM2_BUILD_CUDA := 0
 
-.PHONY: study quick beyond test lab lint docs bench lock train-demo clean help
+.PHONY: study quick beyond test lab lint docs bench lock wheels train-demo clean help
 
 help:
 	@echo "make study       the whole study on the embedded demo, into results/demo/"
@@ -25,6 +30,7 @@ help:
 	@echo "make bench       ratios to stock sam2, measured side by side, into benchmarks/results.json"
 	@echo "make train-demo  train the demo models afresh, into runs/"
 	@echo "make lock        resolve requirements.lock afresh from pyproject.toml"
+	@echo "make wheels      wheels for a machine without a network, into wheels/ (README says how)"
 	@echo "make clean       remove caches and results (.venv and runs/ stay)"
 
 study: $(VENV)/.ready
@@ -75,6 +81,13 @@ lock: $(VENV)/.ready
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra study --extra cluster \
 	    --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	    --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+# EXTRAS=none, or names of extras: without torch and torchvision, and what else BESIDE names.
+EXTRAS ?= all
+BESIDE ?= torch torchvision
+wheels: $(VENV)/.ready
+	$(BIN)/python docs/wheels.py $(WHEELS_FOR) --extras "$(EXTRAS)" --beside "$(BESIDE)" \
+	    --source-only "$(SOURCE_ONLY)" --out wheels
 
 clean:
 	rm -rf results build dist .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -3,60 +3,56 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from benchmarks import (
-    approximations,
-    equality,
-    evaluate,
-    explorer,
-    fusion,
-    gpu,
-    host,
-    memory,
-    plan,
-    profile,
-    propagation,
-    report,
-    scaling,
-    segmentors,
-    verify,
-    versions,
-    windows,
-)
+from benchmarks import report
 from sam2vss_lib.errors import Sam2VssError
-from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
+from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison, Section
 
 Benchmark = Callable[[], Iterator[Comparison]]
 _LONG = ("equality", "approximations", "versions")  # up to an hour, so only when asked for
+#: for a machine that may be taken away: written row by row, and not among the usual ones
+_AS_IT_GOES = ("gpu",)
 
 
 def benchmarks(
-    *, quick: bool, repeats: int, keep: Path | None = None, against: str | None = None
+    *,
+    quick: bool,
+    repeats: int,
+    keep: Path | None = None,
+    against: str | None = None,
+    minutes: float = 8,
 ) -> dict[str, Benchmark]:
     """What there is to run, by name. Each gets a section of the JSON file; add others here."""
-    timed = {"quick": quick, "repeats": repeats}
+
+    def of(module: str, function: str = "run", **options: Any) -> Benchmark:
+        """A module is imported when it runs: some need packages that others do without."""
+        return lambda: getattr(import_module(f"benchmarks.{module}"), function)(
+            quick=quick, **options
+        )
+
     return {
-        "propagation": partial(propagation.run, **timed),
-        "proposals": partial(windows.run_proposals, **timed),
-        "window": partial(windows.run_window, **timed),
-        "profile": partial(profile.run, **timed),
-        "plan": partial(plan.run, quick=quick),
-        "memory": partial(memory.run, quick=quick),
-        "segmentors": partial(segmentors.run, quick=quick),
-        "gpu": partial(gpu.run, **timed),
-        "host": partial(host.run, **timed),
-        "verify": partial(verify.run, **timed),
-        "evaluate": partial(evaluate.run, **timed),
-        "explorer": partial(explorer.run, **timed),
-        "fusion": partial(fusion.run, **timed),
-        "scaling": partial(scaling.run, quick=quick),
-        "equality": partial(equality.run, quick=quick, keep=keep),
-        "approximations": partial(approximations.run, **timed, keep=keep),
-        "versions": partial(versions.run, **timed, against=against),
+        "propagation": of("propagation", repeats=repeats),
+        "proposals": of("windows", "run_proposals", repeats=repeats),
+        "window": of("windows", "run_window", repeats=repeats),
+        "profile": of("profile", repeats=repeats),
+        "plan": of("plan"),
+        "memory": of("memory"),
+        "segmentors": of("segmentors"),
+        "gpu": of("gpu", minutes=minutes),
+        "host": of("host", repeats=repeats),
+        "verify": of("verify", repeats=repeats),
+        "evaluate": of("evaluate", repeats=repeats),
+        "explorer": of("explorer", repeats=repeats),
+        "fusion": of("fusion", repeats=repeats),
+        "scaling": of("scaling"),
+        "equality": of("equality", keep=keep),
+        "approximations": of("approximations", repeats=repeats, keep=keep),
+        "versions": of("versions", repeats=repeats, against=against),
     }
 
 
@@ -79,38 +75,52 @@ def main(arguments: list[str] | None = None) -> int:
         )
     rows: list[Comparison] = []
     runs = benchmarks(
-        quick=asked.quick, repeats=asked.repeats, keep=asked.keep, against=asked.against
+        quick=asked.quick,
+        repeats=asked.repeats,
+        keep=asked.keep,
+        against=asked.against,
+        minutes=asked.minutes,
     )
     for name in asked.only:
         found: list[Comparison] = []
         for row in runs[name]():
             found.append(row)
-            ratio = "" if row.ratio_best is None else f", ratio {row.ratio_best:.2f}"
-            _say(f"{name}: {row.case} v {row.other}{ratio}")
+            _say(f"{name}: {report.line(row)}")
+            if asked.out is not None and name in _AS_IT_GOES:
+                report.write(asked.out, name, _section(facts, found), plot=False)
         if not found:
-            _say(f"{name}: skipped, as it needs a GPU or --against COMMIT")
+            _say(f"{name}: skipped, as it needs --against COMMIT")
         elif asked.out is not None:
-            report.write(asked.out, name, facts.model_copy(update={"rows": tuple(found)}))
+            report.write(asked.out, name, _section(facts, found))
         rows += found
     print(report.table(rows))
     print(*report.missed(rows), sep="\n")
     return 0
 
 
+def _section(facts: Section, rows: list[Comparison]) -> Section:
+    return facts.model_copy(update={"rows": tuple(rows)})
+
+
 def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     """Checked arguments; `only` is a list of names."""
     names = [*benchmarks(quick=True, repeats=1)]
-    usual = ",".join(name for name in names if name not in _LONG)
+    usual = ",".join(name for name in names if name not in (*_LONG, *_AS_IT_GOES))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=report.__doc__)
     parser.add_argument(
         "--out", type=Path, help="JSON file; a plot is put beside it, what others left there stays"
     )
-    long = ", ".join(_LONG)
+    long = ", ".join((*_LONG, *_AS_IT_GOES))
     parser.add_argument("--only", default=usual, help=f"some of %(default)s, or of {long}")
     parser.add_argument("--quick", action="store_true", help="few objects and frames")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (%(default)s)")
     parser.add_argument("--threads", type=int, help="torch threads (torch's own default)")
-    parser.add_argument("--keep", type=Path, help=f"folder of masklets, to go on with {long}")
+    parser.add_argument(
+        "--keep", type=Path, help=f"folder of masklets, to go on with {', '.join(_LONG)}"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=8, help="that gpu takes at most (%(default)s)"
+    )
     parser.add_argument("--against", help="earlier commit that `versions` is beside")
     asked = parser.parse_args(arguments)
     asked.only = asked.only.split(",")
@@ -118,6 +128,8 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
         parser.error(f"--only: no benchmark {', '.join(unknown)}; there are {', '.join(names)}")
     if asked.repeats < 1 or (asked.threads is not None and asked.threads < 1):
         parser.error("--repeats and --threads: must be at least 1")
+    if not asked.minutes > 0:
+        parser.error("--minutes: must be above 0")
     return asked
 
 

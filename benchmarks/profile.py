@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.inputs import demo_clip, matrix_rate_flops
 from benchmarks.windows import into_new_store
+from sam2vss_lib.datasets import Clip
 from sam2vss_lib.masklets.engines.batched import clip, frames
 from sam2vss_lib.masklets.engines.batched.drawing import drawn, frame_size
 from sam2vss_lib.masklets.engines.batched.drawing.drawn import Drawn
@@ -25,6 +26,7 @@ from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 #: part -> functions, where they are looked up; what one of these calls counts as its own
 _PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
+    "decoding and resizing, beside": ((Clip, "frame"), (frames, "model_input")),
     "image encoder": ((frames, "encode"),),
     "proposals": ((clip, "propose"), (clip, "survivors")),
     "memory attention": ((MemoryReader, "read"),),

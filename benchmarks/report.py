@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from tabulate import tabulate
 
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import atomic_path, write_json
@@ -20,7 +19,6 @@ from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
     Section,
     read_benchmarks,
 )
-from sam2vss_lib.study.analyses.cost_analysis.results import figure_ratios
 from sam2vss_lib.study.stages.provenance import package_versions
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -45,10 +43,25 @@ _HEADINGS = {
 
 
 def table(rows: Sequence[Comparison]) -> str:
-    """Markdown table of all rows; above 1, a ratio is in favour of ours."""
+    """Markdown table of all rows; above 1, a ratio is in favour of ours.
+
+    Where the package that makes tables is missing, a line per row.
+    """
+    try:
+        from tabulate import tabulate
+    except ModuleNotFoundError:
+        return "\n".join(map(line, rows))
     cells = [[_cell(getattr(row, name)) for name in _HEADINGS] for row in rows]
     headings = [*_HEADINGS.values()]
     return tabulate(cells, headings, tablefmt="github", disable_numparse=True)
+
+
+def line(row: Comparison) -> str:
+    """A row in short."""
+    other = f" v {row.other}" if row.other else ""
+    ratio = "" if row.ratio_best is None else f", ratio {row.ratio_best:.2f}"
+    number = row.unit if row.unit == "failed" else f"{_cell(row.ours)} {row.unit}"
+    return f"{row.case}{other}: {number}{ratio}" + f"; {row.note}" * bool(row.note)
 
 
 def missed(rows: Sequence[Comparison]) -> list[str]:
@@ -103,8 +116,10 @@ def check_out(path: Path) -> None:
         raise SettingsError(f"{plot}: is there, but no {path.name} that it is of; use another name")
 
 
-def write(path: Path, name: str, section: Section) -> None:
+def write(path: Path, name: str, section: Section, *, plot: bool = True) -> None:
     """Put the rows of one benchmark into a JSON file, and draw its ratios anew beside it.
+
+    Nothing is drawn where what draws is not installed, nor where there is no ratio.
 
     What other benchmarks have left in the file stays, with the machine each was measured on; what
     this one left there is replaced.
@@ -115,6 +130,12 @@ def write(path: Path, name: str, section: Section) -> None:
     sections = read_benchmarks(path).sections if path.exists() else {}
     found = BenchmarkFile(sections={**sections, name: section})
     write_json(path, found.model_dump(mode="json"))
+    if not plot or all(row.ratio_best is None for row in found.rows):
+        return
+    try:
+        from sam2vss_lib.study.analyses.cost_analysis.results import figure_ratios
+    except ModuleNotFoundError:
+        return
     with atomic_path(beside(path, ".png")) as temporary:
         figure_ratios(found.rows).savefig(temporary, dpi=120)
 

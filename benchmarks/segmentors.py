@@ -34,7 +34,7 @@ from sam2vss_lib.segmentors.temporal.streaming import TemporalSegmentor
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import Comparison
 
 _ROOT = Path(__file__).resolve().parents[1]
-_HEADS = ("cffm", "mrcfa", "tv3s")
+HEADS = ("cffm", "mrcfa", "tv3s")
 _PUBLISHED_ENCODER, _PUBLISHED_CLASSES = "mit_b1", 124
 _PUBLISHED_PX = (480, 853)  # of the frames; the networks see 480 x 864
 
@@ -72,7 +72,7 @@ def run(*, quick: bool) -> Iterator[Comparison]:
     for encoder in demo[:1] if quick else [*demo, _PUBLISHED_ENCODER]:
         alone = measured(f"segformer-{encoder}")
         yield _row(f"segformer-{encoder}", "", alone, None)
-        for head in _HEADS:
+        for head in HEADS:
             name = f"{head}-{encoder}"
             kept, anew = measured(name), measured(name, cache_references=False)
             to_segformer = min(kept.frame_s) / min(alone.frame_s)
@@ -102,7 +102,11 @@ def cost(what: Measurement) -> Cost:
     """Cost in this process."""
     images = _images(what)
     before_mib = psutil.Process().memory_info().rss / 2**20
-    predictions = _model(what).predict_clip(iter(images))
+    options = InferenceOptions(
+        batch_frames=1, cache_references=what.cache_references, tv3s_mode=what.tv3s_mode
+    )
+    segmentor = model_of(what.model, torch.device("cpu"), options)
+    predictions = segmentor.predict_clip(iter(images))
     times = [time.process_time(), *(time.process_time() for _ in predictions)]
     with_references = np.diff(times)[CLIP_FRAMES - 1 :]
     return Cost(frame_s=with_references.tolist(), peak_mib=own_peak_mib() - before_mib)
@@ -117,23 +121,17 @@ def _images(what: Measurement) -> list[NDArray[np.uint8]]:
     return list(rng.integers(0, 256, (what.frames, *_PUBLISHED_PX, 3), dtype=np.uint8))
 
 
-def _model(what: Measurement) -> Segmentor:
+def model_of(name: str, device: torch.device, options: InferenceOptions) -> Segmentor:
     """An embedded model, or a published architecture with random weights."""
-    device, options = (
-        torch.device("cpu"),
-        InferenceOptions(
-            batch_frames=1, cache_references=what.cache_references, tv3s_mode=what.tv3s_mode
-        ),
-    )
-    name, classes = what.model, _PUBLISHED_CLASSES
     if name in DEMO_MODELS:
         return load_segmentor(name, device, options)
+    classes = _PUBLISHED_CLASSES
     torch.manual_seed(0)
     if name in PUBLISHED_TEMPORAL:
-        network = build_temporal(PUBLISHED_TEMPORAL[name]).eval()
+        network = build_temporal(PUBLISHED_TEMPORAL[name]).eval().to(device)
         return TemporalSegmentor(name, network, classes, "", device, options, "published")
     decoder = {"num_labels": classes, "decoder_hidden_size": 256}
-    segformer = build_segformer(MIT_ARCHITECTURES[_PUBLISHED_ENCODER] | decoder).eval()
+    segformer = build_segformer(MIT_ARCHITECTURES[_PUBLISHED_ENCODER] | decoder).eval().to(device)
     return SegFormer(name, segformer, classes, "", device, options, "published")
 
 

@@ -40,7 +40,7 @@ class RunError(Sam2VssError):
     exit_code = 4
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's text that is not empty, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 

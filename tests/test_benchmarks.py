@@ -17,7 +17,6 @@ from benchmarks import (
     agreement,
     equality,
     explorer,
-    gpu,
     inputs,
     plan,
     profile,
@@ -28,6 +27,7 @@ from benchmarks import (
     windows,
 )
 from benchmarks.__main__ import main
+from benchmarks.gpu import share
 from benchmarks.rows import side_by_side
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.masklets.generate import generate_masklets
@@ -217,7 +217,7 @@ def test_every_part_of_the_engine_takes_time() -> None:
 def test_operations_that_an_object_adds_are_counted() -> None:
     model = load_sam2("demo")
     with inputs.demo_clip(2) as dataset:
-        flops = gpu.flops_per_object_frame(model, dataset.clips[0], "float32")
+        flops = share.flops_per_object_frame(model, dataset.clips[0], "float32")
     assert 1e6 < flops < 1e10
 
 

@@ -1,4 +1,4 @@
-"""What may be left out of SAM2's computations, or computed otherwise, each by its own setting.
+"""What may be left out of SAM2's computations, or run otherwise, each by its own setting.
 
 All are off by default: masklets are then those of stock sam2. `python -m benchmarks` measures what
 each saves, and what it costs in accuracy.
@@ -6,7 +6,7 @@ each saves, and what it costs in accuracy.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -38,6 +38,22 @@ class Approximations(BaseModel, frozen=True, extra="forbid", strict=True, allow_
     compile_encoder: bool = Field(
         default=False,
         description="Whether torch.compile runs the image encoder, which changes the last bits.",
+    )
+    compile_step: bool = Field(
+        default=False,
+        description="Whether torch.compile runs what is done for every frame: reading memories, "
+        "mask decoder, memory encoder. Objects run in batches of a few sizes, filled up with "
+        "nothing; the last bits change.",
+    )
+    attention_backend: Literal["flash", "efficient", "cudnn", "math"] | None = Field(
+        default=None,
+        description="Kernels by which attention is computed, which change the last bits; "
+        "PyTorch's choice if not given. Most need precision bfloat16 and a GPU.",
+    )
+    channels_last: bool = Field(
+        default=False,
+        description="Whether the image encoder's convolutions have channels innermost in memory, "
+        "as the memory encoder's have anyhow, which changes the last bits.",
     )
 
     def in_use(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sam2vss_lib.datasets.manifests import CheckpointFacts, load_checkpoints_manifest
 from sam2vss_lib.errors import DataError, SettingsError, first_line
@@ -34,6 +35,12 @@ _STOCK_OVERRIDES: dict[str, Any] = {
     },
     "binarize_mask_from_pts_for_mem_enc": True,
 }
+_ATTENTION = {
+    "flash": SDPBackend.FLASH_ATTENTION,
+    "efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "cudnn": SDPBackend.CUDNN_ATTENTION,
+    "math": SDPBackend.MATH,
+}
 _log = logging.getLogger(__name__)
 
 
@@ -51,19 +58,36 @@ class Sam2Model:
     config_sha256: str  # of the configuration, overrides included
     device: torch.device
     made_with: Mapping[str, str] = field(default_factory=dict)  # as of `MaskletModel`: nothing more
+    attention_backend: str | None = None  # kernels of attention; None leaves them to PyTorch
 
-    def autocast(self, precision: str) -> AbstractContextManager[Any]:
-        """Context in which the model runs with `precision` ("float32" or "bfloat16")."""
-        if precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+    @contextmanager
+    def autocast(self, precision: str) -> Generator[None]:
+        """Context in which the model runs with `precision` ("float32" or "bfloat16").
+
+        Raises:
+            SettingsError: the device has no such attention kernels as are asked for.
+        """
+        low, name = precision == "bfloat16", self.attention_backend
+        try:
+            with (
+                torch.autocast(self.device.type, torch.bfloat16) if low else nullcontext(),
+                sdpa_kernel(_ATTENTION[name]) if name else nullcontext(),
+            ):
+                yield
+        except RuntimeError as error:
+            if name and ("No available kernel" in str(error) or "No viable" in str(error)):
+                raise SettingsError(
+                    f"attention_backend {name}: not to be had on {self.device} with {precision}; "
+                    "try precision bfloat16, or leave it off"
+                ) from None
+            raise
 
 
 @contextmanager
 def without_script_warning() -> Generator[None]:
     """Without torch's word that `torch.jit.script` is deprecated, which only sam2 can heed."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # its kind varies
         yield
 
 

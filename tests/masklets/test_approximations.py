@@ -25,6 +25,9 @@ SOME = {
     "memory_stride_frames": 2,
     "recent_memories": 1,
     "compile_encoder": True,
+    "compile_step": True,
+    "attention_backend": "math",
+    "channels_last": True,
 }
 
 

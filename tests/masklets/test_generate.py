@@ -283,6 +283,7 @@ def test_frame_of_another_size_inside_a_window(
     assert list((tmp_path / "out").rglob("*")) == []
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_on_cuda(stored, small_world: Dataset, tmp_path: Path, precision: str) -> None:

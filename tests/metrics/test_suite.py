@@ -216,6 +216,7 @@ def test_damaged_sums_are_data_errors(tmp_path: Path, how: str) -> None:
         MetricSuite.load(path)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu_gives_the_same_result_to_the_last_bit() -> None:
     suite = MetricSuite(5)

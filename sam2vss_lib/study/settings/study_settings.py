@@ -16,6 +16,14 @@ from sam2vss_lib.validation import resolve_device, validated
 
 Swept = Literal["window", "points_per_side", "pred_iou_thresh", "stability_score_thresh"]
 
+#: settings that earlier results were made without -> what they are when off
+_LATER = {
+    "mask_offset": None,
+    "compile_step": False,
+    "attention_backend": None,
+    "channels_last": False,
+}
+
 
 class NotebookSettings(BaseModel, frozen=True, extra="forbid", strict=True):
     """What every notebook has; enough for one that uses no data set."""
@@ -29,11 +37,12 @@ class NotebookSettings(BaseModel, frozen=True, extra="forbid", strict=True):
     def identity(self) -> dict[str, Any]:
         """JSON-able settings without the places where results are kept.
 
-        A mask offset that is not given is left out, so that hashes are those from before it.
+        Settings that came later are left out where they are off, so that hashes are those from
+        before them.
         """
         places = {"out_dir", "stages_dir"} & type(self).model_fields.keys()
         dumped = self.model_dump(mode="json", exclude=places)
-        return {k: v for k, v in dumped.items() if (k, v) != ("mask_offset", None)}
+        return {k: v for k, v in dumped.items() if k not in _LATER or v != _LATER[k]}
 
 
 class StudySettings(NotebookSettings, MaskletSettings, frozen=True):

@@ -112,6 +112,7 @@ def test_a_pool_is_of_one_window() -> None:
         pool.add(GOOD[0], GOOD[1].repeat(2, 1, 1))
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_same_on_cuda() -> None:
     features, masks = draw(3, (256, 64, 64), (40, 480, 853))

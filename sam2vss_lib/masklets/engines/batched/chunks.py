@@ -28,7 +28,7 @@ class Chunk:
 
     objects: NDArray[np.int64]  # (n,) indices among the masks given
     lengths: NDArray[np.int64]  # (n,) how many frames each is followed
-    memories: Memories  # of the n objects
+    memories: Memories  # of the n objects, and maybe of others behind them that are nothing
 
     def rows(self, index: slice | NDArray[np.int64]) -> Chunk:
         """Some of the objects."""
@@ -71,7 +71,7 @@ def packed(chunks: Sequence[Chunk], size: int) -> list[Chunk]:
     whole = Chunk(
         np.concatenate([chunk.objects for chunk in chunks]),
         np.concatenate([chunk.lengths for chunk in chunks]),
-        Memories.joined([chunk.memories for chunk in chunks]),
+        Memories.joined([chunk.rows(slice(len(chunk.objects))).memories for chunk in chunks]),
     )
     return [whole.rows(part) for part in np.array_split(np.arange(count), needed)]
 

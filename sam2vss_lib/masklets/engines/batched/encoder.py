@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sam2.utils.transforms import SAM2Transforms
-from torch import Tensor, nn
-from torch._dynamo.exc import BackendCompilerFailed
+from torch import Tensor
 
-from sam2vss_lib.errors import RunError, first_line
 from sam2vss_lib.masklets.engines.batched.resizing import pillows_order, resize_bicubic
 from sam2vss_lib.masklets.sam2 import Sam2Model, without_script_warning
 
@@ -75,44 +71,3 @@ def encode(
             batch = torch.stack([values[n][x.long()] for n, x in enumerate(channels)], 1)
         with model.autocast(precision):
             return EncodedFrames(*model.predictor.forward_image(batch)["backbone_fpn"])
-
-
-def with_compiled_encoder(model: Sam2Model) -> Sam2Model:
-    """The same model, whose image encoder runs through `torch.compile`.
-
-    It compiles when it is first used, for minutes at most, and then reads a frame at a time: a
-    batch of any other size would be compiled anew.
-
-    Raises:
-        RunError: when used, if there is no compiler.
-    """
-    predictor = copy.copy(model.predictor)
-    predictor._modules = {**predictor._modules, "image_encoder": _Compiled(predictor.image_encoder)}
-    return replace(model, predictor=predictor)
-
-
-class _Compiled(nn.Module):
-    """An image encoder, a frame at a time."""
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self._run = torch.compile(encoder, dynamic=False)
-
-    def forward(self, batch: Tensor) -> dict[str, Any]:
-        """Encode (n, 3, S, S) as the encoder does."""
-        try:
-            found = [self._run(frame) for frame in batch.split(1)]
-        except BackendCompilerFailed as error:
-            raise RunError(
-                f"torch.compile: {first_line(error)}; install a C++ compiler, or leave "
-                "compile_encoder off"
-            ) from None
-        return {key: _joined([one[key] for one in found]) for key in found[0]}
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    """Tensors, or lists of tensors, along their first dimension."""
-    if isinstance(parts[0], Tensor):
-        return torch.cat(list(parts))
-    return [torch.cat(tensors) for tensors in zip(*parts, strict=True)]

@@ -26,6 +26,7 @@ from sam2vss_lib.masklets.engines.batched.drawing.frame_size import (
 )
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
 from sam2vss_lib.masklets.engines.batched.point_decoder import PointDecoder
+from sam2vss_lib.masklets.engines.batched.running import in_halves
 from sam2vss_lib.masklets.proposals import Proposals, passes_iou, passes_stability
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -73,6 +74,9 @@ def propose(
 
     Features are the frame's, in the "image" resizing. `loosest` says grid and precision, and
     thresholds no stricter than any of the settings that the candidates are for.
+
+    Raises:
+        RunError: the device has too little memory for a single point.
     """
     side_px = model.predictor.image_size
     if points_xy is None:
@@ -82,10 +86,14 @@ def propose(
 
     def decoded() -> Iterator[tuple[Tensor, Tensor]]:
         decoder = PointDecoder(model.predictor, features)
-        for batch in points.to(model.device).split(loosest.points_per_batch):
+
+        def run(batch: Tensor) -> tuple[Tensor, Tensor]:
             prompted = decoder.decode(batch)
             passed = passes_iou(prompted.predicted_iou, loosest.pred_iou_thresh)
-            yield decoder.masks(prompted, passed), prompted.predicted_iou[passed]
+            return decoder.masks(prompted, passed), prompted.predicted_iou[passed]
+
+        for batch in points.to(model.device).split(loosest.points_per_batch):
+            yield from in_halves(run, batch, "a point")
 
     with torch.inference_mode(), model.autocast(loosest.precision):
         return stable_candidates(decoded(), size_px, loosest)

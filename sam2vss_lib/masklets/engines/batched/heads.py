@@ -4,6 +4,7 @@ What `SAM2Base._forward_sam_heads` computes for a tracked object, with the image
 channels throughout: no large tensor is ever transposed, and only a mask that is used is made.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from sam2vss_lib.masklets.engines.batched.memory.attention import (
     tokens_to_image,
     tokens_to_tokens,
 )
+from sam2vss_lib.masklets.engines.batched.running import as_it_is
 from sam2vss_lib.masklets.engines.batched.upscaling import Upscaler, image_order
 
 
@@ -40,8 +42,9 @@ class _Tokens(NamedTuple):
 class Heads:
     """The stock prompt encoder and mask decoder, called without points or boxes."""
 
-    def __init__(self, predictor: Any) -> None:
+    def __init__(self, predictor: Any, compiles: Callable[..., Any] = as_it_is) -> None:
         self._predictor, self._decoder = predictor, predictor.sam_mask_decoder
+        self._decode = compiles(self._decoded)
         self._multimask = bool(predictor._use_multimask(False, None))
         decoder, encoder = self._decoder, predictor.sam_prompt_encoder
         device = predictor.device
@@ -58,6 +61,9 @@ class Heads:
 
         `image` is the frame seen through each object's memories, (n, p, C); `features` are its own.
         """
+        return self._decode(image, features)
+
+    def _decoded(self, image: Tensor, features: EncodedFrames) -> Decoded:
         no_mask = self._predictor.sam_prompt_encoder.no_mask_embed.weight
         tokens = self._transform(image + no_mask)
         scores, present = self._presence(tokens)

@@ -10,6 +10,7 @@ from torch import Tensor
 from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
 from sam2vss_lib.masklets.engines.batched.given import given_logits, given_masks
 from sam2vss_lib.masklets.engines.batched.grid import Candidates, model_points, stable_candidates
+from sam2vss_lib.masklets.engines.batched.running import in_halves
 from sam2vss_lib.masklets.proposals import passes_iou
 from sam2vss_lib.masklets.sam2 import Sam2Model
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -28,6 +29,9 @@ def propose_segments(
 
     Segments are (n, H, W), n > 0, none empty, each with a point inside, (n, 2); features are the
     frame's, in the "image" resizing. `loosest` says precision and thresholds.
+
+    Raises:
+        RunError: the device has too little memory for a single segment.
     """
     height, width = masks.shape[1:]
     boxes = [(x.min(), y.min(), x.max(), y.max()) for y, x in map(np.nonzero, masks)]
@@ -36,11 +40,14 @@ def propose_segments(
     def decoded() -> Iterator[tuple[Tensor, Tensor]]:
         points = model_points(prompts_xy, (height, width), model.predictor.image_size)
         points = points.to(model.device)
-        for start in range(0, len(masks), loosest.points_per_batch):
-            some = slice(start, start + loosest.points_per_batch)
-            logits, predicted_iou = _decode(model, features, masks[some], points[some])
+
+        def run(some: Tensor) -> tuple[Tensor, Tensor]:
+            logits, predicted_iou = _decode(model, features, masks[some.numpy()], points[some])
             passed = passes_iou(predicted_iou, loosest.pred_iou_thresh)
-            yield logits[passed][:, None].float(), predicted_iou[passed]
+            return logits[passed][:, None].float(), predicted_iou[passed]
+
+        for batch in torch.arange(len(masks)).split(loosest.points_per_batch):
+            yield from in_halves(run, batch, "a segment")
 
     with torch.inference_mode(), model.autocast(loosest.precision):
         return stable_candidates(decoded(), (height, width), loosest)

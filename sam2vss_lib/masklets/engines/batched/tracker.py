@@ -28,12 +28,22 @@ from sam2vss_lib.masklets.engines.batched.drawing.frame_size import (
     pack,
     parts_at_frame_size,
 )
-from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, with_compiled_encoder
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames
 from sam2vss_lib.masklets.engines.batched.given import GIVEN_LOGIT, given_logits, given_masks
 from sam2vss_lib.masklets.engines.batched.heads import Heads
-from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach
+from sam2vss_lib.masklets.engines.batched.memory.memories import (
+    Memories,
+    Reach,
+    filled_up,
+)
 from sam2vss_lib.masklets.engines.batched.memory.reader import MemoryReader
 from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
+from sam2vss_lib.masklets.engines.batched.running import (
+    as_it_is,
+    compiled,
+    fixed_size,
+    model_to_run,
+)
 from sam2vss_lib.masklets.sam2 import Sam2Model
 
 Masks: TypeAlias = NDArray[np.bool_] | PackedMasks
@@ -69,7 +79,7 @@ class WindowTracker:
     """Carries masks from a window's first frame on, many objects per call of the model.
 
     Attributes:
-        model: the SAM2 model, its encoder compiled where that is asked for.
+        model: the SAM2 model, to be run as the approximations say.
         max_objects_per_batch: objects that run together at most, a number that suits the device
             where none is given; halved whenever the device runs out of memory.
         halvings: how often that has happened.
@@ -91,16 +101,18 @@ class WindowTracker:
         """
         if max_objects_per_batch is not None and max_objects_per_batch < 1:
             raise SettingsError("max_objects_per_batch: must be at least 1")
-        self.model = with_compiled_encoder(model) if approximations.compile_encoder else model
+        self.model = model_to_run(model, approximations)
         self._precision = precision
         predictor = self.model.predictor
         check_covered(model.name, predictor)
         self._merge_iou = approximations.merge_iou
         self._reach = Reach(predictor, approximations)
+        self._fixed_sizes = approximations.compile_step
+        compiles = compiled if approximations.compile_step else as_it_is
         with torch.inference_mode():
-            self._reader = MemoryReader(predictor, self._reach)
-            self._writer = MemoryWriter(predictor)
-            self._heads = Heads(predictor)
+            self._reader = MemoryReader(predictor, self._reach, compiles)
+            self._writer = MemoryWriter(predictor, compiles)
+            self._heads = Heads(predictor, compiles)
         self.max_objects_per_batch = max_objects_per_batch or suitable_size(self.model)
         self.halvings = 0
 
@@ -186,28 +198,34 @@ class WindowTracker:
     def _step(
         self, offset: int, features: EncodedFrames, masks: Masks, chunk: Chunk
     ) -> tuple[Tensor, Tensor, Memories]:
-        """One chunk on one frame: (n, 1, S/4, S/4) logits, (n, 1) scores, memories."""
-        last = bool((chunk.lengths <= offset + 1).all())
+        """One chunk on one frame: (n, 1, S/4, S/4) logits, (n, 1) scores, memories.
+
+        Where sizes are fixed, memories are of more objects than the chunk has, the last ones of
+        nothing.
+        """
+        last, count = bool((chunk.lengths <= offset + 1).all()), len(chunk.objects)
+        size = fixed_size(count) if self._fixed_sizes else count
+        memories = chunk.memories
         if offset == 0:
             some = in_parts(torch.from_numpy(chunk.objects), masks.shape[1:])
-            given = torch.cat(
-                [given_masks(masks[part.numpy()], self.model.predictor) for part in some]
-            )
+            given = [given_masks(masks[part.numpy()], self.model.predictor) for part in some]
+            given = filled_up(torch.cat(given), size)
             low = given_logits(given)
             scores = (given.flatten(1).any(1, keepdim=True) * 2.0 - 1.0) * GIVEN_LOGIT
             pointers = None if last else self._heads.pointers_of_masks(given, features)
         else:
-            age_units = torch.tensor([float(self.age_unit(n)) for n in chunk.lengths])
+            memories = memories.filled_up(size)
+            age_units = torch.ones(size)
+            age_units[:count] = torch.tensor([float(self.age_unit(n)) for n in chunk.lengths])
             age_units = age_units.to(self.model.device, non_blocking=True)  # waits for nothing
-            image = self._reader.read(offset, features.s16, chunk.memories, age_units)
+            image = self._reader.read(offset, features.s16, memories, age_units)
             low, pointers, scores = self._heads.decode(image, features)
-        if last or pointers is None:
-            return low, scores, chunk.memories
-        maps = None
-        if self._reach.remembers(offset):
-            maps = self._writer.write(features.s16, low, scores > 0, given=offset == 0)
-        memories = chunk.memories.with_frame(offset, maps, pointers, self._reach)
-        return low, scores, memories
+        if not last and pointers is not None:
+            maps = None
+            if self._reach.remembers(offset):
+                maps = self._writer.write(features.s16, low, scores > 0, given=offset == 0)
+            memories = memories.with_frame(offset, maps, pointers, self._reach)
+        return low[:count], scores[:count], memories
 
     def _halve(self, size: int) -> None:
         if size == 1:

@@ -1,10 +1,11 @@
 """What `python -m benchmarks` has measured: the file it writes, and how notebook 08 tells of it."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
 from pydantic import BaseModel
 from pydantic.dataclasses import dataclass
 
@@ -12,6 +13,12 @@ from sam2vss_lib.storage.files import read_json
 from sam2vss_lib.storage.places import PROJECT
 from sam2vss_lib.study.settings import StudySettings
 from sam2vss_lib.validation import parsed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: the paper on an A100, for 480p VSPW (section 4.1.1): what its refiner and its base models reach
+PAPER_FPS = (1.1, 3.5)
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,8 @@ def benchmark_frame(found: BenchmarkFile) -> pd.DataFrame:
         Columns `benchmark`, `case`, `beside`, `unit`, `ours`, `other`, `ratio`, `mean_iou`,
         `target` and `met`; numbers are NaN and texts empty where there are none.
     """
+    import pandas as pd  # `python -m benchmarks` writes its file without it
+
     names = {
         "section": "benchmark", "case": "case", "other": "beside", "unit": "unit", "ours": "ours",
         "baseline": "other", "ratio_best": "ratio", "mean_iou": "mean_iou", "target": "target",
@@ -116,6 +125,26 @@ def benchmark_words(settings: StudySettings, found: BenchmarkFile) -> str:
         return f"No ratios to stock sam2 to show ({name}): `make bench` measures them."
     lines = "\n".join(f"- {line}" for line in circumstances(found))
     return f"Above 1, a ratio is in favour of ours.\n\n{lines}"
+
+
+def gpu_words(found: BenchmarkFile) -> str:
+    """Frames a second on a card beside the paper's, as Markdown; or that there are none yet."""
+    low, high = PAPER_FPS
+    section = found.sections.get("gpu")
+    if section is None or section.machine.gpu is None:
+        return (
+            f"No GPU has been used yet. The paper reports {low} to {high} frames a second on an "
+            "A100; `python -m benchmarks --only gpu --minutes 8 --out FILE` measures on a machine "
+            "with a card."
+        )
+    rows = [r for r in section.rows if r.unit == "frames/s" and r.objects and not r.other]
+    lines = "\n".join(f"| {row.case} | {row.ours:.1f} |" for row in rows)
+    return (
+        f"{section.machine.gpu}, from files to stored masklets of given boxes, random weights, "
+        f"{section.date}; "
+        f"the paper reports {low} to {high} frames a second on an A100.\n\n"
+        f"| model and objects | frames a second |\n|---|---|\n{lines}"
+    )
 
 
 def circumstances(found: BenchmarkFile) -> list[str]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from sam2vss_lib.errors import SettingsError
 from sam2vss_lib.storage.files import sha256_json
 from sam2vss_lib.study.analyses.cost_analysis.benchmarks import (
+    PAPER_FPS,
     BenchmarkFile,
     Comparison,
     benchmark_frame,
@@ -29,8 +30,6 @@ from sam2vss_lib.study.stages import Study
 from sam2vss_lib.study.stages.context import Progress
 from sam2vss_lib.study.stages.provenance import device_name, package_versions
 
-#: the paper on an A100, for 480p VSPW (section 4.1.1): what its refiner and its base models reach
-PAPER_FPS = (1.1, 3.5)
 OBJECTS = (1, 2, 4, 8, 16, 32)
 
 

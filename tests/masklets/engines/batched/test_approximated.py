@@ -12,15 +12,11 @@ from torch._dynamo.exc import BackendCompilerFailed
 
 from sam2vss_lib.errors import RunError
 from sam2vss_lib.masklets.approximations import Approximations
-from sam2vss_lib.masklets.engines.batched.encoder import (
-    EncodedFrames,
-    encode,
-    model_input,
-    with_compiled_encoder,
-)
+from sam2vss_lib.masklets.engines.batched.encoder import EncodedFrames, encode, model_input
 from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach
 from sam2vss_lib.masklets.engines.batched.memory.reader import MemoryReader
 from sam2vss_lib.masklets.engines.batched.memory.writer import MemoryWriter
+from sam2vss_lib.masklets.engines.batched.running import model_to_run
 from sam2vss_lib.masklets.engines.batched.tracker import WindowTracker
 from sam2vss_lib.masklets.generate import generate_masklets
 from sam2vss_lib.masklets.sam2 import Sam2Model
@@ -30,6 +26,7 @@ from tests.masklets.engines.batched.test_properties import SIDES_PX, model, writ
 from tests.masklets.engines.batched.test_tracker import encoded, scene, some_masks
 
 SIZE, FRAMES = (120, 160), 6
+COMPILED = Approximations(compile_encoder=True)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +124,7 @@ def test_a_compiled_encoder_reads_frames_one_by_one(
 
     monkeypatch.setattr(torch, "compile", compiled)
     inputs = [model_input(frame, 256, "video") for frame in scene(SIZE)[:3]]
-    found = encode(with_compiled_encoder(demo_model), inputs)
+    found = encode(model_to_run(demo_model, COMPILED), inputs)
     assert sizes == [1, 1, 1]
     for ours, expected in zip(found, encode(demo_model, inputs), strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
@@ -138,7 +135,7 @@ def test_a_compiled_encoder_reads_frames_one_by_one(
 @pytest.mark.timeout(900)
 def test_a_compiled_encoder_gives_the_same_features(demo_model: Sam2Model) -> None:
     inputs = [model_input(frame, 256, "video") for frame in scene(SIZE)[:2]]
-    found = encode(with_compiled_encoder(demo_model), inputs)
+    found = encode(model_to_run(demo_model, COMPILED), inputs)
     for ours, expected in zip(found, encode(demo_model, inputs), strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
 
@@ -155,7 +152,7 @@ def test_without_a_compiler_there_is_one_line(
     monkeypatch.setattr(torch, "compile", compiled)
     inputs = [model_input(scene(SIZE)[0], 256, "video")]
     with pytest.raises(RunError, match=r"^torch\.compile: .*; install a C") as caught:
-        encode(with_compiled_encoder(demo_model), inputs)
+        encode(model_to_run(demo_model, COMPILED), inputs)
     assert "\n" not in str(caught.value)
 
 

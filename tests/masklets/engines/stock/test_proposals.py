@@ -112,6 +112,9 @@ def test_hash_follows_every_setting() -> None:
         "memory_stride_frames": 2,
         "recent_memories": 1,
         "compile_encoder": True,
+        "compile_step": True,
+        "attention_backend": "math",
+        "channels_last": True,
     }
     assert set(changed) | {"fill_hole_area_px"} == set(MaskletSettings.model_fields)
     hashes = {MaskletSettings(**{key: value}).sha256() for key, value in changed.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sam2vss_lib.masklets.approximations import EXACT, Approximations
@@ -29,6 +30,13 @@ class Memories:
             {frame: x[index] for frame, x in self.pointers.items()},
         )
 
+    def filled_up(self, size: int) -> Memories:
+        """These and, behind them, memories of nothing: of `size` objects in all."""
+        return Memories(
+            {frame: filled_up(x, size) for frame, x in self.maps.items()},
+            {frame: filled_up(x, size) for frame, x in self.pointers.items()},
+        )
+
     @staticmethod
     def joined(parts: Sequence[Memories]) -> Memories:
         """Memories of the same frames, one part's objects after the other's."""
@@ -46,6 +54,13 @@ class Memories:
         if maps is not None:
             kept[frame] = maps
         return Memories(kept, {**old_pointers, frame: pointers})
+
+
+def filled_up(x: Tensor, size: int) -> Tensor:
+    """(n, ...) and zeros behind it, (size, ...)."""
+    if len(x) == size:
+        return x
+    return F.pad(x, (0, 0) * (x.ndim - 1) + (0, size - len(x)))
 
 
 class Reach:

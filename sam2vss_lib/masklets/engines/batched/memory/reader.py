@@ -1,5 +1,6 @@
 """The stock memory attention, for many objects on one frame."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from sam2vss_lib.masklets.engines.batched.memory.attention import (
     rotate,
 )
 from sam2vss_lib.masklets.engines.batched.memory.memories import Memories, Reach
+from sam2vss_lib.masklets.engines.batched.running import as_it_is
 
 
 class _Tokens(NamedTuple):
@@ -26,8 +28,10 @@ class _Tokens(NamedTuple):
 class MemoryReader:
     """The stock memory attention for many objects on one frame; `reach` says what is read."""
 
-    def __init__(self, predictor: Any, reach: Reach) -> None:
-        self._predictor, self._reach = predictor, reach
+    def __init__(
+        self, predictor: Any, reach: Reach, compiles: Callable[..., Any] = as_it_is
+    ) -> None:
+        self._predictor, self._reach, self._see = predictor, reach, compiles(self._seen)
         side, device = predictor.sam_image_embedding_size, predictor.device
         for layer in predictor.memory_attention.layers:
             for attention in (layer.self_attn, layer.cross_attn_image):
@@ -45,8 +49,11 @@ class MemoryReader:
         The frame's index in the window is at least 1. Ages of pointers are divided by the age
         units, (n,) float32 frames.
         """
-        attention = self._predictor.memory_attention
-        past = self._tokens(frame, memories, age_units)
+        return self._see(s16, *self._tokens(frame, memories, age_units))
+
+    def _seen(self, s16: Tensor, values: Tensor, keys: Tensor, pixels: int) -> Tensor:
+        """The layers on (1, C, h, w) and what it looks back at, see `_Tokens`."""
+        attention, past = self._predictor.memory_attention, _Tokens(values, keys, pixels)
         x = s16.flatten(2).transpose(1, 2)
         if attention.pos_enc_at_input:
             x = x + 0.1 * self._codes

@@ -1,10 +1,13 @@
 """The stock memory encoder, for many objects on one frame."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from sam2vss_lib.masklets.engines.batched.running import as_it_is
 
 _WIDE = 16  # channels from which on it pays to have them innermost in memory
 
@@ -12,8 +15,8 @@ _WIDE = 16  # channels from which on it pays to have them innermost in memory
 class MemoryWriter:
     """The stock memory encoder for many objects on one frame."""
 
-    def __init__(self, predictor: Any) -> None:
-        self._predictor = predictor
+    def __init__(self, predictor: Any, compiles: Callable[..., Any] = as_it_is) -> None:
+        self._predictor, self._write = predictor, compiles(self._written)
         *stages, self._last = predictor.memory_encoder.mask_downsampler.encoder
         with torch.inference_mode():
             self._stages = [
@@ -27,6 +30,9 @@ class MemoryWriter:
         Masks are (n, 1, S/4, S/4) logits, `given` or predicted, of objects that are present or not,
         (n, 1).
         """
+        return self._write(s16, masks, present, given)
+
+    def _written(self, s16: Tensor, masks: Tensor, present: Tensor, given: bool) -> Tensor:
         predictor, encoder = self._predictor, self._predictor.memory_encoder
         size = (predictor.image_size, predictor.image_size)
         x = F.interpolate(masks, size=size, mode="bilinear", align_corners=False)
