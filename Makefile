@@ -66,9 +66,11 @@ bench: $(VENV)/.ready
 train-demo: $(VENV)/.ready
 	$(BIN)/python -m demo_training.sam2 --out runs/demo-sam2 --processes 2
 	$(BIN)/python -m demo_training.segmentors.segformer --out runs/demo-segformer
+	$(BIN)/python -m demo_training.words.clip --out runs/demo-words
 	@echo "Weights are in runs/. To ship them, copy and measure:"
 	@echo "  cp runs/demo-sam2/sam2_micro.safetensors sam2vss_lib/masklets/demo/"
 	@echo "  cp runs/demo-segformer/*.safetensors sam2vss_lib/segmentors/demo/"
+	@echo "  cp runs/demo-words/model/* sam2vss_lib/isam2/words/demo/"
 	@echo "  $(BIN)/python -m demo_training.segmentors.temporal --out runs/demo-temporal"
 	@echo "    # on the SegFormers' encoders in place"
 	@echo "  cp runs/demo-temporal/*.safetensors sam2vss_lib/segmentors/demo/"

@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from sam2vss_lib.fusion.fit_settings import FitSettings
 from sam2vss_lib.isam2.classifiers.settings import ClassifierSettings
 from sam2vss_lib.isam2.feature_settings import FeatureSettings
+from sam2vss_lib.isam2.words.settings import LookSettings, WordSettings
 from sam2vss_lib.masklets.approximations import Approximations
 from sam2vss_lib.masklets.filling.settings import FillSettings
 from sam2vss_lib.masklets.settings import MaskletSettings
@@ -46,7 +47,7 @@ def documented_settings() -> tuple[type, ...]:
     )
     systems = (BaseSystem, EncoderSystem, OtherData)
     masklets = (MaskletSettings, Approximations, FillSettings, FusionSettings, RefineSettings)
-    features = (FeatureSettings, ClassifierSettings, FitSettings)
+    features = (FeatureSettings, ClassifierSettings, LookSettings, WordSettings, FitSettings)
     return (*study, *systems, *masklets, InferenceOptions, *features, MetricSettings)
 
 

@@ -22,7 +22,17 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from sam2vss_lib.cli import apply, checkpoints, data, fusion, inference, predictions, stages, study
+from sam2vss_lib.cli import (
+    apply,
+    checkpoints,
+    data,
+    fusion,
+    inference,
+    predictions,
+    stages,
+    study,
+    words,
+)
 from sam2vss_lib.errors import DataError, RunError, Sam2VssError, naming_extras
 
 _INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
@@ -93,3 +103,4 @@ app.add_typer(data.app, name="data")
 app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(predictions.app, name="predictions")
 app.add_typer(fusion.app, name="fusion")
+app.add_typer(words.app, name="words")

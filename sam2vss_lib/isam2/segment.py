@@ -6,7 +6,7 @@ as a false positive of none; with a base model's predictions to fill it, the res
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ from sam2vss_lib.datasets import VOID, Clip, Dataset
 from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.datasets.labels import Labels
 from sam2vss_lib.errors import DataError, SettingsError
-from sam2vss_lib.isam2.classifiers.mlp import Classifier
 from sam2vss_lib.isam2.features.store import WHOLE_WINDOW, ClipFeatures, FeatureStore
+from sam2vss_lib.isam2.probabilities import paint_probabilities
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.predictions.folder import PredictionFolder, write_labels
 from sam2vss_lib.refinement.painting import paint_frame
@@ -24,15 +24,46 @@ from sam2vss_lib.refinement.settings import Overlap
 from sam2vss_lib.storage.records import is_finished, sha256_files
 
 
+class MaskletClassifier(Protocol):
+    """What gives masklets their classes: trained on features, or made of words."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The C classes, label 0 first."""
+        ...
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What records say of it beside its hash; JSON-able."""
+        ...
+
+    def sha256(self) -> str:
+        """Hash of all that its answers depend on."""
+        ...
+
+    def check_encoder(self, encoder: dict[str, Any], source: object) -> None:
+        """Refuse features of another encoder."""
+        ...
+
+    def classify(self, features: NDArray[Any]) -> NDArray[np.uint8]:
+        """The class of each of n masklets, (n,)."""
+        ...
+
+    def probabilities(self, features: NDArray[Any]) -> NDArray[np.float32]:
+        """The probabilities of their classes, (n, C)."""
+        ...
+
+
 def segment_masklets(
     dataset: Dataset,
     masklets: MaskletStore,
     features: FeatureStore,
-    classifier: Classifier | Literal["ground_truth"],
+    classifier: MaskletClassifier | Literal["ground_truth"],
     out: PredictionFolder,
     *,
     fill: PredictionFolder | None = None,
     overlap: Overlap = "area",
+    save_probabilities: bool = False,
     progress: Callable[[str], None] = lambda clip: None,
 ) -> int:
     """Paint the classified masklets of every clip; finished clips are reused.
@@ -48,6 +79,8 @@ def segment_masklets(
         out: where labels go, void where nothing is known.
         fill: labels of a base model for what no masklet covers (I-X_base).
         overlap: which masklet is on top, as in refinement.
+        save_probabilities: whether to write those of the classes too: of the masklet on top; where
+            there is none those of `fill`, or without it all classes alike.
         progress: called with each clip's name when it is done.
 
     Returns:
@@ -57,11 +90,13 @@ def segment_masklets(
         DataError: masklets, features or predictions are missing or do not fit each other, the
             features are of another encoder than the classifier's or have no labels, or `out` holds
             something else or files of unknown origin.
-        SettingsError: `out` is the folder of `fill`, numbers of classes differ, or features of
-            single frames leave frames out.
+        SettingsError: `out` is the folder of `fill`, numbers of classes differ, features of single
+            frames leave frames out, or probabilities of the ground truth are wanted.
     """
     _check_folders(classifier, out, fill)
     identity = classifier if isinstance(classifier, str) else classifier.sha256()
+    if isinstance(classifier, str) and save_probabilities:
+        raise SettingsError("the ground truth has no probabilities; write its labels alone")
 
     def work(clip: Clip) -> bool:
         if fill is not None and (missing := fill.missing(clip)):
@@ -80,34 +115,41 @@ def segment_masklets(
             "fill_sha256": None
             if fill is None
             else sha256_files(fill.path(clip, i) for i in range(clip.num_frames)),
+            **({"save_probabilities": True} if save_probabilities else {}),
+            **({} if isinstance(classifier, str) else classifier.made_with),
         }
         if is_finished(out.root / clip.name, made_from):
             masklets.check_frames(clip, about)
             return True
-        stored, classes = masklets.open(clip, overlap=overlap), _classes(known, classifier)
-        painted = _paint_clip(clip, stored, classes, fill, overlap)
-        write_labels(out, clip, painted, made_from)
+        stored, rows = masklets.open(clip, overlap=overlap), _row_of(known)
+        classes = known.rows.label
+        if not isinstance(classifier, str):
+            classes = classifier.classify(known.rows.features)
+        classes = np.append(classes, np.uint8(VOID))  # of the masklets without a row
+        painted = _paint_clip(clip, stored, lambda part: classes[rows(part)], fill, overlap)
+        chances = None
+        if save_probabilities and not isinstance(classifier, str):
+            of_rows = classifier.probabilities(known.rows.features)
+            chances = paint_probabilities(clip, stored, rows, of_rows, fill, overlap)
+        write_labels(out, clip, painted, made_from, probabilities=chances)
         return False
 
     return each_clip(dataset, [out.root], work, progress)
 
 
-def _classes(
-    features: ClipFeatures, classifier: Classifier | Literal["ground_truth"]
-) -> Callable[[FrameMasklets], NDArray[np.uint8]]:
-    """A function from a frame's n masklets to their classes, (n,); 255 for those without features.
+def _row_of(features: ClipFeatures) -> Callable[[FrameMasklets], NDArray[np.intp]]:
+    """A function from a frame's n masklets to their rows of features, (n,); -1 without any.
 
     Features, and so classes, are one a masklet and window, or one a masklet and frame.
     """
     rows, by_frame = features.rows, features.metadata["settings"]["pool"] == "frame"
-    labels = rows.label if isinstance(classifier, str) else classifier.classify(rows.features)
     keys = zip(rows.masklet.tolist(), rows.frame.tolist(), strict=True)
-    class_of = dict(zip(keys, labels.tolist(), strict=True))
+    row_of = {key: row for row, key in enumerate(keys)}
 
-    def of(part: FrameMasklets) -> NDArray[np.uint8]:
+    def of(part: FrameMasklets) -> NDArray[np.intp]:
         frame = part.frame if by_frame else WHOLE_WINDOW
         ids = part.values("masklet").tolist()
-        return np.array([class_of.get((masklet, frame), VOID) for masklet in ids], np.uint8)
+        return np.array([row_of.get((masklet, frame), -1) for masklet in ids], np.intp)
 
     return of
 
@@ -132,7 +174,7 @@ def _paint_clip(
 
 
 def _check_folders(
-    classifier: Classifier | Literal["ground_truth"],
+    classifier: MaskletClassifier | Literal["ground_truth"],
     out: PredictionFolder,
     fill: PredictionFolder | None,
 ) -> None:
@@ -152,7 +194,7 @@ def _check_features(
     features: ClipFeatures,
     masklets_sha256: str,
     path: Path,
-    classifier: Classifier | Literal["ground_truth"],
+    classifier: MaskletClassifier | Literal["ground_truth"],
 ) -> None:
     """Features must be of these masklets and of the classifier's encoder."""
     about = features.metadata

@@ -1,8 +1,9 @@
 """Folders of predictions: one label PNG a frame, and class probabilities where there are some."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -205,10 +206,12 @@ def write_labels(
     labels: Sequence[Labels],
     made_from: dict[str, Any],
     facts: dict[str, Any] | None = None,
+    probabilities: Iterable[NDArray[np.float16]] | None = None,
 ) -> None:
     """Write a clip's labels, and beside them the record of what they were made from.
 
-    Facts that were found on the way are kept in the record.
+    Facts that were found on the way are kept in the record. Probabilities of every frame, if there
+    are some, are taken one at a time.
 
     `labels` are (H, W) uint8 of every frame: all of them, so that a bad frame leaves no half clip.
 
@@ -216,6 +219,7 @@ def write_labels(
         DataError: the labels do not fit, or the folder holds files of unknown origin.
     """
     mark_started(out.root / clip.name, made_from)
-    for i, frame in enumerate(labels):
-        out.write(clip, i, frame)
+    chances = repeat(None, len(labels)) if probabilities is None else probabilities
+    for i, (frame, of_frame) in enumerate(zip(labels, chances, strict=True)):
+        out.write(clip, i, frame, of_frame)
     mark_finished(out.root / clip.name, made_from, facts=facts)

@@ -22,6 +22,8 @@ FOLDERS = {
     "--out {out}",
     "predictions convert": "--dataset {data} --format index --predictions {base} --out {out}",
     "data convert": "video {data}/data/1_demo5/origin {out}",
+    "words segment": "--dataset {data} --masklets {masklets} --features {out}-features "
+    "--device cpu --out {out}",
     "study": "--only 10 --out {out}",
     "apply": "{data} --predictions {base} --checkpoint demo --window 2 --points-per-side 2 "
     "--device cpu --out {out}",
@@ -148,7 +150,8 @@ def test_a_link_stays_and_what_it_leads_to_is_written(
         assert json.loads(target.read_text())
     else:
         assert list(target.iterdir())
-    companions = {"run.v1.npz"} if command == "evaluate" else set[str]()
+    own = {"evaluate": {"run.v1.npz"}, "words segment": {"run.v1-features"}}  # what else it writes
+    companions = own.get(command, set[str]())
     assert {path.name for path in tmp_path.iterdir()} == {"run.v1", "other", *companions}
     assert os.listdir(target.parent) == ["disk.v2"]
 

@@ -63,6 +63,11 @@ class Classifier:
         """D."""
         return len(self.network.mean)
 
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What records say of it beside its hash: nothing, its own file has it all."""
+        return {}
+
     def sha256(self) -> str:
         """Hash of the weights, the classes and the encoder: of all that the answers depend on."""
         digest = hashlib.sha256(sha256_json([self.class_names, self.encoder["sha256"]]).encode())
@@ -101,6 +106,14 @@ class Classifier:
         device = self.network.mean.device
         parts = torch.from_numpy(features).split(_ROWS_AT_ONCE)
         return torch.cat([self.network(part.to(device).float()).cpu() for part in parts])
+
+    def probabilities(self, features: NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities of every class, (n, C) float32, which add up to 1.
+
+        Raises:
+            DataError: another number of features.
+        """
+        return self.logits(features).softmax(1).numpy()
 
     def classify(self, features: NDArray[Any]) -> NDArray[np.uint8]:
         """The class of each masklet, whatever its area: (n,) uint8, the lowest among equals.

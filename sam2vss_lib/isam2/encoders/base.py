@@ -27,6 +27,9 @@ class Encoder:
     forward: Callable[[NDArray[np.uint8]], Tensor]
     # a clip and the index of a frame likewise; None where only the frame is read
     in_clip: Callable[[Clip, int], Tensor] | None = None
+    # such a frame and n masks (n, H, W) bool to (n, D) features of what is under each, zeros where
+    # it is empty; None where the mean of the map is meant
+    of_masks: Callable[[NDArray[np.uint8], Tensor], Tensor] | None = None
 
     @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8]) -> Tensor:

@@ -14,7 +14,7 @@ from sam2vss_lib.datasets.clip_loop import each_clip
 from sam2vss_lib.errors import DataError, SettingsError
 from sam2vss_lib.isam2.encoders import Encoder, encode_frame, encoder_identity
 from sam2vss_lib.isam2.feature_settings import FeatureSettings
-from sam2vss_lib.isam2.features.pooling import MaskletPool, Pooled, pool_features
+from sam2vss_lib.isam2.features.pooling import MaskletPool, Pooled
 from sam2vss_lib.isam2.features.store import WHOLE_WINDOW, FeatureRows, FeatureStore
 from sam2vss_lib.masklets.store import ClipMasklets, FrameMasklets, MaskletStore
 from sam2vss_lib.refinement.counting import count_votes, winning_classes
@@ -118,18 +118,29 @@ def _clip_rows(
     for window in stored.windows():
         pool, window_votes = MaskletPool(), list[NDArray[np.int64]]()
         for part in window[:: settings.frame_stride]:
-            features = encode_frame(encoder, clip, part.frame)
-            masks = torch.from_numpy(part.masks()).to(features.device)
             votes = _votes(clip, part, num_classes)
             if settings.pool == "frame":
-                pooled = pool_features(features, masks)
-                yield _rows(clip, part, part.frame, pooled, votes, settings)
+                alone = MaskletPool()
+                _add(alone, encoder, clip, part)
+                yield _rows(clip, part, part.frame, alone.result(), votes, settings)
             else:
-                pool.add(features, masks)
+                _add(pool, encoder, clip, part)
                 window_votes.append(votes)
         if settings.pool == "masklet":
             total = np.sum(window_votes, 0)
             yield _rows(clip, window[0], WHOLE_WINDOW, pool.result(), total, settings)
+
+
+@torch.inference_mode()
+def _add(pool: MaskletPool, encoder: Encoder, clip: Clip, part: FrameMasklets) -> None:
+    """Take in the features of a frame's masklets."""
+    masks = torch.from_numpy(part.masks())
+    if encoder.of_masks is not None:
+        means = encoder.of_masks(clip.frame(part.frame), masks)
+        pool.add_means(means, masks.to(means.device))
+        return
+    features = encode_frame(encoder, clip, part.frame)
+    pool.add(features, masks.to(features.device))
 
 
 def _votes(clip: Clip, part: FrameMasklets, num_classes: int | None) -> NDArray[np.int64]:

@@ -64,7 +64,22 @@ class MaskletPool:
             SettingsError: a tensor has another shape or dtype, or differs from earlier frames'.
         """
         _check(features, masks)
-        added = _sums(features, masks)
+        self._add(_sums(features, masks))
+
+    def add_means(self, means: Tensor, masks: Tensor) -> None:
+        """Take in what an encoder says of a frame's masks themselves.
+
+        Args:
+            means: (n, D) floating point, one row a mask.
+            masks: as for `add`; a row counts by its mask's pixels.
+
+        Raises:
+            SettingsError: a tensor has another shape than earlier frames'.
+        """
+        weight = masks.sum((1, 2))
+        self._add((means.float() * weight[:, None], weight))
+
+    def _add(self, added: tuple[Tensor, Tensor]) -> None:
         if self._sums is None:
             self._sums = added
             return

@@ -6,7 +6,7 @@ from sam2vss_lib.errors import DataError, SettingsError, first_line
 from sam2vss_lib.storage.downloads import OFFLINE_REASON, asked_offline
 
 #: configurations, tokenizer and weights; no pickles, which are never loaded
-_WANTED = ("*.json", "merges.txt", "model*.safetensors")
+_WANTED = ("*.json", "merges.txt", "spiece.model", "model*.safetensors")
 
 
 def fetch_model(

@@ -1,0 +1,1 @@
+"""Training of the demo image-text model on captions of generated clips."""

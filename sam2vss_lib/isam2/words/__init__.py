@@ -1,0 +1,1 @@
+"""Masklets get their class from words: an image-text model compares them with phrases."""
